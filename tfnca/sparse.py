@@ -1,0 +1,829 @@
+"""The living-cells engine: cost follows the cells that live and fire, not the grid.
+
+About a fifth of a grown lizard's grid lives and half of that fires, so nine tenths of a dense
+step change nothing. This engine walks through lists instead. A batch item is a padded grid laid
+out flat, so that a neighbour stands at a fixed distance, and beside it a list of the cells that
+may differ from zero. One step of an item:
+
+1. *Living*: from the listed cells, list all that have alpha > 0.1 in their neighbourhood.
+   (MNIST: the cells of the stroke, once for the whole run.)
+2. *Fire*: hash (seed, step, network, item, row, column) to see which of them fire.
+3. *Update*: gather the neighbourhoods of the firing cells as rows of a matrix, in blocks that
+   fit the cache, and run the network that stands there: a few matrix products.
+4. *Life after*: a cell stays if its neighbourhood has alpha > 0.1 after the update. Two traps:
+   a firing cell just outside the living ones can keep a living one alive; and in an injection
+   each network judges by its own update, also where the other stands. So where the alphas
+   already known do not keep a cell alive, and only there, the missing ones are computed.
+5. The cells that stay are the list of the next step; all others are set to zero.
+
+The result is the dense step's, exactly, up to the order of float32 additions. Backward, a tape
+holds the listed cells of every step; perception and hidden layers are computed again, cheaper
+than kept. Items are independent and run side by side on all cores, each on one thread.
+"""
+
+import itertools
+import os
+import threading
+from collections import OrderedDict, namedtuple
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, to be there when its threads are set
+import tensorflow as tf
+from threadpoolctl import ThreadpoolController
+
+from tfnca.growing import GrowingCA
+from tfnca.injection import Injected
+from tfnca.mnist import MNISTCA
+from tfnca.perception import NUM_KERNELS, sobel_kernels
+from tfnca.perturbation import Perturbed
+from tfnca.randomness import NORMAL_LEVELS, cell_hash, fires, item_key, normal_level
+from tfnca.state import ALPHA, GREY, LIVING_THRESHOLD, STATE_BOUND
+
+_BLOCK = 512
+"""Rows in one matrix product: block and hidden layer stay in a core's cache."""
+
+_THRESHOLD = np.float32(LIVING_THRESHOLD)
+_BOUND = np.float32(STATE_BOUND)
+
+_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+# What does not change in a run. `growing` tells the two kinds apart: Sobel perception and death,
+# or raw 3×3 patches (the learned convolution is then just the first layer) and a fixed stroke.
+_Rule = namedtuple("_Rule", "kernels biases fire_rate step_size noise_std trained")
+_Program = namedtuple("_Program", "growing perturbed matrix stencils rules")
+_Draws = namedtuple("_Draws", "seed first_step item fire noise")
+_Grid = namedtuple("_Grid", "rows columns offsets inside network")
+# Stamps mark a position as listed in step t by holding t + 1, so they need no clearing.
+_Scratch = namedtuple("_Scratch", "shaken living kept asked list_a list_b fire updated")
+
+
+# ---------------------------------------------------------------------------------------------
+# One item, compiled
+# ---------------------------------------------------------------------------------------------
+
+
+@_jit
+def _make_grid(height, width, mask):
+    shape = height + 2, width + 2
+    offsets = np.array([r * shape[1] + c for r in (-1, 0, 1) for c in (-1, 0, 1)], np.int32)
+    inside = np.zeros(shape, np.bool_)
+    inside[1:-1, 1:-1] = True
+    network = np.zeros(shape, np.uint8)
+    if mask.size > 0:
+        network[1:-1, 1:-1] = mask
+    rows = np.empty(shape, np.int32)
+    columns = np.empty(shape, np.int32)
+    for r in range(shape[0]):
+        for c in range(shape[1]):
+            rows[r, c] = r - 1
+            columns[r, c] = c - 1
+    return _Grid(rows.ravel(), columns.ravel(), offsets, inside.ravel(), network.ravel())
+
+
+@_jit
+def _make_scratch(positions, channels, networks):
+    return _Scratch(
+        np.zeros(positions, np.int32),
+        np.zeros(positions, np.int32),
+        np.zeros((networks, positions), np.int32),
+        np.zeros((networks, positions), np.int32),
+        np.empty(positions, np.int32),
+        np.empty(positions, np.int32),
+        np.empty(positions, np.bool_),
+        np.empty((positions, channels), np.float32),
+    )
+
+
+@_jit
+def _make_buffers(rule):
+    """Room for one block of rows before, between and after a network's layers."""
+    buffers = [np.empty((_BLOCK, rule.kernels[0].shape[0]), np.float32)]
+    for kernel in rule.kernels:
+        buffers.append(np.empty((_BLOCK, kernel.shape[1]), np.float32))
+    return buffers
+
+
+@_jit
+def _pad(values):
+    height, width, channels = values.shape
+    padded = np.zeros((height + 2, width + 2, channels), np.float32)
+    padded[1:-1, 1:-1] = values
+    return padded.reshape((height + 2) * (width + 2), channels)
+
+
+@_jit
+def _unpad(flat, height, width, out):
+    out[:] = flat.reshape(height + 2, width + 2, flat.shape[1])[1:-1, 1:-1]
+
+
+# Rows are copied by explicit loops: assigning slices of rows in numba costs more.
+
+
+@_jit
+def _gather(x, positions, rows):
+    """``rows[i] = x[positions[i]]``."""
+    for i in range(positions.shape[0]):
+        for c in range(x.shape[1]):
+            rows[i, c] = x[positions[i], c]
+
+
+@_jit
+def _scatter(rows, positions, x):
+    """``x[positions[i]] = rows[i]``."""
+    for i in range(positions.shape[0]):
+        for c in range(x.shape[1]):
+            x[positions[i], c] = rows[i, c]
+
+
+@_jit
+def _clear(x, positions):
+    """``x[positions] = 0``."""
+    for p in positions:
+        for c in range(x.shape[1]):
+            x[p, c] = 0.0
+
+
+@_jit
+def _spread(sources, count, grid, stamp, tick, found):
+    """Stamps and lists the 3×3 neighbourhoods of the first `count` sources."""
+    n = 0
+    inside, offsets = grid.inside, grid.offsets
+    for i in range(count):
+        for offset in offsets:
+            q = sources[i] + offset
+            if inside[q] and stamp[q] != tick:
+                stamp[q] = tick
+                found[n] = q
+                n += 1
+    return n
+
+
+@_jit
+def _find_living(x, cells, count, grid, stamp, tick, scratch, living):
+    """Lists the cells whose neighbourhood has alpha above the threshold."""
+    grown = 0
+    sources = scratch.list_a
+    for i in range(count):
+        if x[cells[i], ALPHA] > _THRESHOLD:
+            sources[grown] = cells[i]
+            grown += 1
+    return _spread(sources, grown, grid, stamp, tick, living)
+
+
+@_jit
+def _find_stroke(x, grid, living):
+    """Lists the cells of an MNIST digit's stroke."""
+    count = 0
+    for p in range(x.shape[0]):
+        if grid.inside[p] and x[p, GREY] > _THRESHOLD:
+            living[count] = p
+            count += 1
+    return count
+
+
+@_jit
+def _perturb(x, cells, count, t, grid, program, scratch, states, product):
+    """Living cells times the matrix, the other listed cells to zero; relists the cells."""
+    alive = _find_living(x, cells, count, grid, scratch.shaken, t + 1, scratch, scratch.list_b)
+    for p in cells[:count]:
+        if scratch.shaken[p] != t + 1:
+            for c in range(x.shape[1]):
+                x[p, c] = 0.0
+    cells[:alive] = scratch.list_b[:alive]
+    for start in range(0, alive, _BLOCK):
+        size = min(_BLOCK, alive - start)
+        _gather(x, cells[start : start + size], states)
+        np.dot(states[:size], program.matrix, product[:size])
+        for i in range(size):
+            for c in range(x.shape[1]):
+                x[cells[start + i], c] = min(max(product[i, c], -_BOUND), _BOUND)
+    return alive
+
+
+@_jit
+def _draw_fires(positions, network, t, keys, grid, program, draws, out):
+    """``out[i]``: whether the cell at ``positions[i]`` fires under a network's fire mask."""
+    rows, columns, key, given = grid.rows, grid.columns, keys[network], draws.fire
+    fire_rate = program.rules[network].fire_rate
+    for i in range(positions.shape[0]):
+        p = positions[i]
+        if given.size > 0:
+            out[i] = given[t, network, rows[p], columns[p]]
+        else:
+            out[i] = fires(cell_hash(key, rows[p], columns[p]), fire_rate)
+
+
+@_jit
+def _perceive(x, positions, grid, program, rows):
+    """Fills a row for each position with what that cell perceives."""
+    channels = x.shape[1]
+    offsets, stencils = grid.offsets, program.stencils
+    for i in range(positions.shape[0]):
+        p = positions[i]
+        if program.growing:
+            for c in range(channels):
+                rows[i, c] = x[p, c]
+                rows[i, channels + c] = 0.0
+                rows[i, 2 * channels + c] = 0.0
+            for o in range(9):
+                if o == 4:
+                    continue
+                q = p + offsets[o]
+                weight_x, weight_y = stencils[o, 1], stencils[o, 2]
+                for c in range(channels):
+                    rows[i, channels + c] += weight_x * x[q, c]
+                    rows[i, 2 * channels + c] += weight_y * x[q, c]
+        else:
+            for o in range(9):
+                q = p + offsets[o]
+                for c in range(channels):
+                    rows[i, o * channels + c] = x[q, c]
+
+
+@_jit
+def _network(buffers, count, rule):
+    """Runs a network on the first rows of ``buffers[0]``; the update is in the last buffer."""
+    last = len(rule.kernels) - 1
+    for layer in range(last + 1):
+        out = buffers[layer + 1][:count]
+        np.dot(buffers[layer][:count], rule.kernels[layer], out)
+        bias = rule.biases[layer]
+        for i in range(count):
+            if layer < last:
+                for j in range(bias.shape[0]):
+                    out[i, j] = max(out[i, j] + bias[j], np.float32(0.0))
+            else:
+                for j in range(bias.shape[0]):
+                    out[i, j] += bias[j]
+
+
+@_jit
+def _update(x, t, fired, rows, network, keys, grid, program, draws, buffers, updated):
+    """Adds one network's updates to the rows of its firing cells."""
+    rule = program.rules[network]
+    step_size, noise_std, given = rule.step_size, rule.noise_std, draws.noise
+    for start in range(0, fired.shape[0], _BLOCK):
+        block = fired[start : start + _BLOCK]
+        _perceive(x, block, grid, program, buffers[0])
+        _network(buffers, block.shape[0], rule)
+        update = buffers[-1]
+        width = update.shape[1]
+        first = x.shape[1] - width  # 1 in an MNIST CA, whose grey never changes
+        for i in range(block.shape[0]):
+            row = rows[start + i]
+            for c in range(width):
+                updated[row, first + c] += step_size * update[i, c]
+            if given.size == 0 and noise_std == 0:
+                continue
+            r, column = grid.rows[block[i]], grid.columns[block[i]]
+            if given.size > 0:
+                for c in range(width):
+                    updated[row, first + c] += given[t, network, r, column, c]
+            else:
+                cell = cell_hash(keys[network], r, column)
+                for c in range(width):
+                    updated[row, first + c] += noise_std * NORMAL_LEVELS[normal_level(cell, c)]
+
+
+@_jit
+def _settle_life(x, t, living, network, keys, grid, program, draws, buffers, scratch):
+    """Marks the cells that have alpha above the threshold near them after a network's update."""
+    tick = t + 1
+    step_size = program.rules[network].step_size
+    stands, inside, offsets = grid.network, grid.inside, grid.offsets
+    is_living, updated = scratch.living, scratch.updated
+    kept, asked = scratch.kept[network], scratch.asked[network]
+    sources, fire = scratch.list_a, scratch.fire
+    if len(program.rules) > 1:
+        _draw_fires(living, network, t, keys, grid, program, draws, fire)
+    grown = 0
+    for i in range(living.shape[0]):
+        p = living[i]
+        if stands[p] == network:
+            alpha = updated[i, ALPHA]
+        elif fire[i]:
+            continue  # only this network's own update would tell
+        else:
+            alpha = x[p, ALPHA]
+        if alpha > _THRESHOLD:
+            sources[grown] = p
+            grown += 1
+    _spread(sources, grown, grid, kept, tick, scratch.list_b)
+
+    # Nothing known keeps these cells alive. Ask their neighbours that fire and have not been
+    # computed: cells of the other network, and dead cells just outside the living.
+    unknown = 0
+    for i in range(living.shape[0]):
+        p = living[i]
+        if stands[p] != network or kept[p] == tick:
+            continue
+        for offset in offsets:
+            q = p + offset
+            known = is_living[q] == tick and stands[q] == network
+            if not known and asked[q] != tick and inside[q]:
+                asked[q] = tick
+                sources[unknown] = q
+                unknown += 1
+    _draw_fires(sources[:unknown], network, t, keys, grid, program, draws, fire)
+    wanted = 0
+    for i in range(unknown):
+        if fire[i]:
+            sources[wanted] = sources[i]
+            wanted += 1
+    for start in range(0, wanted, _BLOCK):
+        block = sources[start : min(start + _BLOCK, wanted)]
+        _perceive(x, block, grid, program, buffers[0])
+        _network(buffers, block.shape[0], program.rules[network])
+        update = buffers[-1]
+        for i in range(block.shape[0]):
+            if x[block[i], ALPHA] + step_size * update[i, ALPHA] > _THRESHOLD:
+                _spread(block[i:], 1, grid, kept, tick, scratch.list_b)
+
+
+@_jit
+def _step_keys(draws, t, networks):
+    keys = np.empty(networks, np.uint32)
+    for network in range(networks):
+        keys[network] = item_key(draws.seed, draws.first_step + t, network, draws.item)
+    return keys
+
+
+@_jit
+def _with_room(array, used, more):
+    """`array` if `more` rows fit behind the `used` ones, else a copy with room to grow."""
+    if used + more <= array.shape[0]:
+        return array
+    larger = np.empty((2 * (used + more),) + array.shape[1:], array.dtype)
+    larger[:used] = array[:used]
+    return larger
+
+
+@_jit
+def _run(state, mask, steps, program, draws, record):
+    """Runs one item; returns its final state and its tape.
+
+    The tape: `cells` and `values`, the listed cells before each step and what they held;
+    `fired`, the cells whose update was kept, network by network; and where each step's (and
+    network's) part of them ends.
+    """
+    height, width, channels = state.shape
+    x = _pad(state)
+    networks = len(program.rules)
+    grid = _make_grid(height, width, mask)
+    scratch = _make_scratch(x.shape[0], channels, networks)
+    buffers = [_make_buffers(rule) for rule in program.rules]
+    states = np.empty((_BLOCK, channels), np.float32)
+    product = np.empty((_BLOCK, channels), np.float32)
+    living = np.empty(x.shape[0], np.int32)
+    fired = np.empty((networks, x.shape[0]), np.int32)
+    rows = np.empty((networks, x.shape[0]), np.int32)
+    fired_count = np.zeros(networks, np.int64)
+    stands, fire, updated, kept = grid.network, scratch.fire, scratch.updated, scratch.kept
+
+    tape_cells = np.empty(0, np.int32)
+    tape_values = np.empty((0, channels), np.float32)
+    tape_fired = np.empty(0, np.int32)
+    cells_end = np.zeros(steps + 2, np.int64)
+    fired_end = np.zeros(steps * networks + 1, np.int64)
+
+    # At first any cell may hold something. In an MNIST CA that stays so, but cells away from
+    # the stroke neither change nor are seen.
+    cells = np.empty(x.shape[0], np.int32)
+    count = 0
+    if program.growing:
+        for p in range(x.shape[0]):
+            if grid.inside[p]:
+                cells[count] = p
+                count += 1
+        alive = 0
+    else:
+        alive = _find_stroke(x, grid, living)
+        count = _spread(living, alive, grid, scratch.kept[0], -1, cells)
+        _gather(x, living[:alive], updated)
+
+    for t in range(steps + 1):
+        if record:
+            end = cells_end[t]
+            tape_cells = _with_room(tape_cells, end, count)
+            tape_values = _with_room(tape_values, end, count)
+            tape_cells[end : end + count] = cells[:count]
+            _gather(x, cells[:count], tape_values[end:])
+            cells_end[t + 1] = end + count
+        if t == steps:
+            break
+        if program.perturbed:
+            count = _perturb(x, cells, count, t, grid, program, scratch, states, product)
+        if program.growing:
+            alive = _find_living(x, cells, count, grid, scratch.living, t + 1, scratch, living)
+            _gather(x, living[:alive], updated)
+
+        keys = _step_keys(draws, t, networks)
+        for k in range(networks):
+            _draw_fires(living[:alive], k, t, keys, grid, program, draws, fire)
+            n = 0
+            for i in range(alive):
+                if fire[i] and stands[living[i]] == k:
+                    fired[k, n] = living[i]
+                    rows[k, n] = i
+                    n += 1
+            fired_count[k] = n
+            _update(
+                x, t, fired[k, :n], rows[k, :n], k, keys, grid, program, draws, buffers[k],
+                updated,
+            )  # fmt: skip
+
+        if program.growing:
+            for k in range(networks):
+                _settle_life(
+                    x, t, living[:alive], k, keys, grid, program, draws, buffers[k], scratch
+                )
+            _clear(x, cells[:count])
+            count = 0
+            for i in range(alive):
+                p = living[i]
+                if kept[stands[p], p] == t + 1:
+                    for c in range(channels):
+                        x[p, c] = updated[i, c]
+                    cells[count] = p
+                    count += 1
+        else:
+            _scatter(updated, living[:alive], x)
+
+        if record:
+            for k in range(networks):
+                end = fired_end[t * networks + k]
+                tape_fired = _with_room(tape_fired, end, fired_count[k])
+                for i in range(fired_count[k]):
+                    p = fired[k, i]
+                    if not program.growing or kept[k, p] == t + 1:
+                        tape_fired[end] = p
+                        end += 1
+                fired_end[t * networks + k + 1] = end
+    return x, (tape_cells, tape_values, cells_end, tape_fired, fired_end)
+
+
+@_jit
+def _network_gradient(buffers, gradients, count, rule, kernel_sums, bias_sums):
+    """Backward through a network whose activations are in `buffers`, by way of `gradients`."""
+    for layer in range(len(rule.kernels) - 1, -1, -1):
+        inputs, upstream = buffers[layer][:count], gradients[layer + 1][:count]
+        downstream = gradients[layer][:count]
+        if rule.trained:
+            kernel_sums[layer] += np.dot(inputs.T, upstream)
+            bias_sum = bias_sums[layer]
+            for i in range(count):
+                for j in range(upstream.shape[1]):
+                    bias_sum[j] += upstream[i, j]
+        np.dot(upstream, rule.kernels[layer].T, downstream)
+        if layer > 0:
+            for i in range(count):
+                for j in range(inputs.shape[1]):
+                    downstream[i, j] = downstream[i, j] if inputs[i, j] > 0 else np.float32(0.0)
+
+
+@_jit
+def _make_sums(program):
+    """Zeros for the gradients of all kernels and biases: one flat array, and views into it."""
+    size = 0
+    for rule in program.rules:
+        for layer in range(len(rule.kernels)):
+            size += rule.kernels[layer].size + rule.biases[layer].size
+    sums = np.zeros(size, np.float32)
+    kernel_sums = [[sums[:0].reshape(0, 1) for _ in rule.kernels] for rule in program.rules]
+    bias_sums = [[sums[:0] for _ in rule.kernels] for rule in program.rules]
+    end = 0
+    for k in range(len(program.rules)):
+        rule = program.rules[k]
+        for layer in range(len(rule.kernels)):
+            shape, start = rule.kernels[layer].shape, end
+            end += rule.kernels[layer].size
+            kernel_sums[k][layer] = sums[start:end].reshape(shape)
+            bias_sums[k][layer] = sums[end : end + shape[1]]
+            end += shape[1]
+    return sums, kernel_sums, bias_sums
+
+
+@_jit
+def _perturb_gradient(g, listed, values, stamp, t, program, states, product, earlier, matrix_sum):
+    """Backward through `_perturb`: fills `earlier` for the listed cells, adds to `matrix_sum`."""
+    for start in range(0, listed.shape[0], _BLOCK):
+        size = min(_BLOCK, listed.shape[0] - start)
+        inputs, outputs = states[:size], product[:size]
+        inputs[:] = values[start : start + size]
+        np.dot(inputs, program.matrix, outputs)
+        for i in range(size):
+            p = listed[start + i]
+            alive = stamp[p] == t + 1
+            for c in range(outputs.shape[1]):
+                passes = alive and -_BOUND <= outputs[i, c] <= _BOUND
+                outputs[i, c] = g[p, c] if passes else np.float32(0.0)
+        matrix_sum += np.dot(inputs.T, outputs)
+        np.dot(outputs, program.matrix.T, earlier[start : start + size])
+
+
+@_jit
+def _perceive_gradient(cells, row_of, seen, grid, program, out):
+    """Adds to ``out[i]`` what ``cells[i]`` gave to the perceptions of the firing cells near it.
+
+    `seen` holds the gradients of those perceptions, ``row_of[p]`` the row of the cell at `p`.
+    """
+    channels = out.shape[1]
+    offsets, stencils = grid.offsets, program.stencils
+    for i in range(cells.shape[0]):
+        for o in range(9):
+            row = row_of[cells[i] - offsets[o]]
+            if row < 0:
+                continue
+            if not program.growing:
+                for c in range(channels):
+                    out[i, c] += seen[row, o * channels + c]
+            elif o == 4:
+                for c in range(channels):
+                    out[i, c] += seen[row, c]
+            else:
+                weight_x, weight_y = stencils[o, 1], stencils[o, 2]
+                for c in range(channels):
+                    out[i, c] += (
+                        weight_x * seen[row, channels + c] + weight_y * seen[row, 2 * channels + c]
+                    )
+
+
+@_jit
+def _run_back(upstream, mask, program, tape):
+    """Runs one item backward along its tape.
+
+    Returns the gradients of the initial state, of the kernels and biases of each network, and
+    of the matrix.
+    """
+    tape_cells, tape_values, cells_end, tape_fired, fired_end = tape
+    height, width, channels = upstream.shape
+    networks = len(program.rules)
+    grid = _make_grid(height, width, mask)
+    g = _pad(upstream)
+    x = np.zeros_like(g)
+    scratch = _make_scratch(g.shape[0], channels, networks)
+    row_of = np.full(g.shape[0], -1, np.int32)
+    seen = np.empty((g.shape[0], program.rules[0].kernels[0].shape[0]), np.float32)
+    earlier = np.empty_like(g)
+    cells = np.empty(g.shape[0], np.int32)
+    states = np.empty((_BLOCK, channels), np.float32)
+    product = np.empty((_BLOCK, channels), np.float32)
+    buffers = [_make_buffers(rule) for rule in program.rules]
+    gradients = [_make_buffers(rule) for rule in program.rules]
+    sums, kernel_sums, bias_sums = _make_sums(program)
+    matrix_sum = np.zeros_like(program.matrix)
+
+    steps = cells_end.shape[0] - 2
+    if program.growing:  # dead cells were set to zero: nothing flows through them
+        survivors = tape_cells[cells_end[steps] : cells_end[steps + 1]]
+        _gather(g, survivors, earlier)
+        g[:] = 0.0
+        _scatter(earlier, survivors, g)
+
+    for t in range(steps - 1, -1, -1):
+        listed = tape_cells[cells_end[t] : cells_end[t + 1]]
+        values = tape_values[cells_end[t] : cells_end[t + 1]]
+        _scatter(values, listed, x)
+        count = listed.shape[0]
+        cells[:count] = listed
+        if program.perturbed:
+            count = _perturb(x, cells, count, t, grid, program, scratch, states, product)
+
+        n = 0
+        for k in range(networks):
+            rule = program.rules[k]
+            part = t * networks + k
+            for start in range(fired_end[part], fired_end[part + 1], _BLOCK):
+                block = tape_fired[start : min(start + _BLOCK, fired_end[part + 1])]
+                size = block.shape[0]
+                _perceive(x, block, grid, program, buffers[k][0])
+                _network(buffers[k], size, rule)
+                update = gradients[k][-1]
+                first = channels - update.shape[1]
+                step_size = rule.step_size
+                for i in range(size):
+                    for c in range(update.shape[1]):
+                        update[i, c] = step_size * g[block[i], first + c]
+                _network_gradient(
+                    buffers[k], gradients[k], size, rule, kernel_sums[k], bias_sums[k]
+                )
+                perceived = gradients[k][0]
+                for i in range(size):
+                    row_of[block[i]] = n + i
+                    for c in range(perceived.shape[1]):
+                        seen[n + i, c] = perceived[i, c]
+                n += size
+        _gather(g, cells[:count], earlier)
+        _perceive_gradient(cells[:count], row_of, seen, grid, program, earlier)
+        for i in range(fired_end[t * networks], fired_end[(t + 1) * networks]):
+            row_of[tape_fired[i]] = -1
+
+        if program.growing:
+            _clear(g, tape_cells[cells_end[t + 1] : cells_end[t + 2]])
+        _scatter(earlier, cells[:count], g)
+        _clear(x, cells[:count])
+        if program.perturbed:
+            _perturb_gradient(
+                g, listed, values, scratch.shaken, t, program, states, product, earlier, matrix_sum
+            )
+            _clear(g, cells[:count])
+            _scatter(earlier, listed, g)
+    return g, sums, matrix_sum
+
+
+# ---------------------------------------------------------------------------------------------
+# A batch, from TensorFlow
+# ---------------------------------------------------------------------------------------------
+
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+_pool = ThreadPoolExecutor(_CORES)
+_blas = ThreadpoolController()
+
+_tapes = OrderedDict()
+"""The latest recorded runs. A gradient that finds its run gone records it again."""
+_TAPES_KEPT = 8
+_tapes_lock = threading.Lock()
+_tickets = itertools.count(1)
+
+
+class Engine:
+    """The living-cells engine of one step.
+
+    Args:
+        step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`.
+
+    Raises:
+        ValueError: For any other layer.
+    """
+
+    def __init__(self, step):
+        if not isinstance(step, GrowingCA | MNISTCA | Injected | Perturbed):
+            raise ValueError(f"The sparse engine runs tfnca's own steps. Received: step={step!r}")
+        self.step = step
+        self.growing = isinstance(step.networks[0], GrowingCA)
+        self.perturbed = isinstance(step, Perturbed)
+
+    def run(self, state, steps, mask, seed, first_step, fire_masks=None, noise=None, record=False):
+        """Runs a batch `steps` steps; differentiable in the state and all weights.
+
+        Args:
+            state: Tensor ``(batch, height, width, channels)``.
+            steps: Scalar integer tensor.
+            mask: ``(batch, height, width)`` or None.
+            seed: Scalar int64 tensor.
+            first_step: Scalar integer tensor.
+            fire_masks: ``(steps, networks, batch, height, width)`` or None.
+            noise: ``(steps, networks, batch, height, width, channels - 1)`` or None.
+            record: Whether a gradient will be asked for. If not recorded it is still right, at
+                the cost of a second run.
+
+        Returns:
+            The final state.
+        """
+        weights = [
+            tf.convert_to_tensor(weight.value)
+            for ca in self.step.networks
+            for weight in engine_weights(ca)
+        ]
+        if self.perturbed:
+            weights.append(self.step.perturbation.matrix)
+        given = [
+            tf.zeros([0], tf.float32) if value is None else tf.cast(value, tf.float32)
+            for value in (mask, fire_masks, noise)
+        ]
+        numbers = [tf.cast(value, tf.int64) for value in (steps, seed, first_step)]
+
+        @tf.custom_gradient
+        def call(state, *weights):
+            final, ticket = tf.numpy_function(
+                lambda *arguments: self._forward(record, *arguments),
+                [state, *given, *numbers, *weights],
+                [tf.float32, tf.int64],
+            )
+            final.set_shape(state.shape)
+
+            def gradient(upstream):
+                results = tf.numpy_function(
+                    self._backward,
+                    [ticket, upstream, state, *given, *numbers, *weights],
+                    [tf.float32] * (1 + len(weights)),
+                )
+                for result, like in zip(results, [state, *weights], strict=True):
+                    result.set_shape(like.shape)
+                return results
+
+            return final, gradient
+
+        return call(tf.convert_to_tensor(state, tf.float32), *weights)
+
+    def _program(self, weights):
+        channels = self.step.channels
+        weights = [np.array(weight) for weight in weights]
+        matrix = weights.pop() if self.perturbed else np.zeros((1, 1), np.float32)
+        rules = []
+        for ca in self.step.networks:
+            own = [weights.pop(0) for _ in engine_weights(ca)]
+            own[0] = _as_rows(own[0], self.growing, channels)
+            rules.append(
+                _Rule(
+                    kernels=tuple(own[0::2]),
+                    biases=tuple(own[1::2]),
+                    fire_rate=np.float32(ca.fire_rate),
+                    step_size=np.float32(getattr(ca, "step_size", 1.0)),
+                    noise_std=np.float32(getattr(ca, "noise_std", 0.0)),
+                    trained=bool(ca.trainable_weights),
+                )
+            )
+        angle = getattr(self.step.networks[0], "angle", 0.0)
+        stencils = sobel_kernels(angle).reshape(9, NUM_KERNELS)
+        return _Program(self.growing, self.perturbed, matrix, stencils, tuple(rules))
+
+    def _run_items(self, record, state, mask, fire, noise, steps, seed, first_step, *weights):
+        def run_item(item):
+            program = self._program(weights)
+            draws = _Draws(
+                int(seed), int(first_step), item, _item(fire, item, bool, 5),
+                _item(noise, item, np.float32, 6),
+            )  # fmt: skip
+            item_mask = _item_mask(mask, item)
+            return _run(np.array(state[item]), item_mask, int(steps), program, draws, record)
+
+        with _blas.limit(limits=1, user_api="blas"):
+            runs = list(_pool.map(run_item, range(len(state))))
+        return [run[0] for run in runs], [run[1] for run in runs]
+
+    def _forward(self, record, state, *arguments):
+        finals, tapes = self._run_items(record, state, *arguments)
+        out = np.empty_like(state)
+        for item, final in enumerate(finals):
+            _unpad(final, *state.shape[1:3], out[item])
+        ticket = next(_tickets)
+        if record:
+            with _tapes_lock:
+                _tapes[ticket] = tapes
+                while len(_tapes) > _TAPES_KEPT:
+                    _tapes.popitem(last=False)
+        return out, np.int64(ticket)
+
+    def _backward(self, ticket, upstream, state, mask, *arguments):
+        with _tapes_lock:
+            tapes = _tapes.pop(int(ticket), None)
+        if tapes is None:
+            tapes = self._run_items(True, state, mask, *arguments)[1]
+        weights = arguments[5:]
+
+        def run_item(item):
+            program = self._program(weights)
+            item_mask = _item_mask(mask, item)
+            return _run_back(np.array(upstream[item]), item_mask, program, tapes[item])
+
+        with _blas.limit(limits=1, user_api="blas"):
+            runs = list(_pool.map(run_item, range(len(state))))
+        of_state = np.empty_like(state)
+        for item, run in enumerate(runs):
+            _unpad(run[0], *state.shape[1:3], of_state[item])
+        # Summed in the items' order: the same bits whatever the number of threads.
+        flat = np.sum([run[1] for run in runs], axis=0, dtype=np.float32)
+        return [of_state, *self._split(flat, weights), *(
+            [np.sum([run[2] for run in runs], axis=0)] if self.perturbed else []
+        )]  # fmt: skip
+
+    def _split(self, flat, weights):
+        """Cuts the flat gradient into the shapes of the layers' weights."""
+        parts, end = [], 0
+        for ca in self.step.networks:
+            for i, variable in enumerate(engine_weights(ca)):
+                start, end = end, end + int(np.prod(variable.shape))
+                part = flat[start:end]
+                if i == 0 and self.growing:
+                    part = part.reshape(NUM_KERNELS, self.step.channels, -1).swapaxes(0, 1)
+                parts.append(part.reshape(variable.shape))
+        return parts
+
+
+def engine_weights(ca):
+    """A CA's variables in the order of its layers: kernel, bias, kernel, bias …"""
+    layers = ca.update_layers if isinstance(ca, GrowingCA) else [ca.perceive, *ca.update_layers]
+    return [variable for layer in layers for variable in (layer.kernel, layer.bias)]
+
+
+def _as_rows(kernel, growing, channels):
+    """The first kernel as a matrix for the engine's rows, which are ordered kernel by kernel."""
+    if growing:
+        kernel = kernel.reshape(channels, NUM_KERNELS, -1).swapaxes(0, 1)
+    return np.ascontiguousarray(kernel.reshape(-1, kernel.shape[-1]))
+
+
+def _item(values, item, dtype, rank):
+    """One item of masks or noise given for every step and network; empty if none are given."""
+    if values.size == 0:
+        return np.empty((0,) * (rank - 1), dtype)
+    return np.ascontiguousarray(values[:, :, item]).astype(dtype)
+
+
+def _item_mask(mask, item):
+    if mask.size == 0:
+        return np.empty((0, 0), np.uint8)
+    return (mask[item] > 0.5).astype(np.uint8)
