@@ -149,11 +149,11 @@ def _compiled(step, engine):
         def call(state, steps, mask, seed, first_step, fire_masks, noise):
             return run(reference(), state, steps, mask, seed, first_step, fire_masks, noise, engine)
 
-        by_engine[engine] = tf.function(call, reduce_retracing=True, jit_compile=_jit(engine))
+        by_engine[engine] = tf.function(call, reduce_retracing=True, jit_compile=uses_xla(engine))
     return by_engine[engine]
 
 
 @functools.cache
-def _jit(engine):
-    """XLA pays on a GPU; on a CPU it compiles this graph to something many times slower."""
+def uses_xla(engine):
+    """Whether to compile with XLA. It pays on a GPU; on a CPU it compiles this graph to something many times slower."""
     return engine == "dense" and bool(tf.config.list_logical_devices("GPU"))

@@ -38,6 +38,14 @@ class Step(keras.layers.Layer):
         """What training changes and what a job saves: the step, or its adversary, or its matrix."""
         return self
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        """Keras would carry `mask` on to the next layer; here it says where adversaries stand."""
+        return None
+
     def compute_output_shape(self, state_shape, **kwargs):
         return state_shape
 

@@ -1,0 +1,32 @@
+# Each target makes what it needs, the environment included, given Python >= 3.11, pip and make.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: reproduce test bench lint clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
+	$(RUN) train/reproduce.py --out out/reproduce
+
+test: $(READY)  ## the whole test suite
+	$(RUN) -m pytest -q
+
+bench: $(READY)  ## side-by-side speed
+	$(VENV)/bin/python -m pip install --quiet --editable '.[bench]'
+	$(RUN) benchmarks/bench.py --out out/bench
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+clean:
+	rm -rf out $(VENV)

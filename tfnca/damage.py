@@ -1,0 +1,29 @@
+"""Damage: circles cut out of a state, from which a regenerating CA learns to recover."""
+
+import tensorflow as tf
+
+
+def circle_masks(count, size, seed, centre=0.5, radius=(0.1, 0.4)):
+    """Random circles, zero inside and one outside.
+
+    Args:
+        count: Number of masks.
+        size: ``(height, width)`` in cells.
+        seed: Pair of integers or a tensor ``(2,)``.
+        centre: Centres lie uniformly in ±centre, the grid spanning [-1, 1]².
+        radius: Range of the uniform radii, in the same units.
+
+    Returns:
+        float32 tensor ``(count, height, width, 1)``.
+
+    Reference:
+        The published training code of the Growing CA; its defaults are these.
+    """
+    height, width = size
+    middle, radii = tf.split(tf.random.stateless_uniform([count, 3], seed), [2, 1], axis=1)
+    middle = (2.0 * middle - 1.0) * centre
+    radii = radius[0] + radii * (radius[1] - radius[0])
+    x = (tf.linspace(-1.0, 1.0, width)[None, :] - middle[:, :1]) / radii
+    y = (tf.linspace(-1.0, 1.0, height)[None, :] - middle[:, 1:]) / radii
+    outside = x[:, None, :] ** 2 + y[:, :, None] ** 2 >= 1.0
+    return tf.cast(outside, tf.float32)[..., None]

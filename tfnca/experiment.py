@@ -1,0 +1,298 @@
+"""What every training script shares: its options, its run, and the files it leaves.
+
+A script declares its hyperparameters as a frozen dataclass, builds step, loss and pool, and calls
+`train` and `save_results`.
+"""
+
+import argparse
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import platform
+import signal
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfnca.render import plot, save_png
+from tfnca.snapshots import restore_snapshot, save_snapshot, write_atomically
+
+EPOCH = 100
+"""Training steps between two rows of the history."""
+
+
+def option(default, help, **argparse_options):  # noqa: A002 - argparse's own word
+    """A field of a hyperparameters' dataclass: its default and its line in ``--help``."""
+    return dataclasses.field(default=default, metadata={"help": help, **argparse_options})
+
+
+@dataclasses.dataclass(frozen=True)
+class Common:
+    """Options of every training script."""
+
+    out: str = option("out", "folder for results and snapshots")
+    seed: int = option(0, "random seed; on a CPU one seed gives one result, bit for bit")
+    resume: str | None = option(
+        None,
+        "go on exactly from the last snapshot in --out; 'weights': take only model and "
+        "optimiser from --out, with a fresh pool",
+        nargs="?",
+        const="exact",
+        choices=["exact", "weights"],
+    )
+    engine: str = option("auto", "'sparse', 'dense', or 'auto' for the faster one here",
+                         choices=["auto", "dense", "sparse"])  # fmt: skip
+    snapshot_seconds: float = option(60.0, "seconds between snapshots")
+    preview_steps: int = option(1000, "training steps between preview pictures")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        fail(message)
+
+
+def fail(message):
+    """Prints one line and exits with code 2."""
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def run(config_class, job, description):
+    """Parses the command line, runs `job(config)`, and turns bad input into one line.
+
+    Args:
+        config_class: A frozen dataclass derived from `Common`.
+        job: Function of such a configuration.
+        description: What ``--help`` says first.
+    """
+    parser = _Parser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for field in dataclasses.fields(config_class):
+        options = dict(field.metadata)
+        text = options.pop("help")
+        if field.default is not None:
+            text += f" (default: {field.default})"
+        kind = next(k for k in (int, float, str) if k.__name__ in str(field.type))
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(
+            name, default=field.default, help=text.replace("%", "%%"), type=kind, **options
+        )
+    config = config_class(**vars(parser.parse_args()))
+    try:
+        start(config)
+        job(config)
+    except (ValueError, OSError) as error:
+        fail(error)
+
+
+def start(config):
+    """Makes the run reproducible, prints the device, and makes sure that results can be kept."""
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    folder = Path(config.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
+    print(f"Device: {device_name()}")
+
+
+def device_name():
+    """The device that will do the work, in words."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)
+    return f"CPU, {platform.machine()}, {len(tf.config.list_logical_devices('CPU'))} device"
+
+
+def schedule(learning_rate, steps, boundaries):
+    """The published learning rate: divided by ten at fractions of the run.
+
+    Args:
+        learning_rate: At the start.
+        steps: Training steps of the whole run.
+        boundaries: Fractions of `steps` at which the rate drops.
+    """
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [round(fraction * steps) for fraction in boundaries],
+        [learning_rate * 0.1**i for i in range(len(boundaries) + 1)],
+    )
+
+
+class _Run(keras.callbacks.Callback):
+    """Progress, history, snapshots, previews; stops on Ctrl-C and on a loss that is not finite."""
+
+    def __init__(self, config, steps, history, preview):
+        super().__init__()
+        self.config, self.steps, self.history, self.preview = config, steps, history, preview
+        self.folder = Path(config.out)
+        self.interrupted = False
+        self.not_finite_at = None
+
+    def on_train_begin(self, logs=None):
+        done = int(self.model.optimizer.iterations)
+        self.seconds = self.history[-1]["seconds"] if self.history else 0.0
+        self.began = self.saved = time.monotonic()
+        self.previewed = done
+        self.bar = tqdm(
+            total=self.steps, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5
+        )
+        self.usual_handler = signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, *_):
+        self.interrupted = True
+        signal.signal(signal.SIGINT, self.usual_handler)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update(1)
+        self.bar.set_postfix(loss=f"{logs['loss']:.4g}", refresh=False)
+        if not math.isfinite(logs["loss"]):
+            self.not_finite_at = int(self.model.optimizer.iterations)
+        if self.interrupted or self.not_finite_at is not None:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = int(self.model.optimizer.iterations)
+        if self.not_finite_at is not None:
+            return
+        now = time.monotonic()
+        row = {"step": step, "loss": logs["loss"], "seconds": self.seconds + now - self.began}
+        if not self.interrupted:
+            self.history.append(row)
+        if self.interrupted or now - self.saved > self.config.snapshot_seconds:
+            save_snapshot(self.folder, self.model, self.history)
+            write_history(self.folder, self.history)
+            self.saved = now
+        if self.preview and step - self.previewed >= self.config.preview_steps:
+            (self.folder / "previews").mkdir(exist_ok=True)
+            save_png(self.folder / "previews" / f"{step:06d}.png", self.preview())
+            self.previewed = step
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
+        signal.signal(signal.SIGINT, self.usual_handler)
+
+
+def train(config, trainer, pool, steps, preview=None, callbacks=()):
+    """Trains to `steps` training steps, resuming as the configuration says.
+
+    Args:
+        config: The script's configuration.
+        trainer: A compiled `Trainer`.
+        pool: Its pool.
+        steps: Training steps of the whole run.
+        preview: Function of no argument that draws a picture ``(height, width, 3)``.
+        callbacks: Further Keras callbacks.
+
+    Returns:
+        The history: a list of rows with step, loss and seconds.
+
+    Raises:
+        ValueError: If the loss stops being finite; the last good weights are saved.
+    """
+    folder = Path(config.out)
+    history = []
+    trainer.attach(pool)
+    if config.resume == "exact":
+        history = restore_snapshot(folder, trainer)
+        print(f"Resuming at step {int(trainer.optimizer.iterations)}.")
+    elif config.resume == "weights":
+        _restore_weights(folder, trainer)
+    progress = _Run(config, steps, history, preview)
+    callbacks = [progress, keras.callbacks.TensorBoard(folder / "tensorboard"), *callbacks]
+    while (done := int(trainer.optimizer.iterations)) < steps and not trainer.stop_training:
+        size = min(EPOCH - done % EPOCH, steps - done)
+        whole = 1 if size < EPOCH else (steps - done) // EPOCH
+        epoch = -(-done // EPOCH)
+        trainer.fit(
+            pool,
+            initial_epoch=epoch,
+            epochs=epoch + whole,
+            steps_per_epoch=size,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    write_history(folder, history)
+    if progress.not_finite_at is not None:
+        _save_weights(folder, trainer)
+        raise ValueError(
+            f"The loss was not finite at step {progress.not_finite_at + 1}; the weights before "
+            f"it are in {folder}. A lower learning rate may help."
+        )
+    if progress.interrupted:
+        print(f"Stopped at step {done}. Go on with the same command and --resume.")
+        raise SystemExit(130)
+    save_snapshot(folder, trainer, history)
+    _save_weights(folder, trainer)
+    return history
+
+
+def _save_weights(folder, trainer):
+    temporary = folder / ".model.keras"
+    trainer.save(temporary)
+    temporary.replace(folder / "model.keras")
+    buffer = io.BytesIO()
+    np.savez(buffer, *[np.asarray(variable) for variable in trainer.optimizer.variables])
+    write_atomically(folder / "optimizer.npz", buffer.getvalue())
+
+
+def _restore_weights(folder, trainer):
+    for name in ("model.keras", "optimizer.npz"):
+        if not (folder / name).exists():
+            raise ValueError(f"--resume weights needs {name} in --out. Received: {folder}")
+    trained = keras.saving.load_model(folder / "model.keras")
+    trainer.step.trained.set_weights(trained.get_weights())
+    with np.load(folder / "optimizer.npz") as arrays:
+        for variable, name in zip(trainer.optimizer.variables, arrays.files, strict=True):
+            variable.assign(arrays[name])
+
+
+def write_history(folder, history):
+    """Writes the history's rows to ``history.csv``."""
+    if not history:
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, history[0])
+    writer.writeheader()
+    writer.writerows(history)
+    write_atomically(Path(folder) / "history.csv", text.getvalue())
+
+
+def save_results(config, history, metrics, preview, **extra):
+    """Writes the files that every job leaves beside ``model.keras``.
+
+    Args:
+        config: The script's configuration.
+        history: What `train` returned.
+        metrics: JSON-able measures.
+        preview: Picture ``(height, width, 3)``.
+        **extra: Further entries of ``config.json``, such as the host's checksum.
+    """
+    folder = Path(config.out)
+    settings = {
+        **dataclasses.asdict(config),
+        **extra,
+        "command": "python " + " ".join(sys.argv),
+        "seconds": history[-1]["seconds"] if history else 0.0,
+        "device": device_name(),
+    }
+    write_atomically(folder / "config.json", json.dumps(settings, indent=2))
+    write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2))
+    write_history(folder, history)
+    save_png(folder / "preview.png", preview)
+    if history:
+        curve = [row["step"] for row in history], [row["loss"] for row in history]
+        picture = plot({"loss": curve}, "training step", "loss", log=True)
+        write_atomically(folder / "loss.png", picture)
+
+
+def sha256(path):
+    """The SHA-256 of a file, in hexadecimal: it says against which host something was trained."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,0 +1,87 @@
+"""Losses: how far a state is from what it should show, one number an item."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfnca.digits import cell_labels
+from tfnca.state import ALPHA, GREY, NUM_CLASSES, class_logits, is_digit_cell
+
+
+class TargetLoss:
+    """Mean squared RGBA error against a picture, for a Growing CA.
+
+    Args:
+        target: Premultiplied RGBA ``(height, width, 4)`` in [0, 1], of the grid's size.
+
+    Raises:
+        ValueError: If `target` is not such a picture.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> tfnca.TargetLoss(np.zeros((16, 16, 4)))(tfnca.seed_state(16)).shape
+    TensorShape([1])
+    """
+
+    def __init__(self, target):
+        self.target = np.asarray(target, np.float32)
+        if self.target.ndim != 3 or self.target.shape[-1] != ALPHA + 1:
+            raise ValueError(
+                "target must be RGBA of shape (height, width, 4). "
+                f"Received: shape={self.target.shape}"
+            )
+        if not np.isfinite(self.target).all():
+            raise ValueError("target must be finite. Received: NaN or infinite values")
+
+    def __call__(self, state, labels=None):
+        """Returns one loss an item, ``(batch,)``."""
+        if tuple(state.shape[1:3]) != self.target.shape[:2]:
+            raise ValueError(
+                f"The target is {self.target.shape[:2]}, the grid must be as large. "
+                f"Received: a state of shape {tuple(state.shape)}"
+            )
+        return ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=(1, 2, 3))
+
+
+class ClassLoss:
+    """The error of every cell's class logits, for an MNIST CA.
+
+    Args:
+        kind: ``"l2"``: half the squared error, summed over cells and classes, where cells of the
+            stroke should have a one-hot of the class and all others zero; this is what the
+            published models were trained with. ``"cross_entropy"``: the mean over the stroke.
+        digit: The class that all digits should get, for an adversary; their own if None.
+
+    Raises:
+        ValueError: If `kind` or `digit` is unknown.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> tfnca.ClassLoss()(tfnca.digit_state(np.ones((2, 28, 28))), np.array([3, 8])).shape
+    TensorShape([2])
+    """
+
+    KINDS = ("l2", "cross_entropy")
+
+    def __init__(self, kind="l2", digit=None):
+        if kind not in self.KINDS:
+            raise ValueError(f"kind must be one of {self.KINDS}. Received: kind={kind!r}")
+        if digit is not None and digit not in range(NUM_CLASSES):
+            raise ValueError(f"digit must lie in 0 to 9. Received: digit={digit!r}")
+        self.kind = kind
+        self.digit = digit
+
+    def __call__(self, state, labels):
+        """Returns one loss an item, ``(batch,)``, given the digits' labels ``(batch,)``."""
+        if self.digit is not None:
+            labels = ops.full_like(labels, self.digit)
+        expected = cell_labels(state[..., GREY], labels)
+        if self.kind == "l2":
+            return ops.sum(ops.square(expected - class_logits(state)), axis=(1, 2, 3)) / 2.0
+        alive = ops.cast(is_digit_cell(state)[..., 0], "float32")
+        errors = keras.losses.categorical_crossentropy(
+            expected, class_logits(state), from_logits=True
+        )
+        return ops.sum(errors * alive, axis=(1, 2)) / ops.maximum(ops.sum(alive, axis=(1, 2)), 1.0)

@@ -1,0 +1,211 @@
+"""Pools: states kept from one training step to the next, so that a CA learns to stay.
+
+A pool lives in `tf.Variable` objects that Keras does not see: it stays out of saved models, and
+sampling and write-back happen inside `Trainer.train_step`, in order. All its draws depend on
+(seed, training step) alone.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfnca.damage import circle_masks
+from tfnca.injection import check_density, random_mask
+from tfnca.state import GREY, MNIST_CHANNELS, digit_state, is_digit_cell
+
+
+class Batch(NamedTuple):
+    """What a training step works on."""
+
+    slots: tf.Tensor
+    """Where the states came from and go back to, ``(batch,)``."""
+    state: tf.Tensor
+    mask: tf.Tensor | None
+    """Where adversaries stand, ``(batch, height, width)``."""
+    labels: tf.Tensor | None
+    """Digits' labels, ``(batch,)``."""
+
+
+class Pool:
+    """What `GrowingPool` and `DigitPool` share: slots of states and masks.
+
+    Attributes:
+        variables: Dictionary of all `tf.Variable` objects: what a snapshot must keep.
+    """
+
+    def __init__(self, states, batch_size, masks=None):
+        if not 0 < batch_size <= len(states):
+            raise ValueError(
+                f"batch_size must lie in 1 to the pool's size {len(states)}. "
+                f"Received: batch_size={batch_size}"
+            )
+        self.size = len(states)
+        self.batch_size = batch_size
+        self.variables = {"states": tf.Variable(states, trainable=False)}
+        if masks is not None:
+            self.variables["masks"] = tf.Variable(tf.cast(masks, tf.uint8), trainable=False)
+
+    def _draw_slots(self, key):
+        return tf.argsort(tf.random.stateless_uniform([self.size], key))[: self.batch_size]
+
+    def _masks_of(self, slots):
+        if "masks" not in self.variables:
+            return None
+        return tf.cast(tf.gather(self.variables["masks"], slots), tf.float32)
+
+    def draw(self, seed, index, loss):
+        """A batch for training step `index`: sampled, repaired, damaged. Returns a `Batch`."""
+        raise NotImplementedError
+
+    def put(self, batch, state):
+        """Writes a batch's final states back, with its masks and labels."""
+        slots = tf.cast(batch.slots, tf.int32)[:, None]
+        values = {"states": state, "masks": batch.mask, "labels": batch.labels}
+        for name, variable in self.variables.items():
+            variable.scatter_nd_update(slots, tf.cast(values[name], variable.dtype))
+
+
+class GrowingPool(Pool):
+    """The Growing CA's pool: the worst of a batch starts anew, the best are damaged.
+
+    Args:
+        starts: States to start from, ``(k, height, width, channels)``: the seed for a base, the
+            grown host for an adversary, both for a perturbation. The pool begins with equal
+            shares of them.
+        size: Number of slots.
+        batch_size: Items in a batch.
+        restarts: How many of a batch, the worst first, are replaced by `starts` in turn; all of
+            them for a CA that only grows. One for each start if not given.
+        damaged: How many of a batch, the best, lose a random circle; 0 for a CA that persists
+            without regenerating.
+        where: Cells where adversaries may stand, ``(height, width)``; None without adversaries.
+        density: Their share, in (0, 1]. Each slot has a mask of its own, drawn anew on restart.
+        seed: For the first masks.
+
+    Raises:
+        ValueError: If the numbers do not fit each other.
+
+    Reference:
+        The published training code. A batch is sorted before anything is replaced, so the
+        damaged ones are those of the lowest loss.
+    """
+
+    def __init__(
+        self,
+        starts,
+        size=1024,
+        batch_size=8,
+        restarts=None,
+        damaged=3,
+        where=None,
+        density=None,
+        seed=0,
+    ):
+        starts = np.asarray(starts, np.float32)
+        restarts = len(starts) if restarts is None else restarts
+        if restarts < 0 or damaged < 0 or max(restarts, damaged) > batch_size:
+            raise ValueError(
+                f"restarts and damaged must lie in 0 to batch_size={batch_size}. "
+                f"Received: restarts={restarts}, damaged={damaged}"
+            )
+        if (where is None) != (density is None):
+            raise ValueError("where and density go together. Received: only one of them")
+        self.where = self.density = masks = None
+        if where is not None:
+            self.density = check_density(density)
+            self.where = np.asarray(where, bool)
+            if self.where.shape != starts.shape[1:3]:
+                raise ValueError(
+                    f"where must be of the grid's size {starts.shape[1:3]}. "
+                    f"Received: shape={self.where.shape}"
+                )
+            masks = self._new_masks(size, seed, index=2**32 - 1)
+        super().__init__(starts[np.arange(size) * len(starts) // size], batch_size, masks)
+        self.starts = starts
+        self.restarts = restarts
+        self.damaged = damaged
+
+    def _new_masks(self, count, seed, index):
+        where = tf.repeat(tf.constant(self.where)[None], count, axis=0)
+        return random_mask(where, self.density, seed, index)
+
+    def draw(self, seed, index, loss):
+        slots = self._draw_slots(tf.stack([seed, 2 * index]))
+        losses = loss(tf.gather(self.variables["states"], slots))
+        slots = tf.gather(slots, tf.argsort(losses, direction="DESCENDING", stable=True))
+        state = tf.gather(self.variables["states"], slots)
+        mask = self._masks_of(slots)
+        if self.restarts:
+            fresh = self.starts[np.arange(self.restarts) % len(self.starts)]
+            state = tf.concat([fresh, state[self.restarts :]], axis=0)
+            if mask is not None:
+                new = self._new_masks(self.restarts, seed, index)
+                mask = tf.concat([new, mask[self.restarts :]], axis=0)
+        if self.damaged:
+            circles = circle_masks(
+                self.damaged, self.starts.shape[1:3], tf.stack([seed, 2 * index + 1])
+            )
+            keep = self.batch_size - self.damaged
+            state = tf.concat([state[:keep], state[keep:] * circles], axis=0)
+        return Batch(slots, state, mask, None)
+
+
+class DigitPool(Pool):
+    """The MNIST CA's pool: some digits are new, some change under a settled state.
+
+    Of each batch the first quarter are new digits with empty states (and new masks). The last
+    quarter are *mutated*: a new digit, with the old state kept where the new digit lives (and
+    the old mask), so that cells learn to change their mind.
+
+    Args:
+        digits: `Digits` to draw from.
+        size: Number of slots.
+        batch_size: Items in a batch.
+        channels: Channels of the state.
+        density: Share of adversaries among all pixels, in (0, 1]; None without adversaries.
+        seed: For the first digits and masks.
+
+    Reference:
+        The published training code of the self-classifying MNIST CA.
+    """
+
+    def __init__(
+        self, digits, size=160, batch_size=16, channels=MNIST_CHANNELS, density=None, seed=0
+    ):
+        self.images = tf.Variable(np.round(digits.images * 255).astype(np.uint8), trainable=False)
+        self.labels = tf.Variable(digits.labels.astype(np.int32), trainable=False)
+        self.channels = channels
+        self.density = None if density is None else check_density(density)
+        images, labels = self._new_digits(size, [seed, -1])
+        masks = None if density is None else self._new_masks(size, seed, index=2**32 - 1)
+        super().__init__(digit_state(images, channels), batch_size, masks)
+        self.variables["labels"] = tf.Variable(labels, trainable=False)
+
+    def _new_digits(self, count, key):
+        chosen = tf.random.stateless_uniform([count], key, 0, self.labels.shape[0], tf.int32)
+        images = tf.cast(tf.gather(self.images, chosen), tf.float32) / 255.0
+        return images, tf.gather(self.labels, chosen)
+
+    def _new_masks(self, count, seed, index):
+        height, width = self.images.shape[1:]
+        return random_mask(np.ones((count, height, width), bool), self.density, seed, index)
+
+    def draw(self, seed, index, loss):
+        quarter = self.batch_size // 4
+        slots = self._draw_slots(tf.stack([seed, 2 * index]))
+        state = tf.gather(self.variables["states"], slots)
+        labels = tf.gather(self.variables["labels"], slots)
+        mask = self._masks_of(slots)
+        images, new_labels = self._new_digits(2 * quarter, tf.stack([seed, 2 * index + 1]))
+        fresh = digit_state(images, self.channels)
+        changed = fresh[quarter:]
+        kept = state[self.batch_size - quarter :, :, :, GREY + 1 :]
+        kept *= tf.cast(is_digit_cell(changed), tf.float32)
+        mutated = tf.concat([changed[..., : GREY + 1], kept], axis=-1)
+        unchanged = slice(quarter, self.batch_size - quarter)
+        state = tf.concat([fresh[:quarter], state[unchanged], mutated], axis=0)
+        labels = tf.concat([new_labels[:quarter], labels[unchanged], new_labels[quarter:]], axis=0)
+        if mask is not None:
+            mask = tf.concat([self._new_masks(quarter, seed, index), mask[quarter:]], axis=0)
+        return Batch(slots, state, mask, labels)

@@ -1,0 +1,76 @@
+"""Trains the self-classifying MNIST CA.
+
+The cells of a digit learn to agree on which digit they are, and to change their mind when the
+digit changes under them. Defaults are the published settings.
+"""
+
+from dataclasses import dataclass
+
+import keras
+
+from tfnca import experiment
+from tfnca.digits import load_digits
+from tfnca.evaluation import mean_and_spread, measure_digits
+from tfnca.experiment import Common, option
+from tfnca.losses import ClassLoss
+from tfnca.mnist import MNISTCA
+from tfnca.pool import DigitPool
+from tfnca.render import digits_to_rgb, tile
+from tfnca.rollout import rollout
+from tfnca.state import digit_state
+from tfnca.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Config(Common):
+    out: str = option("out/mnist", "folder for results and snapshots")
+    data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
+    steps: int = option(100_000, "training steps")
+    batch_size: int = option(16, "digits in a batch")
+    pool_size: int = option(160, "states in the pool")
+    ca_steps: int = option(20, "CA steps per training step")
+    loss: str = option("l2", "loss of each cell", choices=ClassLoss.KINDS)
+    learning_rate: float = option(1e-3, "at the start; divided by 10 at 30 % and 70 % of the run")
+    noise: float = option(0.02, "standard deviation of the noise on every update")
+    ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
+    test_digits: int = option(1000, "test digits to measure on")
+
+
+def main(config):
+    digits = load_digits("train", config.data_dir)
+    test = load_digits("test", config.data_dir, config.test_digits)
+    print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
+    step = MNISTCA(noise_std=config.noise)
+    pool = DigitPool(digits, config.pool_size, config.batch_size, seed=config.seed)
+    trainer = Trainer(
+        step, ClassLoss(config.loss), config.ca_steps, engine=config.engine, seed=config.seed
+    )
+    rate = experiment.schedule(config.learning_rate, config.steps, boundaries=(0.3, 0.7))
+    trainer.compile(
+        keras.optimizers.Adam(
+            rate, use_ema=config.ema > 0, ema_momentum=config.ema if config.ema > 0 else 0.99
+        )
+    )
+
+    def preview():
+        state = rollout(step, digit_state(test.images[:60]), 200, seed=config.seed)
+        return tile(digits_to_rgb(state, test.labels[:60]), columns=10, scale=3)
+
+    history = experiment.train(config, trainer, pool, config.steps, preview)
+    metrics = {
+        "digits": len(test.labels),
+        "base": mean_and_spread(
+            [measure_digits(step, test, [(1000, None)], seed, at=(20, 50, 200)) for seed in (0, 1, 2)]
+        ),
+        "swapped": mean_and_spread(
+            [
+                measure_digits(step, test, [(200, None), (200, None)], seed, swap=True)
+                for seed in (0, 1, 2)
+            ]
+        ),
+    }
+    experiment.save_results(config, history, metrics, preview(), source=digits.source)
+
+
+if __name__ == "__main__":
+    experiment.run(Config, main, __doc__)

@@ -1,0 +1,81 @@
+"""Trains an adversary of the MNIST CA: a few of its cells turn every digit into one class.
+
+The host is frozen. At each restart of a digit 10 % of the pixels, drawn at random, run the
+adversary's rule. Defaults are the published settings; the article finds 2,000 steps enough.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from tfnca import experiment
+from tfnca.checkpoints import load
+from tfnca.digits import load_digits
+from tfnca.evaluation import attack_digits, digit_mask
+from tfnca.experiment import Common, option
+from tfnca.injection import Injected, check_density
+from tfnca.losses import ClassLoss
+from tfnca.mnist import MNISTCA
+from tfnca.pool import DigitPool
+from tfnca.render import digits_to_rgb, tile
+from tfnca.rollout import rollout
+from tfnca.state import digit_state
+from tfnca.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Config(Common):
+    out: str = option("out/mnist_adversary", "folder for results and snapshots")
+    host: str = option("saved_models/mnist/model.keras", "the MNIST CA to attack, any format")
+    digit: int = option(8, "the class that every digit should get, 0 to 9")
+    density: float = option(0.1, "share of pixels that are adversaries, in (0, 1]")
+    data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
+    steps: int = option(100_000, "training steps")
+    batch_size: int = option(16, "digits in a batch")
+    pool_size: int = option(160, "states in the pool")
+    ca_steps: int = option(20, "CA steps per training step")
+    learning_rate: float = option(1e-3, "at the start; divided by 10 at 30 % and 70 % of the run")
+    test_digits: int = option(1000, "test digits to measure on")
+
+
+def main(config):
+    loss = ClassLoss(digit=config.digit)
+    check_density(config.density)
+    host = load(config.host)
+    if not isinstance(host, MNISTCA):
+        raise ValueError(f"--host must be an MNIST CA. Received: {type(host).__name__}")
+    digits = load_digits("train", config.data_dir)
+    test = load_digits("test", config.data_dir, config.test_digits)
+    print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
+    step = Injected(host, MNISTCA(noise_std=host.noise_std))
+    pool = DigitPool(
+        digits, config.pool_size, config.batch_size, density=config.density, seed=config.seed
+    )
+    trainer = Trainer(step, loss, config.ca_steps, engine=config.engine, seed=config.seed)
+    rate = experiment.schedule(config.learning_rate, config.steps, boundaries=(0.3, 0.7))
+    trainer.compile(keras.optimizers.Adam(rate))
+
+    few = dataclasses.replace(test, images=test.images[:60], labels=test.labels[:60])
+
+    def preview():
+        mask = digit_mask(few, config.density, config.seed)
+        state = rollout(host, digit_state(few.images), 200, seed=config.seed)
+        state = rollout(step, state, 200, mask=mask, seed=config.seed, step_offset=200)
+        return tile(digits_to_rgb(state, few.labels, np.asarray(mask)), columns=10, scale=3)
+
+    history = experiment.train(config, trainer, pool, config.steps, preview)
+    metrics = attack_digits(host, step, test, config.density, target=config.digit)
+    experiment.save_results(
+        config,
+        history,
+        metrics,
+        preview(),
+        source=digits.source,
+        host_sha256=experiment.sha256(config.host),
+    )
+
+
+if __name__ == "__main__":
+    experiment.run(Config, main, __doc__)
