@@ -93,11 +93,14 @@ def engine(request):
 
 
 def gradients(function, layer, state, upstream):
-    """The layer's result on `state`, and ``upstream``'s gradients: state, trainable weights."""
-    variables = [weight.value for weight in layer.trainable_weights]
+    """The result of ``function(state)`` and the gradients of its product with `upstream`.
+
+    The gradients are those of the state and of the weights that training changes.
+    """
+    trained = getattr(layer, "trained", layer)
+    state, variables = tf.convert_to_tensor(state), [weight.value for weight in trained.weights]
     with tf.GradientTape() as tape:
-        state = tf.convert_to_tensor(state)
         tape.watch(state)
         result = function(state)
-        total = tf.reduce_sum(result * upstream(result) if callable(upstream) else result * upstream)
+        total = tf.reduce_sum(result * upstream)
     return [value.numpy() for value in [result, *tape.gradient(total, [state, *variables])]]

@@ -1,5 +1,7 @@
 """tfnca: adversarial reprogramming of neural cellular automata, in Keras 3."""
 
+from tfnca.checkpoints import load, load_perturbation
+from tfnca.digits import Digits, cell_labels, load_digits
 from tfnca.growing import GrowingCA
 from tfnca.injection import Injected, random_mask
 from tfnca.losses import ClassLoss, TargetLoss
@@ -10,3 +12,33 @@ from tfnca.rollout import rollout, trajectory
 from tfnca.state import digit_state, living_mask, seed_state, to_rgb
 from tfnca.targets import TARGETS, lizard, load_target, pad_target
 from tfnca.trainer import Trainer
+
+__all__ = [
+    "MNISTCA",
+    "TARGETS",
+    "ClassLoss",
+    "DigitPool",
+    "Digits",
+    "GrowingCA",
+    "GrowingPool",
+    "Injected",
+    "Perturbation",
+    "Perturbed",
+    "TargetLoss",
+    "Trainer",
+    "cell_labels",
+    "combine",
+    "digit_state",
+    "living_mask",
+    "lizard",
+    "load",
+    "load_digits",
+    "load_perturbation",
+    "load_target",
+    "pad_target",
+    "random_mask",
+    "rollout",
+    "seed_state",
+    "to_rgb",
+    "trajectory",
+]

@@ -27,7 +27,7 @@ from tfnca.growing import GrowingCA
 from tfnca.injection import Injected
 from tfnca.mnist import MNISTCA
 from tfnca.perception import NUM_KERNELS
-from tfnca.perturbation import Perturbation, check_matrix
+from tfnca.perturbation import Perturbation, Perturbed, check_matrix
 from tfnca.sparse import engine_weights
 from tfnca.state import ALPHA, GROWING_CHANNELS, MNIST_CHANNELS, NUM_CLASSES
 from tfnca.step import Step
@@ -35,8 +35,9 @@ from tfnca.step import Step
 MAX_BYTES = 256 * 2**20
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_FILES = 1000
+MAX_NODES = 10_000
 MAX_SIDE = 4096
-"""Bounds on what is read: in all, as text, files in a zip or folder, and a layer's width."""
+"""Bounds on what is read: in all, as text, files in a zip or folder, a graph, a layer's width."""
 
 DEMO_PERTURBATIONS = ("tail", "leg", "head", "arm", "red", "blue")
 """The order of the matrices in the article's `gca_data.js`."""
@@ -103,43 +104,38 @@ def load_perturbation(path, name=None):
 
 def _pick(path, name, kinds):
     """The one model of `kinds` in `path`, or the one called `name`."""
-    files, is_container = _gather(Path(path))
+    path = Path(path)
+    files, is_container = _gather(path)
     readers = {member: reader for member in files if (reader := _reader(member, files[member]))}
     # A .keras file knows more than a published one of the same weights: it comes first.
     members = sorted(readers, key=lambda member: (readers[member] is not _read_keras, member))
-    wanted = [member for member in members if name in _names(member)] or members
-    found, labels = [], set()
-    for member in wanted:
+    entries = []  # (what it may be called, whether it is what its file stands for, model)
+    for member in [member for member in members if name in _names(member)] or members:
         where = f"{path}/{member}" if is_container else str(path)
-        models = readers[member](where, member, files)
-        main = next(iter(models))
-        called = name is None or name in _names(member)
-        for inner, model in models.items():
-            if not isinstance(model, kinds):
-                continue
-            label = inner or (member if called and name else _names(member)[-1])
-            labels.add(label)
-            if name == inner or (called and inner == main):
-                found.append((label, model))
-        if called and not isinstance(models[main], kinds):
-            found += [(inner, model) for inner, model in models.items() if isinstance(model, kinds)]
+        for number, (inner, model) in enumerate(readers[member](where, member, files).items()):
+            names = [inner] if number else [member, inner, *_names(member)]
+            if isinstance(model, kinds):
+                entries.append((names, number == 0, model))
+    if name is None:
+        chosen = [entry for entry in entries if entry[1]] or entries
+    else:
+        chosen = [entry for entry in entries if name in entry[0]]
     distinct = []
-    for label, model in found:
-        if not any(_same(model, other) for _, other in distinct):
-            distinct.append((label, model))
+    for entry in chosen:
+        if not any(_same(entry[2], other[2]) for other in distinct):
+            distinct.append(entry)
     if len(distinct) == 1:
-        return distinct[0][1]
+        return distinct[0][2]
     what = "perturbation" if kinds is Perturbation else "model"
     if distinct:
+        names = sorted(entry[0][-1 if name is None else 0] for entry in distinct)
         raise ValueError(
-            f"{path} holds several {what}s: choose one by its name, one of "
-            f"{sorted(label for label, _ in distinct)}. Received: name={name!r}"
+            f"{path} holds several {what}s: choose one by its name, {_some(names)}. "
+            f"Received: name={name!r}"
         )
-    if labels:
-        raise ValueError(f"name must be one of {sorted(labels)} in {path}. Received: name={name!r}")
-    raise ValueError(
-        f"{path} holds no {what} in a format that tfnca knows. Received: {_some(files)}"
-    )
+    which = "in a format that tfnca knows" if name is None else f"called {name!r}"
+    names = sorted({entry[0][-1] for entry in entries}) or sorted(files)
+    raise ValueError(f"{path} holds no {what} {which}. Received: {_some(names)}")
 
 
 def _gather(path):
@@ -149,28 +145,27 @@ def _gather(path):
         ``({name: bytes}, whether they come from a zip or a folder)``.
     """
     prefix = Path(re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", str(path)))
-    if Path(f"{prefix}.index").is_file():
-        shards = re.compile(re.escape(prefix.name) + r"\.(index|data-\d{5}-of-\d{5})")
-        paths = [file for file in prefix.parent.iterdir() if shards.fullmatch(file.name)]
-    elif path.is_dir():
-        paths = [file for file in path.iterdir() if file.is_file()]
-    elif path.is_file():
-        paths = [path]
-    else:
+    part = re.compile(re.escape(prefix.name) + r"\.(index|data-\d{5}-of-\d{5})")
+    paths = None
+    with _refusing(path, "file or folder"):
+        if Path(f"{prefix}.index").is_file():
+            paths = [file for file in prefix.parent.iterdir() if part.fullmatch(file.name)]
+        elif path.is_dir():
+            # Snapshots and videos may stand beside a model, and no model is as large as they are.
+            paths = [file for file in path.iterdir() if file.is_file()]
+            paths = [file for file in paths if file.stat().st_size <= MAX_TEXT_BYTES]
+        elif path.is_file():
+            paths = [path]
+        size = sum(file.stat().st_size for file in paths or ())
+    if paths is None:
         raise ValueError(
             f"path must be a file, a folder or a checkpoint's prefix. Received: path={str(path)!r}"
         )
-    with _refusing(path, "file or folder"):
-        size = sum(file.stat().st_size for file in paths)
     _check_amount(path, len(paths), size)
     with _refusing(path, "file or folder"):
         files = {file.name: file.read_bytes() for file in sorted(paths)}
-    if (
-        paths == [path]
-        and _is_zip(files[path.name])
-        and _reader(path.name, files[path.name]) is None
-    ):
-        return _unzip(path, files[path.name]), True
+    if paths == [path] and _is_zip(data := files[path.name]) and not _reader(path.name, data):
+        return _unzip(path, data), True
     return files, path.is_dir()
 
 
@@ -216,9 +211,9 @@ def _reader(member, data):
         return _read_graph
     if text.startswith(b"[") and b'"data_b64"' in text:
         return _read_webgl
-    if b"GRAPH_URL" in text or b"PERTURBATIONS" in text:
+    if re.search(rb"\bGRAPH_URL\s*=|\bPERTURBATIONS\s*=\s*\[", text):
         return _read_growing_demo
-    return _read_mnist_demo if b"WEIGHTS_B64" in text else None
+    return _read_mnist_demo if re.search(rb"WEIGHTS_B64\s*=\s*\[", text) else None
 
 
 def _is_zip(data):
@@ -273,7 +268,7 @@ def _read_keras(where, member, files):
             f"Received: {_some(tensors)}"
         )
     for variable in model.variables:
-        _check_finite(where, variable.path, keras.ops.convert_to_numpy(variable))
+        _check_finite(where, variable.path, variable.numpy())
     return {"": model}
 
 
@@ -281,9 +276,9 @@ def _check_config(config, key=""):
     """Raises ValueError unless a Keras file's configuration names only classes of this package."""
     if isinstance(config, dict):
         if "class_name" in config:
-            made = config.get("registered_name") or f"{config.get('module')}>{config['class_name']}"
-            known = [*(f"tfnca>{layer.__name__}" for layer in _LAYERS), "keras>DTypePolicy"]
-            if made not in known:
+            made = [config.get(key) for key in ("registered_name", "module", "class_name")]
+            known = [f"tfnca>{layer.__name__}" for layer in _LAYERS]
+            if made[0] not in known and made != [None, "keras", "DTypePolicy"]:
                 raise ValueError(f"its classes must be among {known}, found {made}")
         for name, value in config.items():
             _check_config(value, name)
@@ -294,8 +289,7 @@ def _check_config(config, key=""):
         raise ValueError(f"{key} must be at most {MAX_SIDE}, found {config}")
 
 
-_LAYERS = (GrowingCA, MNISTCA, Injected, Perturbation)
-_LAYERS += tuple(layer for layer in Step.__subclasses__() if layer not in _LAYERS)
+_LAYERS = (GrowingCA, MNISTCA, Injected, Perturbed, Perturbation)
 
 
 def _read_npy(where, member, files):
@@ -314,7 +308,7 @@ def _read_checkpoint(where, member, files):
         for name, data in files.items():
             if re.fullmatch(re.escape(prefix) + r"\.(index|data-\d{5}-of-\d{5})", name):
                 Path(folder, f"model{name.removeprefix(prefix)}").write_bytes(data)
-        with _refusing(where, "TF2 checkpoint"):
+        with _refusing(where, "TF2 checkpoint", f"{folder}/model"):
             reader = tf.train.load_checkpoint(f"{folder}/model")
             shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         layers = ["dmodel/layer_with_weights-0", "dmodel/layer_with_weights-1"]
@@ -325,15 +319,16 @@ def _read_checkpoint(where, member, files):
         beside = re.compile(r"_CHECKPOINTABLE_OBJECT_GRAPH|save_counter/|optimizer/|.*/\.OPTIMIZER")
         models = {key for key in shapes if dtypes[key] != tf.string and not beside.match(key)}
         if models != set(keys):
+            missing, left_over = sorted(set(keys) - models), sorted(models - set(keys))
             raise ValueError(
-                f"{where} must hold the tensors {_some(keys)}. Received: "
-                f"missing {_some(set(keys) - models)}; left over {_some(models - set(keys))}"
+                f"{where} must hold kernel and bias of {_some(layers)}, and no other tensors. "
+                f"Received: missing {_some(missing)}; left over {_some(left_over)}"
             )
         for key in keys:
             if dtypes[key] != tf.float32:
                 raise ValueError(f"{where}: {key} must be float32. Received: {dtypes[key].name}")
         _check_amount(where, len(keys), 4 * sum(math.prod(shapes[key]) for key in keys))
-        with _refusing(where, "TF2 checkpoint"):
+        with _refusing(where, "TF2 checkpoint", f"{folder}/model"):
             tensors = [(key, reader.get_tensor(key)) for key in keys]
     return {"": _build(where, tensors)}
 
@@ -346,17 +341,17 @@ def _read_webgl(where, member, files):
         with _refusing(where, f"8-bit WebGL model ({name})"):
             data, kind = layer["data_b64"], layer["type"]
             rows, columns = int(layer["in_ch"]) + 1, int(layer["out_ch"])
-            scales = np.full((rows, 1), layer["weight_scale"], np.float64)
-            scales[-1] = layer["bias_scale"]
+            scale, bias_scale = float(layer["weight_scale"]), float(layer["bias_scale"])
         data = np.frombuffer(_decode_base64(where, f"{name}: data_b64", data), np.uint8)
         if kind != "uint8" or rows < 2 or data.size != rows * columns:
             raise ValueError(
                 f"{where}: {name} must hold {rows} x {columns} values of type uint8. "
                 f"Received: {data.size} values of type {kind}"
             )
+        values = data.reshape(rows, columns) / 255 - 0.5
         with np.errstate(over="ignore"):  # an overflow is found as not finite
-            values = ((data.reshape(rows, columns) / 255 - 0.5) * scales).astype(np.float32)
-        kernel, bias = values[:-1], values[-1]
+            kernel = (values[:-1] * scale).astype(np.float32)
+            bias = (values[-1] * bias_scale).astype(np.float32)
         if number == 0 and len(kernel) % NUM_KERNELS == 0:  # rows come kernel by kernel
             kernel = kernel.reshape(NUM_KERNELS, -1, columns).swapaxes(0, 1).reshape(-1, columns)
         tensors += [(f"{name} kernel", kernel), (f"{name} bias", bias)]
@@ -367,11 +362,13 @@ def _read_mnist_demo(where, member, files):
     text = _decode(where, files[member])
     steps = {}
     for step, variable in (("host", "WEIGHTS_B64"), ("adversary", "ADV_WEIGHTS_B64")):
-        match = re.search(rf"\b{variable}\s*=\s*\[([^\]]*)\]", text)
-        if match is None:
+        start = re.search(rf"\b{variable}\s*=\s*\[", text)
+        end = text.find("]", start.end()) if start else -1
+        if end < 0:
             raise ValueError(f"{where} must hold a list {variable}. Received: none that is whole")
         tensors = []
-        for number, quoted in enumerate(match[1].rstrip().removesuffix(",").split(",")):
+        quotes = text[start.end() : end].rstrip().removesuffix(",").split(",")
+        for number, quoted in enumerate(quotes):
             name = f"{variable}[{number}]"
             data = _decode_base64(where, name, quoted.strip().strip("\"'`"))
             if len(data) % 4:
@@ -384,13 +381,12 @@ def _read_mnist_demo(where, member, files):
 
 def _read_growing_demo(where, member, files):
     text = _decode(where, files[member])
-    graph = re.search(r"\bGRAPH_URL\b[^`]*`([^`]*)`", text)
+    graph = text.partition("GRAPH_URL")[2].split("`", 2)
     matrices = re.search(r"\bPERTURBATIONS\s*=\s*(?=\[)", text)
-    if graph is None or matrices is None:
+    if len(graph) < 3 or matrices is None:
         raise ValueError(
-            f"{where} must hold GRAPH_URL and PERTURBATIONS. Received: "
-            f"GRAPH_URL {'found' if graph else 'missing'}, "
-            f"PERTURBATIONS {'found' if matrices else 'missing'}"
+            f"{where} must hold GRAPH_URL with a graph in backquotes, and PERTURBATIONS. "
+            f"Received: the {'matrices' if len(graph) == 3 else 'graph'} missing"
         )
     host = _build(where, _graph_tensors(where, _parse_json(where, graph[1])))
     matrices = _parse_json(where, text[matrices.end() :], to_the_end=False)
@@ -412,8 +408,10 @@ def _read_graph(where, member, files):
     return {"": _build(where, _graph_tensors(where, document))}
 
 
-_SAME_NUMBERS = {"Identity", "Reshape"}
+_SAME_NUMBERS = {"Identity", "Reshape", "Squeeze"}
 _BIAS = {"BiasAdd", "Add", "AddV2"}
+_DATA_PATH = {*_SAME_NUMBERS, *_BIAS, "Transpose"}
+"""Between two layers. A Dense layer on a grid is a transpose, a reshape, MatMul and a reshape."""
 
 
 def _graph_tensors(where, document):
@@ -423,9 +421,13 @@ def _graph_tensors(where, document):
     and the square kernel of an MNIST CA apart.
     """
     with _refusing(where, "graph model"):
-        graph = json_format.ParseDict(
-            document["modelTopology"], tf.compat.v1.GraphDef(), ignore_unknown_fields=True
-        )
+        # Only what is needed: the published files say "producer": "1.14", which is no integer.
+        parts = [
+            {key: node[key] for key in ("name", "op", "input") if key in node}
+            | ({"attr": {"value": node["attr"]["value"]}} if node["op"] == "Const" else {})
+            for node in document["modelTopology"]["node"]
+        ]
+        graph = json_format.ParseDict({"node": parts}, tf.compat.v1.GraphDef())
     nodes = {node.name: node for node in graph.node}
     inputs = {
         name: [source.split(":")[0] for source in node.input if source[:1] != "^"]
@@ -437,18 +439,22 @@ def _graph_tensors(where, document):
             f"{where}: the graph's nodes must have names of their own and inputs among them. "
             f"Received: {len(graph.node) - len(nodes)} names twice, unknown inputs {_some(broken)}"
         )
+    if len(nodes) > MAX_NODES:
+        raise ValueError(
+            f"{where}: the graph must have at most {MAX_NODES} nodes. Received: {len(nodes)}"
+        )
 
     def walk_up(name, through):
         """Follows the data up through `through`: where it ends, and the operations passed."""
         passed = []
-        while nodes[name].op in through and inputs[name] and len(passed) < len(nodes):
+        while nodes[name].op in through and len(inputs[name]) in (1, 2) and len(passed) < 32:
             passed.append(nodes[name].op)
             name = next((up for up in inputs[name] if not constant(up)), inputs[name][0])
         return name, passed
 
     def constant(name):
         """The Const node behind `name`, or None."""
-        for _ in nodes:
+        for _ in range(16):  # a graph may be a circle
             if nodes[name].op not in _SAME_NUMBERS or not inputs[name]:
                 break
             name = inputs[name][0]
@@ -461,13 +467,13 @@ def _graph_tensors(where, document):
     for name, node in nodes.items():
         if node.op in _BIAS and len(inputs[name]) == 2:
             added = [source for source in map(constant, inputs[name]) if source]
-            layer, passed = walk_up(name, _BIAS | _SAME_NUMBERS)
+            layer, passed = walk_up(name, _DATA_PATH)
             if len(added) == 1 and layer in kernels and len(_BIAS.intersection(passed)) == 1:
                 biases[layer] = added[0]
 
     following = {}
     for layer in kernels:
-        above, passed = walk_up(inputs[layer][0], _BIAS | _SAME_NUMBERS | {"Relu"})
+        above, passed = walk_up(inputs[layer][0], {*_DATA_PATH, "Relu"})
         if above in kernels and passed.count("Relu") != 1:
             raise ValueError(
                 f"{where}: one Relu must stand between {above} and {layer}. Received: {passed}"
@@ -490,38 +496,25 @@ def _graph_tensors(where, document):
                     f"{where}: {layer} must have a constant {part}. Received: it is missing"
                 )
             tensors.append((names[layer], _constant_value(where, nodes[names[layer]])))
-    if unused := _unused_constants(nodes, inputs, chain[-1]):
+    read = {
+        constant(source)
+        for name, node in nodes.items()
+        if node.op not in _SAME_NUMBERS
+        for source in inputs[name]
+    }
+    weights = {name for name, node in nodes.items() if node.op == "Const" and _is_large(node)}
+    if weights - read:
         raise ValueError(
-            f"{where}: the result must use every tensor. Received: left over {_some(unused)}"
+            f"{where}: each tensor must be used. Received: left over {_some(weights - read)}"
         )
     return tensors
 
 
-def _unused_constants(nodes, inputs, last):
-    """Float tensors that nothing after the last layer depends on."""
-    outputs = {name: [] for name in nodes}
-    for name, sources in inputs.items():
-        for source in sources:
-            outputs[source].append(name)
-    used = _reachable(_reachable({last}, outputs), inputs)
-    return [
-        name
-        for name, node in nodes.items()
-        if node.op == "Const"
-        and node.attr["value"].tensor.dtype == tf.float32.as_datatype_enum
-        and node.attr["value"].tensor.tensor_shape.dim
-        and name not in used
-    ]
-
-
-def _reachable(names, edges):
-    reached, pending = set(names), list(names)
-    while pending:
-        for name in edges[pending.pop()]:
-            if name not in reached:
-                reached.add(name)
-                pending.append(name)
-    return reached
+def _is_large(node):
+    """Whether a Const may be a kernel or a bias. The published lizard has an unused 3×3 one."""
+    tensor = node.attr["value"].tensor
+    size = math.prod(axis.size for axis in tensor.tensor_shape.dim)
+    return tensor.dtype == tf.float32.as_datatype_enum and size > 9
 
 
 def _constant_value(where, node):
@@ -533,10 +526,11 @@ def _constant_value(where, node):
     if tensor.tensor_content and len(tensor.tensor_content) % 4 == 0:
         values = np.frombuffer(tensor.tensor_content, "<f4")
     is_splat = not tensor.tensor_content and values.size == 1
-    if tensor.dtype != tf.float32.as_datatype_enum or not (is_splat or values.size == size):
+    is_float = tensor.dtype == tf.float32.as_datatype_enum
+    if not is_float or min(shape, default=0) < 0 or not (is_splat or values.size == size):
         raise ValueError(
-            f"{where}: {node.name} must hold {size} float32 values, shape {shape}. Received: "
-            f"{values.size} values of type {tf.dtypes.as_dtype(tensor.dtype or 1).name}"
+            f"{where}: {node.name} must hold float32 values of shape {shape}. "
+            f"Received: {values.size} values{'' if is_float else ' of another type'}"
         )
     return np.broadcast_to(values if is_splat else values.reshape(shape), shape)
 
@@ -603,14 +597,17 @@ def _perturbation(name, matrix):
 
 
 @contextlib.contextmanager
-def _refusing(where, what):
-    """Turns whatever a parser raises on a broken or hostile file into one ValueError."""
+def _refusing(where, what, copy=None):
+    """Turns whatever a parser raises on a broken or hostile file into one ValueError.
+
+    `copy` is a temporary path that the message shall not show.
+    """
     try:
         yield
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
+        message = " ".join((str(error).replace(copy, str(where)) if copy else str(error)).split())
         raise ValueError(
-            f"{where} is not a readable {what}. Received: {type(error).__name__}: {lines[0][:300]}"
+            f"{where} is not a readable {what}. Received: {type(error).__name__}: {message[:400]}"
         ) from error
 
 

@@ -9,9 +9,16 @@ import keras
 import numpy as np
 
 from tfnca.injection import random_mask
-from tfnca.rollout import rollout, trajectory
-from tfnca.state import class_logits, digit_state, is_digit_cell
-from tfnca.step import Step
+from tfnca.losses import TargetLoss
+from tfnca.rollout import rollout
+from tfnca.state import (
+    ALPHA,
+    LIVING_THRESHOLD,
+    class_logits,
+    digit_state,
+    is_digit_cell,
+    seed_state,
+)
 
 TARGET_DIGIT = 8
 
@@ -73,20 +80,43 @@ def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swa
             new digit lives, as in training; later measures are against the new labels.
 
     Returns:
-        List of dictionaries: ``step`` and the entries of `digit_measures`.
+        List of dictionaries: ``step`` and the entries of `digit_measures`; with a mask also
+        ``flipped``, the share of the other digits of which half of the living host cells have
+        said the target at some measured step since the mask came on.
     """
     labels = digits.labels
     state = digit_state(digits.images)
     rows, now = [], 0
     for number, (steps, mask) in enumerate(phases):
-        stops = [stop for stop in sorted(at) if now < stop < now + steps] + [now + steps]
+        flipped = np.zeros(len(labels), bool)
+        stops = [stop for stop in sorted(set(at)) if now < stop < now + steps] + [now + steps]
         for stop in stops:
             state = rollout(step, state, stop - now, mask=mask, seed=seed, step_offset=now)
             now = stop
-            rows.append({"step": now, **digit_measures(state, labels, target, mask)})
+            row = {"step": now, **digit_measures(state, labels, target, mask)}
+            if mask is not None:
+                flipped |= has_flipped(state, mask, target)
+                row["flipped"] = float(flipped[labels != target].mean())
+            rows.append(row)
         if swap and number == 0:
             state, labels = swap_digits(state, digits.images, labels)
     return rows
+
+
+def has_flipped(state, mask, target=TARGET_DIGIT):
+    """Of which items half of the living host cells say the target.
+
+    Args:
+        state: ``(batch, height, width, channels)``.
+        mask: Where adversaries stand, ``(batch, height, width)``.
+        target: The class.
+
+    Returns:
+        Boolean array ``(batch,)``.
+    """
+    said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
+    hosts = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0] & (np.asarray(mask) < 0.5)
+    return 2 * ((said == target) & hosts).sum((1, 2)) >= hosts.sum((1, 2))
 
 
 def swap_digits(state, images, labels):
@@ -106,38 +136,6 @@ def swap_digits(state, images, labels):
     return keras.ops.concatenate([fresh[..., :1], state[..., 1:] * alive], axis=-1), labels
 
 
-def steps_until_flipped(
-    step, digits, state, mask, first_step, steps, seed=0, every=2, target=TARGET_DIGIT
-):
-    """How long adversaries need to turn half of the living host cells.
-
-    Args:
-        step: An `Injected` of MNIST CAs.
-        digits: `Digits` of which `state` is a settled state.
-        state: ``(batch, height, width, channels)`` when the adversaries appear.
-        mask: Where they stand, ``(batch, height, width)``.
-        first_step: Number of the first step.
-        steps: How long to wait.
-        seed: Of fire masks and noise.
-        every: Steps between two looks.
-        target: What the host cells should say.
-
-    Returns:
-        Array ``(others,)`` for the digits that are not the target: steps from the adversaries'
-        appearance, infinite where it never happens.
-    """
-    others = np.asarray(digits.labels) != target
-    first = np.full(len(others), np.inf)
-    hosts = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0] & (np.asarray(mask) < 0.5)
-    for now, states in trajectory(
-        step, state, steps, every, mask=mask, seed=seed, step_offset=first_step
-    ):
-        said = keras.ops.convert_to_numpy(class_logits(states)).argmax(-1)
-        flipped = 2 * ((said == target) & hosts).sum((1, 2)) >= hosts.sum((1, 2))
-        first[flipped & np.isinf(first)] = now - first_step
-    return first[others]
-
-
 def digit_mask(digits, density, seed, at_least_one=False):
     """Adversaries at random over the whole grid of each digit.
 
@@ -145,18 +143,20 @@ def digit_mask(digits, density, seed, at_least_one=False):
         digits: `Digits`.
         density: Their share, in (0, 1].
         seed: Random seed.
-        at_least_one: Whether each digit gets at least one on its own stroke.
+        at_least_one: Whether a mask without an adversary on the digit's own stroke is drawn anew.
 
     Returns:
         Tensor ``(batch, height, width)``.
     """
-    everywhere = np.ones_like(digits.images, bool)
-    mask = random_mask(everywhere, density, seed)
-    if not at_least_one:
-        return mask
     stroke = keras.ops.convert_to_numpy(is_digit_cell(digit_state(digits.images)))[..., 0]
-    on_stroke = random_mask(stroke, density, seed, at_least_one=True)
-    return keras.ops.where(stroke, on_stroke, mask)
+    everywhere = np.ones_like(stroke)
+    mask = random_mask(everywhere, density, seed)
+    index = 0
+    while at_least_one and (empty := ~(np.asarray(mask) * stroke).any((1, 2))).any():
+        index += 1
+        redrawn = random_mask(everywhere, density, seed, index)
+        mask = keras.ops.where(empty[:, None, None], redrawn, mask)
+    return mask
 
 
 def mean_and_spread(runs):
@@ -179,42 +179,135 @@ def mean_and_spread(runs):
     return summary
 
 
-def attack_digits(host, step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGIT):
+def attack_digits(step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGIT):
     """The article's Figures 3 and 4 as numbers: 200 steps without, with, and after adversaries.
 
     Args:
-        host: An `MNISTCA`.
-        step: `Injected(host, adversary)`.
+        step: `Injected(host, adversary)` of MNIST CAs.
         digits: `Digits` to measure on.
         density: Share of adversaries among all pixels.
         seeds: One run each.
         target: The class the adversaries argue for.
 
     Returns:
-        Dictionary: ``attack`` (rows at 20 … 600 steps), ``sparse`` (1 % of adversaries, at least
-        one in each digit, from the start, at 200), ``steps_to_flip`` (median, and the share of
-        digits that flip within 200 steps).
+        Dictionary: ``attack`` (rows of `mean_and_spread` every 10 steps to 600, and every 2 in
+        the first 60 with adversaries), ``sparse`` (1 % of adversaries, at least one in each
+        digit, from the start, at 200), and ``steps_to_flip``: the step after their appearance
+        by which half of the digits that are not the target have flipped, None if never.
     """
-    if not isinstance(host, Step):
-        raise ValueError(f"host must be a step. Received: host={host!r}")
-    attacks, thin, flips = [], [], []
+    at = [*range(10, 600, 10), *range(202, 260, 2)]
+    attacks, thin = [], []
     for seed in seeds:
         mask = digit_mask(digits, density, seed)
         phases = [(200, None), (200, mask), (200, None)]
-        at = (20, 50, 100, 210, 220, 250, 300, 410, 420, 450, 500)
         attacks.append(measure_digits(step, digits, phases, seed, at, target))
         few = digit_mask(digits, 0.01, seed, at_least_one=True)
         thin.append(measure_digits(step, digits, [(200, few)], seed, target=target))
-        settled = rollout(step, digit_state(digits.images), 200, seed=seed)
-        flips.append(steps_until_flipped(step, digits, settled, mask, 200, 200, seed))
-    flips = np.concatenate(flips)
+    attack = mean_and_spread(attacks)
+    flipped = [row["step"] - 200 for row in attack if row.get("flipped", 0.0) >= 0.5]
     return {
         "digits": len(digits.labels),
+        "others": int((digits.labels != target).sum()),
+        "target": target,
+        "density": density,
         "seeds": list(seeds),
-        "attack": mean_and_spread(attacks),
+        "attack": attack,
         "sparse": mean_and_spread(thin),
-        "steps_to_flip": {
-            "median": float(np.median(flips)),
-            "share_within_200": float(np.isfinite(flips).mean()),
-        },
+        "steps_to_flip": flipped[0] if flipped else None,
     }
+
+
+HORIZONS = (96, 200, 500, 1000, 5000)
+"""CA steps at which a lizard is measured; training ends its rollouts before the first."""
+
+
+def grown_states(host, size, runs=16, seed=0, steps=200):
+    """A Growing CA's pattern after `steps` steps from the seed.
+
+    Args:
+        host: A `GrowingCA`.
+        size: ``(height, width)`` of the grid.
+        runs: Number of items, each with fire masks of its own.
+        seed: Random seed.
+        steps: CA steps.
+
+    Returns:
+        Tensor ``(runs, height, width, channels)``.
+    """
+    return rollout(host, seed_state(size, runs, host.channels), steps, seed=seed)
+
+
+def shifted_errors(state, target):
+    """Each item's mean squared RGBA error after the whole-cell shift that makes it least.
+
+    Args:
+        state: ``(batch, height, width, channels)``.
+        target: Premultiplied RGBA ``(height, width, 4)``.
+
+    Returns:
+        Array ``(batch,)``.
+    """
+    state = np.asarray(keras.ops.convert_to_numpy(state)[..., : ALPHA + 1], np.float64)
+    target = np.asarray(target, np.float64)
+    # |s - t|² = |s|² + |t|² - 2 s·t, the last for all cyclic shifts at once.
+    product = np.fft.rfft2(state, axes=(1, 2)) * np.conj(np.fft.rfft2(target, axes=(0, 1)))
+    overlap = np.fft.irfft2(product.sum(-1), s=target.shape[:2], axes=(1, 2)).max((1, 2))
+    total = (state**2).sum((1, 2, 3)) + (target**2).sum() - 2 * overlap
+    return np.maximum(total, 0.0) / target.size
+
+
+def measure_growing(step, state, target, at=HORIZONS, seed=0, mask=None, first_step=0):
+    """How far patterns are from a target along a run.
+
+    Args:
+        step: A `GrowingCA`, `Injected` or `Perturbed`.
+        state: Where the runs start, ``(runs, height, width, channels)``.
+        target: Premultiplied RGBA ``(height, width, 4)``.
+        at: Numbers of steps after which to measure, ascending.
+        seed: Of the fire masks.
+        mask: Where adversaries stand, ``(runs, height, width)``: then ``host_median`` and
+            ``host_worst`` give the error over the opaque cells (of target or state) that are
+            not adversaries.
+        first_step: Number of the run's first step.
+
+    Returns:
+        List of dictionaries: ``step``; ``median``, ``mean`` and ``worst`` mean squared RGBA
+        error; ``shifted_median``, after the best shift; ``dead``, how many grids are empty.
+    """
+    loss = TargetLoss(target)
+    rows, now = [], 0
+    for stop in at:
+        state = rollout(step, state, stop - now, mask=mask, seed=seed, step_offset=first_step + now)
+        now = stop
+        values = keras.ops.convert_to_numpy(state)
+        errors = keras.ops.convert_to_numpy(loss(state))
+        row = {
+            "step": now,
+            "median": float(np.median(errors)),
+            "mean": float(np.mean(errors)),
+            "worst": float(np.max(errors)),
+            "shifted_median": float(np.median(shifted_errors(state, target))),
+            "dead": int((values == 0).all((1, 2, 3)).sum()),
+        }
+        if mask is not None:
+            own = host_cell_errors(values, loss.target, mask)
+            row |= {"host_median": float(np.median(own)), "host_worst": float(np.max(own))}
+        rows.append(row)
+    return rows
+
+
+def host_cell_errors(state, target, mask):
+    """Each item's mean squared RGBA error over its own opaque cells, adversaries left out.
+
+    Args:
+        state: Array ``(batch, height, width, channels)``.
+        target: Premultiplied RGBA ``(height, width, 4)``.
+        mask: Where adversaries stand, ``(batch, height, width)``.
+
+    Returns:
+        Array ``(batch,)``: over cells where target or state has alpha above 0.1.
+    """
+    opaque = (state[..., ALPHA] > LIVING_THRESHOLD) | (target[..., ALPHA] > LIVING_THRESHOLD)
+    cells = opaque & (np.asarray(mask) < 0.5)
+    errors = np.square(state[..., : ALPHA + 1] - target).mean(-1)
+    return (errors * cells).sum((1, 2)) / np.maximum(cells.sum((1, 2)), 1)

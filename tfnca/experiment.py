@@ -29,7 +29,7 @@ EPOCH = 100
 """Training steps between two rows of the history."""
 
 
-def option(default, help, **argparse_options):  # noqa: A002 - argparse's own word
+def option(default, help, **argparse_options):
     """A field of a hyperparameters' dataclass: its default and its line in ``--help``."""
     return dataclasses.field(default=default, metadata={"help": help, **argparse_options})
 
@@ -73,9 +73,7 @@ def run(config_class, job, description):
         job: Function of such a configuration.
         description: What ``--help`` says first.
     """
-    parser = _Parser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for field in dataclasses.fields(config_class):
         options = dict(field.metadata)
         text = options.pop("help")
@@ -124,6 +122,16 @@ def schedule(learning_rate, steps, boundaries):
         [round(fraction * steps) for fraction in boundaries],
         [learning_rate * 0.1**i for i in range(len(boundaries) + 1)],
     )
+
+
+def adam(rate, ema=0.0):
+    """Adam, at need with an exponential average of the weights that replaces them at the end.
+
+    Args:
+        rate: Learning rate or schedule.
+        ema: Momentum of the average, in [0, 1); 0 for none.
+    """
+    return keras.optimizers.Adam(rate, use_ema=ema > 0, ema_momentum=ema if ema > 0 else 0.99)
 
 
 class _Run(keras.callbacks.Callback):

@@ -122,7 +122,7 @@ def check_density(density):
     return float(density)
 
 
-def random_mask(where, density, seed, index=0, at_least_one=False):
+def random_mask(where, density, seed, index=0):
     """Adversaries at random: each allowed cell with probability `density`.
 
     Args:
@@ -131,7 +131,6 @@ def random_mask(where, density, seed, index=0, at_least_one=False):
         density: Probability for each allowed cell, in (0, 1]; a number or a scalar tensor.
         seed: Integer or scalar tensor. Under one seed a denser mask contains a thinner one.
         index: A further integer, to draw many masks from one seed.
-        at_least_one: Whether an item that would get no adversary gets one.
 
     Returns:
         float32 tensor ``(batch, height, width)`` of zeros and ones.
@@ -143,10 +142,5 @@ def random_mask(where, density, seed, index=0, at_least_one=False):
     0.1
     """
     where = ops.cast(where, "bool")
-    draws = randomness.uniform(grid := tuple(ops.shape(where)), seed, index, _MASK_STREAM)
-    draws = ops.where(where, draws, 1.0)
-    mask = draws < density
-    if at_least_one:
-        lowest = ops.min(ops.reshape(draws, (grid[0], -1)), axis=1)[:, None, None]
-        mask = ops.logical_or(mask, ops.logical_and(draws == lowest, where))
-    return ops.cast(ops.logical_and(mask, where), "float32")
+    draws = randomness.uniform(tuple(ops.shape(where)), seed, index, _MASK_STREAM)
+    return ops.cast(ops.logical_and(draws < density, where), "float32")

@@ -24,7 +24,7 @@ _levels = np.array([NormalDist().inv_cdf((i + 0.5) / _LEVELS) for i in range(_LE
 NORMAL_LEVELS = (_levels / _levels.std()).astype(np.float32)
 """Standard normal quantiles at 4,096 evenly spaced probabilities, scaled to unit variance.
 
-Looking a value up, unlike Box–Muller, gives the same bits in every engine and on every device.
+Looking a value up, unlike Box-Muller, gives the same bits in every engine and on every device.
 """
 
 

@@ -155,5 +155,5 @@ def _compiled(step, engine):
 
 @functools.cache
 def uses_xla(engine):
-    """Whether to compile with XLA. It pays on a GPU; on a CPU it compiles this graph to something many times slower."""
+    """Whether to compile with XLA: it pays on a GPU, and makes this graph slower on a CPU."""
     return engine == "dense" and bool(tf.config.list_logical_devices("GPU"))

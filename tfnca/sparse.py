@@ -355,7 +355,7 @@ def _with_room(array, used, more):
     """`array` if `more` rows fit behind the `used` ones, else a copy with room to grow."""
     if used + more <= array.shape[0]:
         return array
-    larger = np.empty((2 * (used + more),) + array.shape[1:], array.dtype)
+    larger = np.empty((2 * (used + more), *array.shape[1:]), array.dtype)
     larger[:used] = array[:used]
     return larger
 

@@ -12,7 +12,7 @@ LIVING_THRESHOLD = 0.1
 
 GROWING_CHANNELS = 16
 ALPHA = 3
-"""Growing CA: channels 0–2 are RGB premultiplied by alpha, 3 is alpha, the rest is hidden."""
+"""Growing CA: channels 0 to 2 are RGB premultiplied by alpha, 3 is alpha, the rest is hidden."""
 
 MNIST_CHANNELS = 20
 GREY = 0

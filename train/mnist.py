@@ -6,8 +6,6 @@ digit changes under them. Defaults are the published settings.
 
 from dataclasses import dataclass
 
-import keras
-
 from tfnca import experiment
 from tfnca.digits import load_digits
 from tfnca.evaluation import mean_and_spread, measure_digits
@@ -46,11 +44,7 @@ def main(config):
         step, ClassLoss(config.loss), config.ca_steps, engine=config.engine, seed=config.seed
     )
     rate = experiment.schedule(config.learning_rate, config.steps, boundaries=(0.3, 0.7))
-    trainer.compile(
-        keras.optimizers.Adam(
-            rate, use_ema=config.ema > 0, ema_momentum=config.ema if config.ema > 0 else 0.99
-        )
-    )
+    trainer.compile(experiment.adam(rate, config.ema))
 
     def preview():
         state = rollout(step, digit_state(test.images[:60]), 200, seed=config.seed)
@@ -60,7 +54,10 @@ def main(config):
     metrics = {
         "digits": len(test.labels),
         "base": mean_and_spread(
-            [measure_digits(step, test, [(1000, None)], seed, at=(20, 50, 200)) for seed in (0, 1, 2)]
+            [
+                measure_digits(step, test, [(1000, None)], seed, at=(20, 50, 200))
+                for seed in (0, 1, 2)
+            ]
         ),
         "swapped": mean_and_spread(
             [

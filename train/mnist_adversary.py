@@ -66,7 +66,7 @@ def main(config):
         return tile(digits_to_rgb(state, few.labels, np.asarray(mask)), columns=10, scale=3)
 
     history = experiment.train(config, trainer, pool, config.steps, preview)
-    metrics = attack_digits(host, step, test, config.density, target=config.digit)
+    metrics = attack_digits(step, test, config.density, target=config.digit)
     experiment.save_results(
         config,
         history,

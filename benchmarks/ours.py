@@ -1,0 +1,87 @@
+"""Our two engines, timed through the `Trainer` that everybody trains with."""
+
+import keras
+import tensorflow as tf
+
+import tfnca
+from tfnca.pool import Batch
+from tfnca.sparse import engine_weights
+
+
+class FixedBatch:
+    """A pool that always gives the same batch, so that every timed step has the same work."""
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def draw(self, seed, index, loss):
+        values = [self.problem[name] for name in ("state", "mask", "labels")]
+        return Batch(None, *(None if value is None else tf.constant(value) for value in values))
+
+    def put(self, batch, state):
+        pass
+
+
+def make_step(problem):
+    """The step of a problem, its weights those of the problem."""
+    kind = tfnca.MNISTCA if problem["kind"] == "mnist" else tfnca.GrowingCA
+    networks = {}
+    for name in ("host", "adversary"):
+        if name in problem["parts"]:
+            networks[name] = kind(fire_rate=problem["fire_rate"])
+            for variable, array in zip(
+                engine_weights(networks[name]), problem["parts"][name], strict=True
+            ):
+                variable.assign(array.reshape(variable.shape))
+    step = networks["host"]
+    if "adversary" in networks:
+        step = tfnca.Injected(step, networks["adversary"])
+    if "matrix" in problem["parts"]:
+        step = tfnca.Perturbed(step, problem["parts"]["matrix"][0])
+    return step
+
+
+def make_loss(problem):
+    return (
+        tfnca.ClassLoss(digit=8)
+        if problem["kind"] == "mnist"
+        else tfnca.TargetLoss(problem["target"])
+    )
+
+
+def make(problem, engine):
+    """Returns a training step and the check of `worker.py`."""
+    trainer = tfnca.Trainer(make_step(problem), make_loss(problem), problem["steps"], engine)
+    trainer.compile(keras.optimizers.Adam(problem["learning_rate"]))
+    trainer.attach(FixedBatch(problem))
+    train = tf.function(trainer.train_step)
+
+    def check(steps):
+        step, loss = make_step(problem), make_loss(problem)
+        start, mask = tf.constant(problem["state"]), problem["mask"]
+        draws = (steps, len(step.networks), *start.shape[:3])
+        certain = {"fire_masks": tf.ones(draws)}
+        if problem["kind"] == "mnist":
+            certain["noise"] = tf.zeros((*draws, step.channels - 1))
+        variables = step.trainable_variables
+        with tf.GradientTape() as tape:
+            state = tfnca.rollout(step, start, steps, mask, engine=engine, **certain)
+            total = tf.reduce_mean(loss(state, problem["labels"]))
+        gradients = tape.gradient(total, [variable.value for variable in variables])
+        shapes = [array.shape for array in problem["parts"][problem["trained"]]]
+        return {
+            "state": state,
+            "full horizon": tfnca.rollout(step, start, problem["steps"], mask, engine=engine),
+            **{
+                f"gradient {i}": tf.reshape(g / (tf.norm(g) + 1e-8), shape)
+                for i, (g, shape) in enumerate(zip(gradients, shapes, strict=True))
+            },
+        }
+
+    return lambda: float(train(0)["loss"]), check
+
+
+def roller(problem, engine):
+    """Returns a function of a number of steps that runs a plain rollout."""
+    step, state = make_step(problem), tf.constant(problem["state"])
+    return lambda steps: tfnca.rollout(step, state, steps, engine=engine)

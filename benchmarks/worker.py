@@ -1,0 +1,108 @@
+"""One engine in a process of its own: `bench.py` tells it over a pipe when to measure.
+
+Between two requests it blocks on its input, so that engines measured in turn do not disturb each
+other. An engine is a module with ``make(problem, engine)``, which returns two functions: one does
+a training step and returns its loss; ``check(steps)`` returns arrays (the final state, the
+gradients divided by their norms) of a run in which chance plays no part: every cell fires, no
+noise. The problem is a dictionary that `problems.py` makes.
+"""
+
+import importlib
+import json
+import os
+import pickle
+import sys
+import time
+from pathlib import Path
+
+MODULES = {
+    "published": "published",
+    "dense": "ours",
+    "sparse": "ours",
+    "jax": "peer_jax",
+    "cax": "peer_cax",
+    "torch": "peer_torch",
+}
+ENGINES = tuple(MODULES)
+
+
+def memory(field):
+    """Resident megabytes of this process now (VmRSS) or at most (VmHWM); None off Linux."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+
+
+def timed(function, *arguments):
+    began = time.perf_counter()
+    result = function(*arguments)
+    return result, time.perf_counter() - began
+
+
+class Worker:
+    def __init__(self, engine):
+        self.engine = engine
+        self.module = importlib.import_module(MODULES[engine])
+
+    def load(self, problem):
+        self.problem = pickle.loads(Path(problem).read_bytes())
+        self.train_step, self.check_engine = self.module.make(self.problem, self.engine)
+
+    def load_rollout(self, problem):
+        self.problem = pickle.loads(Path(problem).read_bytes())
+        self.roll = self.module.roller(self.problem, self.engine)
+        self.roll(1)
+
+    def warm(self):
+        """The first step, which traces and compiles. Memory is counted from just before it."""
+        self.before = memory("VmRSS")
+        self.train_step()
+        if self.before is not None:
+            Path("/proc/self/clear_refs").write_text("5")  # the maximum starts anew
+
+    def train(self):
+        loss, seconds = timed(self.train_step)
+        return {"seconds": seconds, "loss": loss}
+
+    def peak(self):
+        most = memory("VmHWM")
+        return {"more": None if most is None else most - self.before, "absolute": most}
+
+    def rollout(self, steps):
+        return {"seconds": timed(lambda: self.roll(steps).numpy())[1]}
+
+    def check(self, steps, out):
+        arrays = self.check_engine(steps)
+        Path(out).write_bytes(pickle.dumps({k: to_numpy(v) for k, v in arrays.items()}))
+
+
+def to_numpy(array):
+    import numpy as np
+
+    return np.asarray(array)
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints is not an answer
+    try:  # if memory runs out, this process is the one to go
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        pass
+    worker = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            worker = worker or Worker(sys.argv[1])
+            answer = getattr(worker, request.pop("do"))(**request) or {}
+        except ImportError as error:
+            answer = {"absent": str(error)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Trains a Growing CA: from one cell to a picture, which it keeps and repairs.
+
+Regimes: 'growing' starts every run from the seed; 'persistent' goes on from a pool, so that the
+picture stays; 'regenerating' also cuts circles out of it. Defaults are the published settings.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfnca import experiment
+from tfnca.evaluation import grown_states, measure_growing
+from tfnca.experiment import Common, option
+from tfnca.growing import GrowingCA
+from tfnca.losses import TargetLoss
+from tfnca.pool import GrowingPool
+from tfnca.render import tile
+from tfnca.rollout import rollout
+from tfnca.state import seed_state, to_rgb
+from tfnca.targets import load_target, pad_target
+from tfnca.trainer import Trainer
+
+REGIMES = {"growing": (None, 0), "persistent": (1, 0), "regenerating": (1, 3)}
+"""How many of a batch start anew (all if None), and how many are damaged."""
+
+
+@dataclass(frozen=True)
+class Config(Common):
+    out: str = option("out/growing", "folder for results and snapshots")
+    target: str = option("lizard", "what to grow: lizard, a PNG file, or an emoji")
+    regime: str = option("regenerating", "what to learn", choices=list(REGIMES))
+    size: int = option(40, "side that the picture is shrunk to fit, in cells")
+    padding: int = option(16, "empty cells around the picture")
+    steps: int = option(8000, "training steps")
+    batch_size: int = option(8, "states in a batch")
+    pool_size: int = option(1024, "states in the pool")
+    min_ca_steps: int = option(64, "fewest CA steps per training step")
+    max_ca_steps: int = option(95, "most CA steps per training step")
+    learning_rate: float = option(2e-3, "at the start; divided by 10 at 25 % of the run")
+    ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
+
+
+def main(config):
+    target = pad_target(load_target(config.target, config.size), config.padding)
+    step = GrowingCA()
+    restarts, damaged = REGIMES[config.regime]
+    pool = GrowingPool(
+        seed_state(target.shape[:2]),
+        config.pool_size,
+        config.batch_size,
+        restarts=config.batch_size if restarts is None else restarts,
+        damaged=damaged,
+        seed=config.seed,
+    )
+    trainer = Trainer(
+        step,
+        TargetLoss(target),
+        (config.min_ca_steps, config.max_ca_steps),
+        engine=config.engine,
+        seed=config.seed,
+    )
+    rate = experiment.schedule(config.learning_rate, config.steps, boundaries=(0.25,))
+    trainer.compile(experiment.adam(rate, config.ema))
+
+    def preview():
+        seed = seed_state(target.shape[:2])
+        states = [seed]
+        for now in (0, 50, 100, 200):
+            steps = {0: 50, 50: 50, 100: 100, 200: 300}[now]
+            states.append(rollout(step, states[-1], steps, seed=config.seed, step_offset=now))
+        kept = pool.variables["states"][:16]
+        rows = [to_rgb(np.concatenate([target[None], *[s[..., :4] for s in states[1:]]]))]
+        return tile(np.concatenate([*rows, to_rgb(kept)[:10]]), columns=5, scale=3)
+
+    history = experiment.train(config, trainer, pool, config.steps, preview)
+    runs = seed_state(target.shape[:2], 16)
+    metrics = {
+        "runs": 16,
+        "mean_square_of_target": float(np.square(target).mean()),
+        "from_seed": measure_growing(step, runs, target, seed=1),
+        "from_grown": measure_growing(
+            step, grown_states(step, target.shape[:2], seed=1), target, seed=1, first_step=200
+        ),
+    }
+    experiment.save_results(config, history, metrics, preview())
+
+
+if __name__ == "__main__":
+    experiment.run(Config, main, __doc__)
