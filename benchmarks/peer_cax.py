@@ -14,21 +14,20 @@ from cax.core.update import MLPUpdate, NCAUpdate
 from flax import nnx
 from peer_jax import loss_of, normalized, perturb
 
-from tfnca.perception import NUM_KERNELS, sobel_kernels
-
 ALPHA_LAST = np.array([0, 1, 2, *range(4, 16), 3])
 BACK = np.argsort(ALPHA_LAST)
+NUM_KERNELS = 3
 PERCEIVED = (NUM_KERNELS * ALPHA_LAST[:, None] + np.arange(NUM_KERNELS)).ravel()
 PERCEIVED_BACK = np.argsort(PERCEIVED)
 
 
 class GrowingNetwork(nnx.Module):
-    def __init__(self, weights, fire_rate, noise_std, rngs):
+    def __init__(self, problem, weights, fire_rate, noise_std, rngs):
         channels = weights[-1].size
         self.perceive = ConvPerceive(
             channels, NUM_KERNELS * channels, feature_group_count=channels, rngs=rngs
         )
-        kernels = np.tile(sobel_kernels()[:, :, None, :], (1, 1, 1, channels))
+        kernels = np.tile(problem["sobel"][:, :, None, :], (1, 1, 1, channels))
         self.perceive.conv.kernel.set_value(jnp.asarray(kernels))
         self.update = NCAUpdate(
             channels,
@@ -47,7 +46,7 @@ class GrowingNetwork(nnx.Module):
 
 
 class MNISTNetwork(nnx.Module):
-    def __init__(self, weights, fire_rate, noise_std, rngs):
+    def __init__(self, problem, weights, fire_rate, noise_std, rngs):
         hidden, channels = weights[1].size, weights[-1].size + 1
         self.perceive = ConvPerceive(
             channels, hidden, use_bias=True, activation_fn=nnx.relu, rngs=rngs
@@ -80,9 +79,9 @@ class System(ComplexSystem):
         self.perturbed = matrix is not None
         kind = MNISTNetwork if problem["kind"] == "mnist" else GrowingNetwork
         for name, weights in parts.items():
-            setattr(self, name, kind(weights, fire_rate, noise_std, rngs))
+            setattr(self, name, kind(problem, weights, fire_rate, noise_std, rngs))
 
-    def _step(self, state, input=None, *, sow=False):  # noqa: A002 - CAX's own word
+    def _step(self, state, input=None, *, sow=False):
         if self.perturbed:
             state = perturb(state, self.matrix[...], slice(-1, None))
         following = self.host(state)

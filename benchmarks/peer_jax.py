@@ -6,8 +6,6 @@ import numpy as np
 import optax
 from jax import lax
 
-from tfnca.perception import sobel_kernels
-
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
@@ -36,7 +34,7 @@ def make(problem, engine):
     start, target = jnp.asarray(problem["state"]), jnp.asarray(problem["target"])
     mask = None if problem["mask"] is None else jnp.asarray(problem["mask"])[..., None]
     channels = start.shape[-1]
-    sobel = jnp.asarray(np.tile(sobel_kernels()[:, :, None, :], (1, 1, 1, channels)))
+    sobel = jnp.asarray(np.tile(problem["sobel"][:, :, None, :], (1, 1, 1, channels)))
 
     def fire(state, key, fire_rate):
         return jax.random.uniform(key, (*state.shape[:3], 1)) <= fire_rate

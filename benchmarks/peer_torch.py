@@ -3,8 +3,6 @@
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own word
 
-from tfnca.perception import sobel_kernels
-
 
 def make(problem, engine):
     """Returns a training step and the check of `worker.py`."""
@@ -12,7 +10,7 @@ def make(problem, engine):
     start = torch.tensor(problem["state"].transpose(0, 3, 1, 2)).contiguous()
     target = torch.tensor(problem["target"]).movedim(-1, -3)
     mask = None if problem["mask"] is None else torch.tensor(problem["mask"])[:, None]
-    sobel = torch.tensor(sobel_kernels()).permute(2, 0, 1)[:, None].repeat(channels, 1, 1, 1)
+    sobel = torch.tensor(problem["sobel"]).permute(2, 0, 1)[:, None].repeat(channels, 1, 1, 1)
 
     def living_mask(state):
         return F.max_pool2d(state[:, 3:4], 3, 1, 1) > 0.1
@@ -78,7 +76,7 @@ def make(problem, engine):
         given = problem["steps"], problem["fire_rate"], problem["noise_std"]
         _, loss = forward_and_back(parts, *given)
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     def check(steps):
         fresh = load()

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 import tfnca
 from tfnca.checkpoints import load, load_perturbation
 from tfnca.digits import cell_labels, load_digits
+from tfnca.perception import sobel_kernels
 from tfnca.randomness import fire_mask
 from tfnca.sparse import engine_weights
 from tfnca.state import ALPHA, is_digit_cell
@@ -88,6 +89,7 @@ def training(name, weights, batch=8, steps=80):
         "kind": kind,
         "parts": weights.parts(kind),
         "trained": TRAINED[kind],
+        "sobel": sobel_kernels(),
         "mask": None,
         "labels": None,
         "steps": steps,

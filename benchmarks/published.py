@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnca.perception import sobel_kernels
+SOBEL_X = np.outer([1, 2, 1], [-1, 0, 1]) / 8.0
+IDENTITY = np.outer([0, 1, 0], [0, 1, 0])
+KERNELS = np.float32(np.stack([IDENTITY, SOBEL_X, SOBEL_X.T], -1))
 
 
 def living_mask(state):
@@ -26,7 +28,7 @@ def fire(state, fire_rate):
 
 def growing(state, weights, fire_rate, noise_std):
     alive_before = living_mask(state)
-    kernels = np.repeat(sobel_kernels()[:, :, None, :], state.shape[-1], axis=2)
+    kernels = np.repeat(KERNELS[:, :, None, :], state.shape[-1], axis=2)
     perception = tf.nn.depthwise_conv2d(state, kernels, [1, 1, 1, 1], "SAME")
     update = conv(tf.nn.relu(conv(perception, *weights[:2])), *weights[2:])
     state += update * tf.cast(fire(state, fire_rate), tf.float32)

@@ -7,6 +7,7 @@ gradients divided by their norms) of a run in which chance plays no part: every 
 noise. The problem is a dictionary that `problems.py` makes.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -24,6 +25,7 @@ MODULES = {
     "torch": "peer_torch",
 }
 ENGINES = tuple(MODULES)
+PEERS = ("jax", "cax", "torch")
 
 
 def memory(field):
@@ -87,10 +89,8 @@ def to_numpy(array):
 def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints is not an answer
-    try:  # if memory runs out, this process is the one to go
+    with contextlib.suppress(OSError):  # if memory runs out, this process is the one to go
         Path("/proc/self/oom_score_adj").write_text("1000")
-    except OSError:
-        pass
     worker = None
     for line in sys.stdin:
         request = json.loads(line)

@@ -321,5 +321,5 @@ def test_draws_are_a_function_of_seed_and_step_alone(make):
 
 @pytest.mark.parametrize("density", [0.0, 1.5, np.nan])
 def test_a_wrong_density_is_named(density):
-    with pytest.raises(ValueError, match="density .*Received"):
+    with pytest.raises(ValueError, match=r"density .*Received"):
         digit_pool(density=density)

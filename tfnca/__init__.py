@@ -9,7 +9,7 @@ from tfnca.mnist import MNISTCA
 from tfnca.perturbation import Perturbation, Perturbed, combine
 from tfnca.pool import DigitPool, GrowingPool
 from tfnca.rollout import rollout, trajectory
-from tfnca.state import digit_state, living_mask, seed_state, to_rgb
+from tfnca.state import class_logits, digit_state, living_mask, seed_state, to_rgb
 from tfnca.targets import TARGETS, lizard, load_target, pad_target
 from tfnca.trainer import Trainer
 
@@ -27,6 +27,7 @@ __all__ = [
     "TargetLoss",
     "Trainer",
     "cell_labels",
+    "class_logits",
     "combine",
     "digit_state",
     "living_mask",

@@ -110,17 +110,29 @@ def device_name():
     return f"CPU, {platform.machine()}, {len(tf.config.list_logical_devices('CPU'))} device"
 
 
-def schedule(learning_rate, steps, boundaries):
-    """The published learning rate: divided by ten at fractions of the run.
+def schedule(learning_rate, steps, drops):
+    """A learning rate that is divided by ten at fractions of the run.
 
     Args:
         learning_rate: At the start.
         steps: Training steps of the whole run.
-        boundaries: Fractions of `steps` at which the rate drops.
+        drops: Fractions of `steps`, ascending in (0, 1), as a string such as ``"0.3,0.7"``.
+
+    Returns:
+        A Keras schedule.
+
+    Raises:
+        ValueError: If `drops` is something else.
     """
+    try:
+        fractions = [float(part) for part in drops.split(",") if part]
+    except ValueError:
+        fractions = [math.nan]
+    if fractions != sorted(fractions) or not all(0 < fraction < 1 for fraction in fractions):
+        raise ValueError(f"drops must be ascending fractions of the run. Received: {drops!r}")
     return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [round(fraction * steps) for fraction in boundaries],
-        [learning_rate * 0.1**i for i in range(len(boundaries) + 1)],
+        [round(fraction * steps) for fraction in fractions],
+        [learning_rate * 0.1**i for i in range(len(fractions) + 1)],
     )
 
 

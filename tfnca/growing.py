@@ -6,7 +6,7 @@ from keras import layers, ops
 from tfnca import randomness
 from tfnca.perception import NUM_KERNELS, perceive
 from tfnca.state import GROWING_CHANNELS, living_mask
-from tfnca.step import Step, check_channels, check_rate, grid_shape, reject_mask
+from tfnca.step import Step, check_channels, check_rate, grid_shape, reject_mask, reject_noise
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -75,6 +75,7 @@ class GrowingCA(Step):
     def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None, network=0):
         check_channels(state, self.channels, type(self).__name__)
         reject_mask(mask, type(self).__name__)
+        reject_noise(noise, type(self).__name__)
         if fire_mask is None:
             fire_mask = randomness.fire_mask(
                 grid_shape(state), self.fire_rate, seed, index, network

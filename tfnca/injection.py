@@ -6,7 +6,7 @@ from keras import ops
 from tfnca import randomness
 from tfnca.growing import GrowingCA
 from tfnca.mnist import MNISTCA
-from tfnca.step import Step, freeze_copy
+from tfnca.step import Step, check_pair, freeze_copy
 
 _MASK_STREAM = 2
 """Networks 0 and 1 are host and adversary; masks are drawn from a stream of their own."""
@@ -73,8 +73,7 @@ class Injected(Step):
         return self.adversary
 
     def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None):
-        fire_mask = (None, None) if fire_mask is None else fire_mask
-        noise = (None, None) if noise is None else noise
+        fire_mask, noise = check_pair("fire_mask", fire_mask), check_pair("noise", noise)
         hosts, adversaries = (
             ca(
                 state,
@@ -135,12 +134,17 @@ def random_mask(where, density, seed, index=0):
     Returns:
         float32 tensor ``(batch, height, width)`` of zeros and ones.
 
+    Raises:
+        ValueError: If a number given as `density` lies outside (0, 1].
+
     Example:
 
     >>> import numpy as np, tfnca
     >>> float(np.mean(tfnca.random_mask(np.ones((8, 64, 64)), 0.1, seed=0))).__round__(2)
     0.1
     """
+    if isinstance(density, int | float):
+        check_density(density)
     where = ops.cast(where, "bool")
     draws = randomness.uniform(tuple(ops.shape(where)), seed, index, _MASK_STREAM)
     return ops.cast(ops.logical_and(draws < density, where), "float32")

@@ -7,7 +7,7 @@ from keras import ops
 from tfnca.growing import GrowingCA
 from tfnca.injection import Injected
 from tfnca.state import GROWING_CHANNELS, STATE_BOUND, living_mask
-from tfnca.step import Step, freeze_copy
+from tfnca.step import Step, check_channels, freeze_copy
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -59,6 +59,7 @@ class Perturbation(keras.layers.Layer):
         return upper + ops.transpose(ops.triu(self.variable, k=1))
 
     def call(self, state):
+        check_channels(state, self.channels, type(self).__name__)
         alive = ops.cast(living_mask(state), state.dtype)
         product = ops.matmul(state, self.matrix)
         return ops.clip(product, -STATE_BOUND, STATE_BOUND) * alive

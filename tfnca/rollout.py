@@ -5,9 +5,10 @@ import weakref
 
 import tensorflow as tf
 
+from tfnca.growing import GrowingCA
 from tfnca.randomness import check_seed
 from tfnca.sparse import Engine
-from tfnca.step import check_channels
+from tfnca.step import check_channels, reject_noise
 
 ENGINES = ("auto", "dense", "sparse")
 
@@ -54,6 +55,7 @@ def rollout(
     if steps < 0:
         raise ValueError(f"steps must not be negative. Received: steps={steps}")
     check_mask_shape(mask, state, step)
+    check_draws(fire_masks, noise, steps, state, step)
     return _compiled(step, resolve_engine(engine))(
         tf.convert_to_tensor(state, tf.float32),
         tf.constant(steps, tf.int32),
@@ -135,6 +137,21 @@ def check_mask_shape(mask, state, step):
             f"mask must have the state's batch, height and width {tuple(state.shape[:3])}. "
             f"Received: mask of shape {tuple(mask.shape)}"
         )
+
+
+def check_draws(fire_masks, noise, steps, state, step):
+    """Raises ValueError unless given fire masks and noise fit the run and the step's networks."""
+    shape = (steps, len(step.networks), *state.shape[:3])
+    for name, given, expected in (
+        ("fire_masks", fire_masks, shape),
+        ("noise", noise, (*shape, step.channels - 1)),
+    ):
+        if given is not None and tuple(given.shape) != expected:
+            raise ValueError(f"{name} must be of shape {expected}. Received: {tuple(given.shape)}")
+    if noise is not None:
+        for ca in step.networks:
+            if isinstance(ca, GrowingCA):
+                reject_noise(noise, type(ca).__name__)
 
 
 _functions = weakref.WeakKeyDictionary()

@@ -216,10 +216,10 @@ def _draw_fires(positions, network, t, keys, grid, program, draws, out):
 
 
 @_jit
-def _perceive(x, positions, grid, program, rows):
+def _perceive(x, positions, network, grid, program, rows):
     """Fills a row for each position with what that cell perceives."""
     channels = x.shape[1]
-    offsets, stencils = grid.offsets, program.stencils
+    offsets, stencils = grid.offsets, program.stencils[network]
     for i in range(positions.shape[0]):
         p = positions[i]
         if program.growing:
@@ -266,7 +266,7 @@ def _update(x, t, fired, rows, network, keys, grid, program, draws, buffers, upd
     step_size, noise_std, given = rule.step_size, rule.noise_std, draws.noise
     for start in range(0, fired.shape[0], _BLOCK):
         block = fired[start : start + _BLOCK]
-        _perceive(x, block, grid, program, buffers[0])
+        _perceive(x, block, network, grid, program, buffers[0])
         _network(buffers, block.shape[0], rule)
         update = buffers[-1]
         width = update.shape[1]
@@ -334,7 +334,7 @@ def _settle_life(x, t, living, network, keys, grid, program, draws, buffers, scr
             wanted += 1
     for start in range(0, wanted, _BLOCK):
         block = sources[start : min(start + _BLOCK, wanted)]
-        _perceive(x, block, grid, program, buffers[0])
+        _perceive(x, block, network, grid, program, buffers[0])
         _network(buffers, block.shape[0], program.rules[network])
         update = buffers[-1]
         for i in range(block.shape[0]):
@@ -530,10 +530,11 @@ def _perceive_gradient(cells, row_of, seen, grid, program, out):
     `seen` holds the gradients of those perceptions, ``row_of[p]`` the row of the cell at `p`.
     """
     channels = out.shape[1]
-    offsets, stencils = grid.offsets, program.stencils
+    offsets, stencils, stands = grid.offsets, program.stencils, grid.network
     for i in range(cells.shape[0]):
         for o in range(9):
-            row = row_of[cells[i] - offsets[o]]
+            q = cells[i] - offsets[o]
+            row = row_of[q]
             if row < 0:
                 continue
             if not program.growing:
@@ -543,7 +544,7 @@ def _perceive_gradient(cells, row_of, seen, grid, program, out):
                 for c in range(channels):
                     out[i, c] += seen[row, c]
             else:
-                weight_x, weight_y = stencils[o, 1], stencils[o, 2]
+                weight_x, weight_y = stencils[stands[q], o, 1], stencils[stands[q], o, 2]
                 for c in range(channels):
                     out[i, c] += (
                         weight_x * seen[row, channels + c] + weight_y * seen[row, 2 * channels + c]
@@ -598,7 +599,7 @@ def _run_back(upstream, mask, program, tape):
             for start in range(fired_end[part], fired_end[part + 1], _BLOCK):
                 block = tape_fired[start : min(start + _BLOCK, fired_end[part + 1])]
                 size = block.shape[0]
-                _perceive(x, block, grid, program, buffers[k][0])
+                _perceive(x, block, k, grid, program, buffers[k][0])
                 _network(buffers[k], size, rule)
                 update = gradients[k][-1]
                 first = channels - update.shape[1]
@@ -736,8 +737,12 @@ class Engine:
                     trained=bool(ca.trainable_weights),
                 )
             )
-        angle = getattr(self.step.networks[0], "angle", 0.0)
-        stencils = sobel_kernels(angle).reshape(9, NUM_KERNELS)
+        stencils = np.stack(
+            [
+                sobel_kernels(getattr(ca, "angle", 0.0)).reshape(9, NUM_KERNELS)
+                for ca in self.step.networks
+            ]
+        )
         return _Program(self.growing, self.perturbed, matrix, stencils, tuple(rules))
 
     def _run_items(self, record, state, mask, fire, noise, steps, seed, first_step, *weights):

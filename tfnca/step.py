@@ -28,6 +28,10 @@ class Step(keras.layers.Layer):
     channels = None
     """Channels of the state that the step works on."""
 
+    def __dir__(self):
+        # Keras saves and loads what dir() lists, and these two lead back to the step itself.
+        return [name for name in super().__dir__() if name not in ("networks", "trained")]
+
     @property
     def networks(self):
         """The cellular automata inside, host first."""
@@ -54,6 +58,9 @@ def freeze_copy(step):
     """A frozen copy of a step, so that wrapping leaves the caller's object as it was."""
     copy = type(step).from_config(step.get_config())
     copy.set_weights(step.get_weights())
+    # A copy of what is frozen already has inner layers that are not, and Keras passes `trainable`
+    # on to them only where it changes.
+    copy.trainable = True
     copy.trainable = False
     return copy
 
@@ -70,14 +77,31 @@ def check_channels(state, channels, name):
 
 def check_rate(name, value, low=0.0, high=1.0):
     """Raises ValueError unless `value` is a number in [low, high]."""
-    if not low <= value <= high:
+    if not low <= value <= high or value == float("inf"):
         raise ValueError(f"{name} must lie in [{low}, {high}]. Received: {name}={value!r}")
     return float(value)
+
+
+def check_pair(name, given):
+    """Returns `given`, or a pair of None; raises ValueError unless it is one for each network."""
+    if given is None:
+        return None, None
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError(
+            f"{name} must be a pair, for host and adversary. Received: {type(given).__name__}"
+        )
+    return given
 
 
 def grid_shape(state):
     """``(batch, height, width)`` of a state, static where known."""
     return tuple(ops.shape(state)[:3])
+
+
+def reject_noise(noise, name):
+    """Raises ValueError when noise is given to a step that adds none."""
+    if noise is not None:
+        raise ValueError(f"{name} adds no noise to its update. Received: noise")
 
 
 def reject_mask(mask, name):

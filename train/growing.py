@@ -36,7 +36,8 @@ class Config(Common):
     pool_size: int = option(1024, "states in the pool")
     min_ca_steps: int = option(64, "fewest CA steps per training step")
     max_ca_steps: int = option(95, "most CA steps per training step")
-    learning_rate: float = option(2e-3, "at the start; divided by 10 at 25 % of the run")
+    learning_rate: float = option(2e-3, "at the start")
+    drops: str = option("0.25", "fractions of the run at which the rate is divided by 10")
     ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
 
 
@@ -59,7 +60,7 @@ def main(config):
         engine=config.engine,
         seed=config.seed,
     )
-    rate = experiment.schedule(config.learning_rate, config.steps, boundaries=(0.25,))
+    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(experiment.adam(rate, config.ema))
 
     def preview():

@@ -28,7 +28,8 @@ class Config(Common):
     pool_size: int = option(160, "states in the pool")
     ca_steps: int = option(20, "CA steps per training step")
     loss: str = option("l2", "loss of each cell", choices=ClassLoss.KINDS)
-    learning_rate: float = option(1e-3, "at the start; divided by 10 at 30 % and 70 % of the run")
+    learning_rate: float = option(1e-3, "at the start")
+    drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10")
     noise: float = option(0.02, "standard deviation of the noise on every update")
     ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
     test_digits: int = option(1000, "test digits to measure on")
@@ -43,7 +44,7 @@ def main(config):
     trainer = Trainer(
         step, ClassLoss(config.loss), config.ca_steps, engine=config.engine, seed=config.seed
     )
-    rate = experiment.schedule(config.learning_rate, config.steps, boundaries=(0.3, 0.7))
+    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(experiment.adam(rate, config.ema))
 
     def preview():

@@ -36,7 +36,8 @@ class Config(Common):
     batch_size: int = option(16, "digits in a batch")
     pool_size: int = option(160, "states in the pool")
     ca_steps: int = option(20, "CA steps per training step")
-    learning_rate: float = option(1e-3, "at the start; divided by 10 at 30 % and 70 % of the run")
+    learning_rate: float = option(1e-3, "at the start")
+    drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10")
     test_digits: int = option(1000, "test digits to measure on")
 
 
@@ -54,7 +55,7 @@ def main(config):
         digits, config.pool_size, config.batch_size, density=config.density, seed=config.seed
     )
     trainer = Trainer(step, loss, config.ca_steps, engine=config.engine, seed=config.seed)
-    rate = experiment.schedule(config.learning_rate, config.steps, boundaries=(0.3, 0.7))
+    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(keras.optimizers.Adam(rate))
 
     few = dataclasses.replace(test, images=test.images[:60], labels=test.labels[:60])

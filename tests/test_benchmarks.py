@@ -1,0 +1,135 @@
+"""The benchmarks time what they say: published formulas, the floor's arithmetic, a run of all."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import random_draws, shuffled, symmetric
+
+import tfnca
+from tfnca.growing import GrowingCA
+from tfnca.mnist import MNISTCA
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "benchmarks"
+ORIGINALS = Path(os.environ.get("TFNCA_ORIGINALS", ROOT.parent / "shared" / "originals"))
+
+sys.path.insert(0, str(FOLDER))
+import bench  # noqa: E402
+import ours  # noqa: E402
+import problems  # noqa: E402
+import published  # noqa: E402
+
+
+def small_problem(kind):
+    """A problem of a few cells and random weights, as `problems.training` makes large ones."""
+    make = MNISTCA if kind == "mnist" else GrowingCA
+    random = np.random.default_rng(0)
+    parts = {"host": problems.arrays(shuffled(make(), seed=0, scale=0.5))}
+    if kind in ("mnist", "injection"):
+        parts["adversary"] = problems.arrays(shuffled(make(), seed=1, scale=0.5))
+    if kind == "perturbation":
+        parts["matrix"] = [symmetric(2)]
+    state = random.normal(scale=0.3, size=(2, 6, 7, parts["host"][-1].size + (kind == "mnist")))
+    state[:, 1:5, 1:6, 3] += 1.0  # lives through a few steps
+    target = random.random((2, 6, 7, 10) if kind == "mnist" else (6, 7, 4))
+    labels = np.full(2, 8, np.int32) if kind == "mnist" else None
+    if kind == "mnist":
+        target = problems.cell_labels(state[..., 0], labels)
+    return {
+        "kind": kind,
+        "parts": parts,
+        "trained": problems.TRAINED[kind],
+        "sobel": problems.sobel_kernels(),
+        "mask": random_draws(ours.make_step({"kind": kind, "fire_rate": 0.5, "parts": parts}),
+                             (2, 6, 7), steps=1)["mask"].numpy() if "adversary" in parts else None,
+        "labels": labels,
+        "state": state.astype(np.float32),
+        "target": np.array(target, np.float32),
+        "steps": 3,
+        "fire_rate": 0.5,
+        "noise_std": 0.02 if kind == "mnist" else 0.0,
+        "learning_rate": 1e-6,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", problems.TRAINED)
+def test_published_formulas_and_both_engines_agree(kind):
+    problem = small_problem(kind)
+    makers = {"published": published, "dense": ours, "sparse": ours}
+    found = {}
+    for engine, module in makers.items():
+        train, check = module.make(problem, engine)
+        assert np.isfinite(train())
+        found[engine] = {name: np.array(value) for name, value in check(3).items()}
+        assert np.ptp(found[engine]["state"]) > 0.1
+        assert np.linalg.norm(found[engine]["gradient 0"]) == pytest.approx(1.0, abs=1e-3)
+    checks, wrong = bench.compare(found)
+    assert wrong == []
+    assert set(checks["sparse"]) == {"full horizon", *checks["published"]}
+
+
+def test_a_wrong_state_is_an_error():
+    right = {"state": np.ones(3), "gradient 0": np.array([1.0, 0.0])}
+    wrong = {"state": np.array([1.0, 1.0, 1.001]), "gradient 0": np.array([0.0, 1.0])}
+    checks, errors = bench.compare({"dense": right, "published": right, "jax": wrong})
+    assert checks["published"] == {"state": 0.0, "gradient 0": 0.0}
+    assert len(errors) == 2
+    assert all(error.startswith("jax: its") for error in errors)
+    assert bench.compare({"dense": right, "jax": {**right, "state": np.full(3, np.nan)}})[1]
+
+
+def test_floor_is_the_hand_count():
+    forward = 2 * (48 * 128 + 128 * 16)
+    growing, injection = small_problem("growing"), small_problem("injection")
+    assert problems.floor_flops(growing, 50, [10]) == 10 * 3 * forward
+    assert problems.floor_flops(injection, 50, [10, 7]) == (10 * 2 + 7 * 3) * forward
+    perturbation = small_problem("perturbation")
+    expected = 10 * 2 * forward + 50 * 3 * 2 * 16 * 16
+    assert problems.floor_flops(perturbation, 50, [10]) == expected
+    forward = 2 * (9 * 20 * 80 + 80 * 80 + 80 * 19)
+    assert problems.floor_flops(small_problem("mnist"), 50, [10, 7]) == (10 * 2 + 7 * 3) * forward
+
+
+def test_cells_are_counted():
+    problem = small_problem("injection") | {"fire_rate": 1.0, "steps": 1}
+    problem["state"][..., 3] = 0.0
+    problem["state"][0, 2, 3, 3] = 1.0  # one living neighbourhood of nine cells
+    adversaries = int(problem["mask"][0, 1:4, 2:5].sum())
+    assert 0 < adversaries < 9
+    assert problems.count_cells(problem) == (9, [9 - adversaries, adversaries])
+    herd = {"state": np.zeros((1, 9, 9, 16), np.float32)}
+    assert problems.count_cells(problem | herd | {"mask": np.zeros((1, 9, 9))}) == (0, [0, 0])
+    assert not np.any(tfnca.living_mask(herd["state"]))
+
+
+@pytest.mark.skipif(
+    not (ORIGINALS / "mnist_ca.json").exists()
+    and not (ROOT / "saved_models" / "mnist" / "model.keras").exists(),
+    reason="no trained MNIST CA",
+)
+def test_bench_runs(tmp_path):
+    command = [sys.executable, FOLDER / "bench.py", "--quick", "--only", "mnist_adversary",
+               "--engines", "published", "dense", "sparse", "--out", tmp_path]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+    results = json.loads((tmp_path / "bench.json").read_text())
+    assert results["errors"] == []
+    result = results["train_step"]["mnist_adversary"]
+    assert result["ratio_published"] > 1.0
+    assert result["above_floor"] > 1.0
+    assert set(result["checks"]) == {"published", "sparse"}
+    assert result["peak_rss_mb"]["sparse"] < result["peak_rss_mb"]["published"]
+    assert "mnist_adversary" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "training.png").stat().st_size > 1000
+
+
+def test_bench_says_what_it_lacks(tmp_path):
+    command = [sys.executable, FOLDER / "bench.py", "--rounds", "0"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "--rounds must be at least 1. Received: 0" in run.stderr
