@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
 READY := $(VENV)/.ready
+HOST := saved_models/mnist/model.keras
 
 .PHONY: reproduce test bench lint clean
 
@@ -15,7 +16,9 @@ $(READY): pyproject.toml
 	touch $@
 
 reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
-	$(RUN) train/reproduce.py --out out/reproduce
+	$(RUN) train/mnist_adversary.py --steps 2000 --drops 0.85 --test-digits 600 --out out/reproduce
+	$(RUN) export/saved_model.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/saved_model
+	$(RUN) -m tfnca.report out/reproduce
 
 test: $(READY)  ## the whole test suite
 	$(RUN) -m pytest -q

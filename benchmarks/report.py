@@ -35,8 +35,9 @@ def report(results):
         f"{machine['cpu']}, {machine['cores']} cores; load {machine['load']} when started. "
         + ", ".join(f"{name} {version}" for name, version in results["versions"].items())
         + ".",
-        f"Products [4000, 48] → 128 → 16, GFLOP/s: {rates}.",
     ]
+    if rates:
+        parts.append(f"Products [4000, 48] → 128 → 16, GFLOP/s: {rates}.")
     if training:
         engines = [e for e in ENGINES if any(r.get(f"{e}_s") for r in training.values())]
         header = ["seconds per training step", *engines]

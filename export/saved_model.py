@@ -1,17 +1,16 @@
 """Exports a model as a SavedModel that runs where only TensorFlow is installed."""
 
-import argparse
 from pathlib import Path
 
 from tfnca.checkpoints import load
-from tfnca.experiment import fail
+from tfnca.experiment import Parser, fail
 from tfnca.graphs import save_saved_model
 from tfnca.injection import Injected
 from tfnca.perturbation import Perturbation, Perturbed
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("model", help="a model in any format that tfnca.load reads")
     parser.add_argument("--host", help="the host, where MODEL is an adversary or a perturbation")
     parser.add_argument("--out", required=True, help="folder to write")

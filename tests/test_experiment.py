@@ -470,7 +470,7 @@ def test_jobs_leave_their_files(jobs, which):
 def test_the_attack_knows_its_host_and_goes_on(jobs):
     base, attack, _ = jobs
     config = json.loads((attack / "config.json").read_text())
-    assert config["host_sha256"] == experiment.sha256(base / "model.keras")
+    assert config["host_sha256"] == experiment.weights_sha256(tfnca.load(base / "model.keras"))
     assert config["source"].startswith("idx")
     assert config["density"] == 0.1
     assert config["digit"] == 8

@@ -150,7 +150,7 @@ def test_masks_have_the_density_where_they_may_stand(density):
     where = np.zeros((SIZE, SIZE), bool)
     where[:, :5] = True
     pool = tfnca.GrowingPool(starts(), 200, BATCH, restarts=BATCH, where=where, density=density)
-    at_restart = [values(pool.draw(0, i, LOSS))["mask"] for i in range(25)]
+    at_restart = [values(pool.draw(0, i, LOSS))["mask"] for i in range(10)]
     for masks in (pool.variables["masks"].numpy(), np.concatenate(at_restart)):
         drawn = masks[:, where]
         sigma = np.sqrt(density * (1 - density) / drawn.size)
@@ -267,14 +267,14 @@ def test_a_quarter_is_new_and_a_quarter_mutated(batch_size):
 def test_new_digits_and_mutations_are_drawn_from_all_digits():
     pool = digit_pool()
     new, mutated = [], []
-    for i in range(150):
+    for i in range(75):
         batch = values(pool.draw(0, i, None))
         indices = which(batch["state"][..., 0], batch["labels"])
         new.append(indices[: BATCH // 4])
         mutated.append(indices[-BATCH // 4 :])
     for drawn in (np.concatenate(new), np.concatenate(mutated)):
         counts = np.bincount(drawn, minlength=len(DIGITS.labels))
-        assert np.all(np.abs(counts - 10) < 4 * np.sqrt(10))
+        assert np.all(np.abs(counts - 5) < 4 * np.sqrt(5))
     assert np.mean(np.concatenate(new) == np.concatenate(mutated)) < 0.1
 
 

@@ -15,6 +15,7 @@ import platform
 import signal
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import keras
@@ -22,11 +23,15 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from tfnca.checkpoints import load
 from tfnca.render import plot, save_png
 from tfnca.snapshots import restore_snapshot, save_snapshot, write_atomically
 
 EPOCH = 100
 """Training steps between two rows of the history."""
+
+_COUNTS = ("steps", "batch_size", "pool_size", "ca_steps", "test_digits", "size")
+"""Options that must be positive."""
 
 
 def option(default, help, **argparse_options):
@@ -54,7 +59,9 @@ class Common:
     preview_steps: int = option(1000, "training steps between preview pictures")
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
     def error(self, message):
         fail(message)
 
@@ -73,7 +80,7 @@ def run(config_class, job, description):
         job: Function of such a configuration.
         description: What ``--help`` says first.
     """
-    parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for field in dataclasses.fields(config_class):
         options = dict(field.metadata)
         text = options.pop("help")
@@ -96,6 +103,11 @@ def start(config):
     """Makes the run reproducible, prints the device, and makes sure that results can be kept."""
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
+    for name in _COUNTS:
+        if getattr(config, name, 1) < 1:
+            raise ValueError(
+                f"--{name.replace('_', '-')} must be positive. Received: {getattr(config, name)}"
+            )
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
@@ -171,29 +183,29 @@ class _Run(keras.callbacks.Callback):
         signal.signal(signal.SIGINT, self.usual_handler)
 
     def on_train_batch_end(self, batch, logs=None):
+        step = int(self.model.optimizer.iterations)
         self.bar.update(1)
         self.bar.set_postfix(loss=f"{logs['loss']:.4g}", refresh=False)
         if not math.isfinite(logs["loss"]):
-            self.not_finite_at = int(self.model.optimizer.iterations)
+            self.not_finite_at = step + 1
         if self.interrupted or self.not_finite_at is not None:
             self.model.stop_training = True
-
-    def on_epoch_end(self, epoch, logs=None):
-        step = int(self.model.optimizer.iterations)
         if self.not_finite_at is not None:
             return
         now = time.monotonic()
-        row = {"step": step, "loss": logs["loss"], "seconds": self.seconds + now - self.began}
-        if not self.interrupted:
+        if step % EPOCH == 0 or step == self.steps:
+            row = {"step": step, "loss": logs["loss"], "seconds": self.seconds + now - self.began}
             self.history.append(row)
-        if self.interrupted or now - self.saved > self.config.snapshot_seconds:
+            self.model.reset_metrics()
+            if self.preview and step - self.previewed >= self.config.preview_steps:
+                (self.folder / "previews").mkdir(exist_ok=True)
+                save_png(self.folder / "previews" / f"{step:06d}.png", self.preview())
+                self.previewed = step
+        due = step % EPOCH == 0 and now - self.saved > self.config.snapshot_seconds
+        if due or self.interrupted or step == self.steps:
             save_snapshot(self.folder, self.model, self.history)
             write_history(self.folder, self.history)
             self.saved = now
-        if self.preview and step - self.previewed >= self.config.preview_steps:
-            (self.folder / "previews").mkdir(exist_ok=True)
-            save_png(self.folder / "previews" / f"{step:06d}.png", self.preview())
-            self.previewed = step
 
     def on_train_end(self, logs=None):
         self.bar.close()
@@ -226,30 +238,27 @@ def train(config, trainer, pool, steps, preview=None, callbacks=()):
     elif config.resume == "weights":
         _restore_weights(folder, trainer)
     progress = _Run(config, steps, history, preview)
-    callbacks = [progress, keras.callbacks.TensorBoard(folder / "tensorboard"), *callbacks]
-    while (done := int(trainer.optimizer.iterations)) < steps and not trainer.stop_training:
-        size = min(EPOCH - done % EPOCH, steps - done)
-        whole = 1 if size < EPOCH else (steps - done) // EPOCH
-        epoch = -(-done // EPOCH)
+    tensorboard = keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=EPOCH)
+    done = int(trainer.optimizer.iterations)
+    if done < steps:
+        # One call, and in Keras' eyes one epoch: at its end an average replaces the weights.
         trainer.fit(
             pool,
-            initial_epoch=epoch,
-            epochs=epoch + whole,
-            steps_per_epoch=size,
-            callbacks=callbacks,
+            steps_per_epoch=steps - done,
+            callbacks=[progress, tensorboard, *callbacks],
             verbose=0,
         )
     write_history(folder, history)
     if progress.not_finite_at is not None:
         _save_weights(folder, trainer)
         raise ValueError(
-            f"The loss was not finite at step {progress.not_finite_at + 1}; the weights before "
+            f"The loss was not finite at step {progress.not_finite_at}; the weights before "
             f"it are in {folder}. A lower learning rate may help."
         )
     if progress.interrupted:
+        done = int(trainer.optimizer.iterations)
         print(f"Stopped at step {done}. Go on with the same command and --resume.")
         raise SystemExit(130)
-    save_snapshot(folder, trainer, history)
     _save_weights(folder, trainer)
     return history
 
@@ -267,11 +276,13 @@ def _restore_weights(folder, trainer):
     for name in ("model.keras", "optimizer.npz"):
         if not (folder / name).exists():
             raise ValueError(f"--resume weights needs {name} in --out. Received: {folder}")
-    trained = keras.saving.load_model(folder / "model.keras")
-    trainer.step.trained.set_weights(trained.get_weights())
-    with np.load(folder / "optimizer.npz") as arrays:
-        for variable, name in zip(trainer.optimizer.variables, arrays.files, strict=True):
-            variable.assign(arrays[name])
+    trainer.step.trained.set_weights(load(folder / "model.keras").get_weights())
+    try:
+        with np.load(folder / "optimizer.npz") as arrays:
+            for variable, name in zip(trainer.optimizer.variables, arrays.files, strict=True):
+                variable.assign(arrays[name])
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise ValueError(f"{folder / 'optimizer.npz'} is damaged. Received: {error}") from None
 
 
 def write_history(folder, history):
@@ -313,6 +324,12 @@ def save_results(config, history, metrics, preview, **extra):
         write_atomically(folder / "loss.png", picture)
 
 
-def sha256(path):
-    """The SHA-256 of a file, in hexadecimal: it says against which host something was trained."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def weights_sha256(step):
+    """The SHA-256 of a step's weights, in hexadecimal, whatever file they came from.
+
+    It says against which host something was trained.
+    """
+    digest = hashlib.sha256()
+    for weight in step.get_weights():
+        digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
+    return digest.hexdigest()

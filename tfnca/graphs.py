@@ -74,8 +74,13 @@ def save_saved_model(step, folder):
     Args:
         step: Any step.
         folder: Where to write; an older SavedModel there is replaced.
+
+    Raises:
+        ValueError: If `folder` holds something else.
     """
     folder = Path(folder)
+    if folder.exists() and not (folder / "saved_model.pb").exists():
+        raise ValueError(f"The folder must be new or hold an older SavedModel. Received: {folder}")
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     module = tf.Module()

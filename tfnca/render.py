@@ -119,10 +119,13 @@ def save_video(path, frames, fps=20):
     path = Path(path)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     options = {"codec": "libx264", "macro_block_size": 2, "pixelformat": "yuv420p", "quality": 7}
-    with imageio.get_writer(temporary, fps=fps, **options) as writer:
-        for frame in frames:
-            writer.append_data(to_uint8(frame))
-    os.replace(temporary, path)
+    try:
+        with imageio.get_writer(temporary, fps=fps, **options) as writer:
+            for frame in frames:
+                writer.append_data(to_uint8(frame))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def plot(curves, xlabel, ylabel, log=False, spans=()):

@@ -3,7 +3,6 @@
 FOLDER is what ``train/mnist_adversary.py`` left: the adversary, its configuration and measures.
 """
 
-import argparse
 import base64
 import html
 import json
@@ -16,7 +15,7 @@ import numpy as np
 from tfnca.checkpoints import load
 from tfnca.digits import load_digits
 from tfnca.evaluation import attack_digits, digit_mask
-from tfnca.experiment import fail
+from tfnca.experiment import Parser, fail
 from tfnca.injection import Injected
 from tfnca.render import DIGIT_COLOURS, digits_to_rgb, plot, png_bytes, save_video, tile
 from tfnca.rollout import rollout, trajectory
@@ -51,6 +50,8 @@ def write_report(folder):
     folder = Path(folder)
     config = json.loads((folder / "config.json").read_text())
     metrics = json.loads((folder / "metrics.json").read_text())
+    if "density" not in config:
+        raise ValueError(f"The folder must hold an attack on an MNIST CA. Received: {folder}")
     digits = load_digits("test", config["data_dir"], metrics["digits"])
     metrics["published"] = published_metrics(
         digits, config["density"], metrics["seeds"], config["digit"]
@@ -184,7 +185,7 @@ def _figure(content, caption):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("folder", help="a finished run of train/mnist_adversary.py")
     folder = parser.parse_args().folder
     try:

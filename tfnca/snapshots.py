@@ -22,11 +22,14 @@ def write_atomically(path, data):
     """Writes bytes or text to a temporary name beside `path`, then renames."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _named_variables(trainer):
@@ -58,7 +61,7 @@ def save_snapshot(folder, trainer, history):
     np.savez(buffer, **arrays)
     body = buffer.getbuffer()
     digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
-    if (folder / NEWEST).exists():
+    if _digest_is_right(folder / NEWEST):  # a torn file must not push out the good one
         os.replace(folder / NEWEST, folder / PREVIOUS)
     write_atomically(folder / NEWEST, b"".join([_MAGIC, digest, body]))
 
@@ -101,13 +104,21 @@ def restore_snapshot(folder, trainer):
     raise ValueError(f"Nothing to resume: every snapshot is damaged. Received: {folder}")
 
 
+def _digest_is_right(path):
+    """Whether there is a snapshot and it is whole."""
+    if not path.exists():
+        return False
+    with open(path, "rb") as file:
+        magic, digest = file.read(len(_MAGIC)), file.read(65).strip()
+        return (
+            magic == _MAGIC and hashlib.file_digest(file, "sha256").hexdigest().encode() == digest
+        )
+
+
 def _read(path):
     """The arrays of a snapshot, or None if the file is not whole."""
-    data = path.read_bytes()
-    start = len(_MAGIC) + 65
-    body = memoryview(data)[start:]
-    digest = data[len(_MAGIC) : start - 1]
-    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).hexdigest().encode() != digest:
+    if not _digest_is_right(path):
         return None
+    body = path.read_bytes()[len(_MAGIC) + 65 :]
     with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
         return dict(arrays)

@@ -74,7 +74,7 @@ def main(config):
         metrics,
         preview(),
         source=digits.source,
-        host_sha256=experiment.sha256(config.host),
+        host_sha256=experiment.weights_sha256(host),
     )
 
 
