@@ -6,6 +6,7 @@ import numpy as np
 
 import tfnca
 from tfnca import randomness
+from tfnca.perception import perceive
 from tfnca.render import save_png
 from tfnca.state import ALPHA, LIVING_THRESHOLD
 
@@ -35,9 +36,7 @@ def main():
     fire = np.asarray(randomness.fire_mask((1, 72, 72), host.fire_rate, 0, index))[0, ..., 0]
     living = np.asarray(tfnca.living_mask(state))[0, ..., 0]
 
-    always = tfnca.GrowingCA.from_config({**host.get_config(), "fire_rate": 1.0})
-    always.set_weights(host.get_weights())
-    update = np.asarray(tfnca.perceive(state, host.angle))
+    update = np.asarray(perceive(state, host.angle))
     for layer in host.update_layers:
         update = np.asarray(layer(update))
     alpha = np.asarray(state)[0, ..., ALPHA] + fire * update[0, ..., ALPHA]

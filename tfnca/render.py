@@ -140,7 +140,7 @@ def plot(curves, xlabel, ylabel, log=False, spans=()):
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    figure = Figure(figsize=(8.5, 3.6), layout="constrained")
     axes = figure.subplots()
     for start, end, label in spans:
         axes.axvspan(start, end, color="red", alpha=0.08, label=label)
@@ -148,7 +148,7 @@ def plot(curves, xlabel, ylabel, log=False, spans=()):
         axes.plot(x, y, label=name, linewidth=1.5)
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper", fontsize="small")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()

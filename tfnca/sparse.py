@@ -114,11 +114,12 @@ def _pad(values):
 
 
 @_jit
-def _unpad(flat, height, width, out):
-    out[:] = flat.reshape(height + 2, width + 2, flat.shape[1])[1:-1, 1:-1]
+def _unpad(flat, out):
+    height, width, channels = out.shape
+    out[:] = flat.reshape(height + 2, width + 2, channels)[1:-1, 1:-1]
 
 
-# Rows are copied by explicit loops: assigning slices of rows in numba costs more.
+# Rows are copied by explicit loops: rows assigned as slices in a loop came out wrong (numba 0.68).
 
 
 @_jit
@@ -361,8 +362,8 @@ def _with_room(array, used, more):
 
 
 @_jit
-def _run(state, mask, steps, program, draws, record):
-    """Runs one item; returns its final state and its tape.
+def _run(state, final, mask, steps, program, draws, record):
+    """Runs one item; fills `final` with its last state and returns its tape.
 
     The tape: `cells` and `values`, the listed cells before each step and what they held;
     `fired`, the cells whose update was kept, network by network; and where each step's (and
@@ -461,7 +462,8 @@ def _run(state, mask, steps, program, draws, record):
                         tape_fired[end] = p
                         end += 1
                 fired_end[t * networks + k + 1] = end
-    return x, (tape_cells, tape_values, cells_end, tape_fired, fired_end)
+    _unpad(x, final)
+    return tape_cells, tape_values, cells_end, tape_fired, fired_end
 
 
 @_jit
@@ -552,11 +554,11 @@ def _perceive_gradient(cells, row_of, seen, grid, program, out):
 
 
 @_jit
-def _run_back(upstream, mask, program, tape):
+def _run_back(upstream, of_state, mask, program, tape):
     """Runs one item backward along its tape.
 
-    Returns the gradients of the initial state, of the kernels and biases of each network, and
-    of the matrix.
+    Fills `of_state` with the gradient of the initial state; returns those of the kernels and
+    biases of all networks, as one flat array, and of the matrix.
     """
     tape_cells, tape_values, cells_end, tape_fired, fired_end = tape
     height, width, channels = upstream.shape
@@ -631,7 +633,8 @@ def _run_back(upstream, mask, program, tape):
             )
             _clear(g, cells[:count])
             _scatter(earlier, listed, g)
-    return g, sums, matrix_sum
+    _unpad(g, of_state)
+    return sums, matrix_sum
 
 
 # ---------------------------------------------------------------------------------------------
@@ -745,55 +748,62 @@ class Engine:
         )
         return _Program(self.growing, self.perturbed, matrix, stencils, tuple(rules))
 
-    def _run_items(self, record, state, mask, fire, noise, steps, seed, first_step, *weights):
-        def run_item(item):
+    def _each_item(self, count, weights, run_item):
+        """Calls ``run_item(item, program)`` for every item, side by side on all cores.
+
+        Each thread has a program, and so arrays, of its own: numba counts references to arrays,
+        and two threads that count on the same one slow each other down.
+        """
+        items, results = iter(range(count)), [None] * count
+
+        def work(_):
             program = self._program(weights)
+            for item in items:  # shared: each thread takes the next one
+                results[item] = run_item(item, program)
+
+        with _blas.limit(limits=1, user_api="blas"):
+            list(_pool.map(work, range(min(_CORES, count))))
+        return results
+
+    def _run_items(self, record, state, mask, fire, noise, steps, seed, first_step, *weights):
+        final = np.empty_like(state)
+
+        def run_item(item, program):
             draws = _Draws(
                 int(seed), int(first_step), item, _item(fire, item, bool, 5),
                 _item(noise, item, np.float32, 6),
             )  # fmt: skip
-            item_mask = _item_mask(mask, item)
-            return _run(np.array(state[item]), item_mask, int(steps), program, draws, record)
+            start, item_mask = np.array(state[item]), _item_mask(mask, item)
+            return _run(start, final[item], item_mask, int(steps), program, draws, record)
 
-        with _blas.limit(limits=1, user_api="blas"):
-            runs = list(_pool.map(run_item, range(len(state))))
-        return [run[0] for run in runs], [run[1] for run in runs]
+        return final, self._each_item(len(state), weights, run_item)
 
-    def _forward(self, record, state, *arguments):
-        finals, tapes = self._run_items(record, state, *arguments)
-        out = np.empty_like(state)
-        for item, final in enumerate(finals):
-            _unpad(final, *state.shape[1:3], out[item])
+    def _forward(self, record, *arguments):
+        final, tapes = self._run_items(record, *arguments)
         ticket = next(_tickets)
         if record:
             with _tapes_lock:
                 _tapes[ticket] = tapes
                 while len(_tapes) > _TAPES_KEPT:
                     _tapes.popitem(last=False)
-        return out, np.int64(ticket)
+        return final, np.int64(ticket)
 
     def _backward(self, ticket, upstream, state, mask, *arguments):
         with _tapes_lock:
             tapes = _tapes.pop(int(ticket), None)
         if tapes is None:
             tapes = self._run_items(True, state, mask, *arguments)[1]
-        weights = arguments[5:]
+        weights, of_state = arguments[5:], np.empty_like(state)
 
-        def run_item(item):
-            program = self._program(weights)
-            item_mask = _item_mask(mask, item)
-            return _run_back(np.array(upstream[item]), item_mask, program, tapes[item])
+        def run_item(item, program):
+            gradient, item_mask = np.array(upstream[item]), _item_mask(mask, item)
+            return _run_back(gradient, of_state[item], item_mask, program, tapes[item])
 
-        with _blas.limit(limits=1, user_api="blas"):
-            runs = list(_pool.map(run_item, range(len(state))))
-        of_state = np.empty_like(state)
-        for item, run in enumerate(runs):
-            _unpad(run[0], *state.shape[1:3], of_state[item])
+        runs = self._each_item(len(state), weights, run_item)
         # Summed in the items' order: the same bits whatever the number of threads.
-        flat = np.sum([run[1] for run in runs], axis=0, dtype=np.float32)
-        return [of_state, *self._split(flat, weights), *(
-            [np.sum([run[2] for run in runs], axis=0)] if self.perturbed else []
-        )]  # fmt: skip
+        flat = np.sum([run[0] for run in runs], axis=0, dtype=np.float32)
+        of_matrix = [np.sum([run[1] for run in runs], axis=0)] if self.perturbed else []
+        return [of_state, *self._split(flat, weights), *of_matrix]
 
     def _split(self, flat, weights):
         """Cuts the flat gradient into the shapes of the layers' weights."""
