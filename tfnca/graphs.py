@@ -79,7 +79,8 @@ def save_saved_model(step, folder):
         ValueError: If `folder` holds something else.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "saved_model.pb").exists():
+    is_model = (folder / "saved_model.pb").exists()
+    if folder.exists() and any(folder.iterdir()) and not is_model:
         raise ValueError(f"The folder must be new or hold an older SavedModel. Received: {folder}")
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

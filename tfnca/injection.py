@@ -6,7 +6,7 @@ from keras import ops
 from tfnca import randomness
 from tfnca.growing import GrowingCA
 from tfnca.mnist import MNISTCA
-from tfnca.step import Step, check_pair, freeze_copy
+from tfnca.step import Step, check_pair, check_rate, freeze_copy
 
 _MASK_STREAM = 2
 """Networks 0 and 1 are host and adversary; masks are drawn from a stream of their own."""
@@ -127,7 +127,7 @@ def random_mask(where, density, seed, index=0):
     Args:
         where: Where adversaries may stand, ``(batch, height, width)`` of booleans. The article
             allows every pixel of a digit's grid, and a lizard's cells with target alpha >= 0.1.
-        density: Probability for each allowed cell, in (0, 1]; a number or a scalar tensor.
+        density: Probability for each allowed cell, in [0, 1]; a number or a scalar tensor.
         seed: Integer or scalar tensor. Under one seed a denser mask contains a thinner one.
         index: A further integer, to draw many masks from one seed.
 
@@ -135,7 +135,7 @@ def random_mask(where, density, seed, index=0):
         float32 tensor ``(batch, height, width)`` of zeros and ones.
 
     Raises:
-        ValueError: If a number given as `density` lies outside (0, 1].
+        ValueError: If a number given as `density` lies outside [0, 1].
 
     Example:
 
@@ -144,7 +144,7 @@ def random_mask(where, density, seed, index=0):
     0.1
     """
     if isinstance(density, int | float):
-        check_density(density)
+        check_rate("density", density)
     where = ops.cast(where, "bool")
     draws = randomness.uniform(tuple(ops.shape(where)), seed, index, _MASK_STREAM)
     return ops.cast(ops.logical_and(draws < density, where), "float32")
