@@ -27,7 +27,7 @@ def neighbourhoods(cells):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="saved_models/growing_lizard/model.keras")
+    parser.add_argument("--host", required=True, help="a Growing CA in any format")
     parser.add_argument("--out", default="docs/images/engine.png")
     arguments = parser.parse_args()
     host = tfnca.load(arguments.host)
