@@ -1,9 +1,9 @@
 """The living-cells engine: cost follows the cells that live and fire, not the grid.
 
 About a fifth of a grown lizard's grid lives and half of that fires, so nine tenths of a dense
-step change nothing. This engine walks through lists instead. A batch item is a padded grid laid
-out flat, so that a neighbour stands at a fixed distance, and beside it a list of the cells that
-may differ from zero. One step of an item:
+step change nothing. This engine walks through lists instead. It works on *sheets*: one lizard
+or a few digits, each grid padded and all laid out flat, so that a neighbour stands at a fixed
+distance; and beside it a list of the cells that may differ from zero. One step of a sheet:
 
 1. *Living*: from the listed cells, list all that have alpha > 0.1 in their neighbourhood.
    (MNIST: the cells of the stroke, once for the whole run.)
@@ -18,7 +18,7 @@ may differ from zero. One step of an item:
 
 The result is the dense step's, exactly, up to the order of float32 additions. Backward, a tape
 holds the listed cells of every step; perception and hidden layers are computed again, cheaper
-than kept. Items are independent and run side by side on all cores, each on one thread.
+than kept. Sheets are independent and run side by side on all cores, each on one thread.
 """
 
 import itertools
@@ -44,6 +44,9 @@ from tfnca.state import ALPHA, GREY, LIVING_THRESHOLD, STATE_BOUND
 _BLOCK = 512
 """Rows in one matrix product: block and hidden layer stay in a core's cache."""
 
+_ITEMS_GROWING, _ITEMS_MNIST = 1, 4
+"""Items in a sheet: only about 75 cells of a digit fire, too few rows for a fast product."""
+
 _THRESHOLD = np.float32(LIVING_THRESHOLD)
 _BOUND = np.float32(STATE_BOUND)
 
@@ -53,33 +56,36 @@ _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 # or raw 3×3 patches (the learned convolution is then just the first layer) and a fixed stroke.
 _Rule = namedtuple("_Rule", "kernels biases fire_rate step_size noise_std trained")
 _Program = namedtuple("_Program", "growing perturbed matrix stencils rules")
-_Draws = namedtuple("_Draws", "seed first_step item fire noise")
-_Grid = namedtuple("_Grid", "rows columns offsets inside network")
+_Draws = namedtuple("_Draws", "seed first_step first_item fire noise")
+_Grid = namedtuple("_Grid", "items rows columns offsets inside network")
 # Stamps mark a position as listed in step t by holding t + 1, so they need no clearing.
 _Scratch = namedtuple("_Scratch", "shaken living kept asked list_a list_b fire updated")
 
 
 # ---------------------------------------------------------------------------------------------
-# One item, compiled
+# One sheet, compiled
 # ---------------------------------------------------------------------------------------------
 
 
 @_jit
-def _make_grid(height, width, mask):
-    shape = height + 2, width + 2
-    offsets = np.array([r * shape[1] + c for r in (-1, 0, 1) for c in (-1, 0, 1)], np.int32)
+def _make_grid(items, height, width, masks):
+    shape = items, height + 2, width + 2
+    offsets = np.array([r * shape[2] + c for r in (-1, 0, 1) for c in (-1, 0, 1)], np.int32)
     inside = np.zeros(shape, np.bool_)
-    inside[1:-1, 1:-1] = True
+    inside[:, 1:-1, 1:-1] = True
     network = np.zeros(shape, np.uint8)
-    if mask.size > 0:
-        network[1:-1, 1:-1] = mask
-    rows = np.empty(shape, np.int32)
-    columns = np.empty(shape, np.int32)
-    for r in range(shape[0]):
-        for c in range(shape[1]):
-            rows[r, c] = r - 1
-            columns[r, c] = c - 1
-    return _Grid(rows.ravel(), columns.ravel(), offsets, inside.ravel(), network.ravel())
+    if masks.size > 0:
+        network[:, 1:-1, 1:-1] = masks
+    item, rows, columns = (
+        np.empty(shape, np.int32), np.empty(shape, np.int32), np.empty(shape, np.int32)
+    )  # fmt: skip
+    for i in range(items):
+        for r in range(shape[1]):
+            for c in range(shape[2]):
+                item[i, r, c], rows[i, r, c], columns[i, r, c] = i, r - 1, c - 1
+    return _Grid(
+        item.ravel(), rows.ravel(), columns.ravel(), offsets, inside.ravel(), network.ravel()
+    )
 
 
 @_jit
@@ -107,16 +113,16 @@ def _make_buffers(rule):
 
 @_jit
 def _pad(values):
-    height, width, channels = values.shape
-    padded = np.zeros((height + 2, width + 2, channels), np.float32)
-    padded[1:-1, 1:-1] = values
-    return padded.reshape((height + 2) * (width + 2), channels)
+    items, height, width, channels = values.shape
+    padded = np.zeros((items, height + 2, width + 2, channels), np.float32)
+    padded[:, 1:-1, 1:-1] = values
+    return padded.reshape(items * (height + 2) * (width + 2), channels)
 
 
 @_jit
 def _unpad(flat, out):
-    height, width, channels = out.shape
-    out[:] = flat.reshape(height + 2, width + 2, channels)[1:-1, 1:-1]
+    items, height, width, channels = out.shape
+    out[:] = flat.reshape(items, height + 2, width + 2, channels)[:, 1:-1, 1:-1]
 
 
 # Rows are copied by explicit loops: rows assigned as slices in a loop came out wrong (numba 0.68).
@@ -175,7 +181,7 @@ def _find_living(x, cells, count, grid, stamp, tick, scratch, living):
 
 @_jit
 def _find_stroke(x, grid, living):
-    """Lists the cells of an MNIST digit's stroke."""
+    """Lists the cells of MNIST digits' strokes."""
     count = 0
     for p in range(x.shape[0]):
         if grid.inside[p] and x[p, GREY] > _THRESHOLD:
@@ -206,13 +212,14 @@ def _perturb(x, cells, count, t, grid, program, scratch, states, product):
 @_jit
 def _draw_fires(positions, network, t, keys, grid, program, draws, out):
     """``out[i]``: whether the cell at ``positions[i]`` fires under a network's fire mask."""
-    rows, columns, key, given = grid.rows, grid.columns, keys[network], draws.fire
+    items, rows, columns, given = grid.items, grid.rows, grid.columns, draws.fire
     fire_rate = program.rules[network].fire_rate
     for i in range(positions.shape[0]):
         p = positions[i]
         if given.size > 0:
-            out[i] = given[t, network, rows[p], columns[p]]
+            out[i] = given[t, network, items[p], rows[p], columns[p]]
         else:
+            key = keys[network, items[p]]
             out[i] = fires(cell_hash(key, rows[p], columns[p]), fire_rate)
 
 
@@ -278,12 +285,13 @@ def _update(x, t, fired, rows, network, keys, grid, program, draws, buffers, upd
                 updated[row, first + c] += step_size * update[i, c]
             if given.size == 0 and noise_std == 0:
                 continue
-            r, column = grid.rows[block[i]], grid.columns[block[i]]
+            p = block[i]
+            item, r, column = grid.items[p], grid.rows[p], grid.columns[p]
             if given.size > 0:
                 for c in range(width):
-                    updated[row, first + c] += given[t, network, r, column, c]
+                    updated[row, first + c] += given[t, network, item, r, column, c]
             else:
-                cell = cell_hash(keys[network], r, column)
+                cell = cell_hash(keys[network, item], r, column)
                 for c in range(width):
                     updated[row, first + c] += noise_std * NORMAL_LEVELS[normal_level(cell, c)]
 
@@ -344,10 +352,12 @@ def _settle_life(x, t, living, network, keys, grid, program, draws, buffers, scr
 
 
 @_jit
-def _step_keys(draws, t, networks):
-    keys = np.empty(networks, np.uint32)
+def _step_keys(draws, t, networks, items):
+    keys = np.empty((networks, items), np.uint32)
     for network in range(networks):
-        keys[network] = item_key(draws.seed, draws.first_step + t, network, draws.item)
+        for i in range(items):
+            step = draws.first_step + t
+            keys[network, i] = item_key(draws.seed, step, network, draws.first_item + i)
     return keys
 
 
@@ -362,17 +372,17 @@ def _with_room(array, used, more):
 
 
 @_jit
-def _run(state, final, mask, steps, program, draws, record):
-    """Runs one item; fills `final` with its last state and returns its tape.
+def _run(state, final, masks, steps, program, draws, record):
+    """Runs one sheet; fills `final` with its last state and returns its tape.
 
     The tape: `cells` and `values`, the listed cells before each step and what they held;
     `fired`, the cells whose update was kept, network by network; and where each step's (and
     network's) part of them ends.
     """
-    height, width, channels = state.shape
+    items, height, width, channels = state.shape
     x = _pad(state)
     networks = len(program.rules)
-    grid = _make_grid(height, width, mask)
+    grid = _make_grid(items, height, width, masks)
     scratch = _make_scratch(x.shape[0], channels, networks)
     buffers = [_make_buffers(rule) for rule in program.rules]
     states = np.empty((_BLOCK, channels), np.float32)
@@ -420,7 +430,7 @@ def _run(state, final, mask, steps, program, draws, record):
             alive = _find_living(x, cells, count, grid, scratch.living, t + 1, scratch, living)
             _gather(x, living[:alive], updated)
 
-        keys = _step_keys(draws, t, networks)
+        keys = _step_keys(draws, t, networks, items)
         for k in range(networks):
             _draw_fires(living[:alive], k, t, keys, grid, program, draws, fire)
             n = 0
@@ -554,21 +564,24 @@ def _perceive_gradient(cells, row_of, seen, grid, program, out):
 
 
 @_jit
-def _run_back(upstream, of_state, mask, program, tape):
-    """Runs one item backward along its tape.
+def _run_back(upstream, of_state, masks, program, tape):
+    """Runs one sheet backward along its tape.
 
     Fills `of_state` with the gradient of the initial state; returns those of the kernels and
     biases of all networks, as one flat array, and of the matrix.
     """
     tape_cells, tape_values, cells_end, tape_fired, fired_end = tape
-    height, width, channels = upstream.shape
+    items, height, width, channels = upstream.shape
     networks = len(program.rules)
-    grid = _make_grid(height, width, mask)
+    grid = _make_grid(items, height, width, masks)
     g = _pad(upstream)
     x = np.zeros_like(g)
     scratch = _make_scratch(g.shape[0], channels, networks)
     row_of = np.full(g.shape[0], -1, np.int32)
-    seen = np.empty((g.shape[0], program.rules[0].kernels[0].shape[0]), np.float32)
+    most = 0
+    for t in range(0, fired_end.shape[0] - networks, networks):
+        most = max(most, fired_end[t + networks] - fired_end[t])
+    seen = np.empty((most, program.rules[0].kernels[0].shape[0]), np.float32)
     earlier = np.empty_like(g)
     cells = np.empty(g.shape[0], np.int32)
     states = np.empty((_BLOCK, channels), np.float32)
@@ -748,38 +761,40 @@ class Engine:
         )
         return _Program(self.growing, self.perturbed, matrix, stencils, tuple(rules))
 
-    def _each_item(self, count, weights, run_item):
-        """Calls ``run_item(item, program)`` for every item, side by side on all cores.
+    def _each_sheet(self, count, weights, run_sheet):
+        """Calls ``run_sheet(items, program)`` for slices of the batch, side by side on all cores.
 
         Each thread has a program, and so arrays, of its own: numba counts references to arrays,
         and two threads that count on the same one slow each other down.
         """
-        items, results = iter(range(count)), [None] * count
+        size = _ITEMS_GROWING if self.growing else _ITEMS_MNIST
+        slices = [slice(first, first + size) for first in range(0, count, size)]
+        sheets, results = iter(range(len(slices))), [None] * len(slices)
 
         def work(_):
             program = self._program(weights)
-            for item in items:  # shared: each thread takes the next one
-                results[item] = run_item(item, program)
+            for sheet in sheets:  # shared: each thread takes the next one
+                results[sheet] = run_sheet(sheet, slices[sheet], program)
 
         with _blas.limit(limits=1, user_api="blas"):
-            list(_pool.map(work, range(min(_CORES, count))))
+            list(_pool.map(work, range(min(_CORES, len(slices)))))
         return results
 
-    def _run_items(self, record, state, mask, fire, noise, steps, seed, first_step, *weights):
+    def _run_sheets(self, record, state, mask, fire, noise, steps, seed, first_step, *weights):
         final = np.empty_like(state)
 
-        def run_item(item, program):
+        def run_sheet(_, items, program):
             draws = _Draws(
-                int(seed), int(first_step), item, _item(fire, item, bool, 5),
-                _item(noise, item, np.float32, 6),
+                int(seed), int(first_step), items.start, _given(fire, items, bool),
+                _given(noise, items, np.float32),
             )  # fmt: skip
-            start, item_mask = np.array(state[item]), _item_mask(mask, item)
-            return _run(start, final[item], item_mask, int(steps), program, draws, record)
+            start, masks = np.array(state[items]), _masks(mask, items)
+            return _run(start, final[items], masks, int(steps), program, draws, record)
 
-        return final, self._each_item(len(state), weights, run_item)
+        return final, self._each_sheet(len(state), weights, run_sheet)
 
     def _forward(self, record, *arguments):
-        final, tapes = self._run_items(record, *arguments)
+        final, tapes = self._run_sheets(record, *arguments)
         ticket = next(_tickets)
         if record:
             with _tapes_lock:
@@ -792,15 +807,15 @@ class Engine:
         with _tapes_lock:
             tapes = _tapes.pop(int(ticket), None)
         if tapes is None:
-            tapes = self._run_items(True, state, mask, *arguments)[1]
+            tapes = self._run_sheets(True, state, mask, *arguments)[1]
         weights, of_state = arguments[5:], np.empty_like(state)
 
-        def run_item(item, program):
-            gradient, item_mask = np.array(upstream[item]), _item_mask(mask, item)
-            return _run_back(gradient, of_state[item], item_mask, program, tapes[item])
+        def run_sheet(sheet, items, program):
+            gradient, masks = np.array(upstream[items]), _masks(mask, items)
+            return _run_back(gradient, of_state[items], masks, program, tapes[sheet])
 
-        runs = self._each_item(len(state), weights, run_item)
-        # Summed in the items' order: the same bits whatever the number of threads.
+        runs = self._each_sheet(len(state), weights, run_sheet)
+        # Summed in the batch's order: the same bits whatever the number of threads.
         flat = np.sum([run[0] for run in runs], axis=0, dtype=np.float32)
         of_matrix = [np.sum([run[1] for run in runs], axis=0)] if self.perturbed else []
         return [of_state, *self._split(flat, weights), *of_matrix]
@@ -831,14 +846,15 @@ def _as_rows(kernel, growing, channels):
     return np.ascontiguousarray(kernel.reshape(-1, kernel.shape[-1]))
 
 
-def _item(values, item, dtype, rank):
-    """One item of masks or noise given for every step and network; empty if none are given."""
+def _given(values, items, dtype):
+    """Masks or noise given for every step and network, those of some items; or an empty array."""
     if values.size == 0:
-        return np.empty((0,) * (rank - 1), dtype)
-    return np.ascontiguousarray(values[:, :, item]).astype(dtype)
+        rank = 5 if dtype is bool else 6
+        return np.empty((0,) * rank, dtype)
+    return np.ascontiguousarray(values[:, :, items]).astype(dtype)
 
 
-def _item_mask(mask, item):
+def _masks(mask, items):
     if mask.size == 0:
-        return np.empty((0, 0), np.uint8)
-    return (mask[item] > 0.5).astype(np.uint8)
+        return np.empty((0, 0, 0), np.uint8)
+    return (mask[items] > 0.5).astype(np.uint8)
