@@ -10,7 +10,8 @@ import numpy as np
 
 from tfnca.injection import random_mask
 from tfnca.losses import TargetLoss
-from tfnca.rollout import rollout
+from tfnca.perturbation import Perturbed
+from tfnca.rollout import rollout, trajectory
 from tfnca.state import (
     ALPHA,
     LIVING_THRESHOLD,
@@ -221,6 +222,10 @@ HORIZONS = (96, 200, 500, 1000, 5000)
 """CA steps at which a lizard is measured; training ends its rollouts before the first."""
 
 
+_FAR = 1e6
+"""What a channel that has run away counts as."""
+
+
 def grown_states(host, size, runs=16, seed=0, steps=200):
     """A Growing CA's pattern after `steps` steps from the seed.
 
@@ -274,26 +279,32 @@ def measure_growing(step, state, target, at=HORIZONS, seed=0, mask=None, first_s
         List of dictionaries: ``step``; ``median``, ``mean`` and ``worst`` mean squared RGBA
         error; ``shifted_median``, after the best shift; ``dead``, how many grids are empty.
     """
-    loss = TargetLoss(target)
+    target = TargetLoss(target).target
     rows, now = [], 0
     for stop in at:
         state = rollout(step, state, stop - now, mask=mask, seed=seed, step_offset=first_step + now)
         now = stop
-        values = keras.ops.convert_to_numpy(state)
-        errors = keras.ops.convert_to_numpy(loss(state))
+        values = _bounded(state)
+        errors = np.square(values[..., : ALPHA + 1] - target).mean((1, 2, 3))
         row = {
             "step": now,
             "median": float(np.median(errors)),
             "mean": float(np.mean(errors)),
             "worst": float(np.max(errors)),
-            "shifted_median": float(np.median(shifted_errors(state, target))),
+            "shifted_median": float(np.median(shifted_errors(values, target))),
             "dead": int((values == 0).all((1, 2, 3)).sum()),
         }
         if mask is not None:
-            own = host_cell_errors(values, loss.target, mask)
+            own = host_cell_errors(values, target, mask)
             row |= {"host_median": float(np.median(own)), "host_worst": float(np.max(own))}
         rows.append(row)
     return rows
+
+
+def _bounded(state):
+    """A state for measuring: a run that has left all bounds gives large errors, not NaN."""
+    values = keras.ops.convert_to_numpy(state).astype(np.float64)
+    return np.clip(np.nan_to_num(values, nan=_FAR), -_FAR, _FAR)
 
 
 def host_cell_errors(state, target, mask):
@@ -311,3 +322,115 @@ def host_cell_errors(state, target, mask):
     cells = opaque & (np.asarray(mask) < 0.5)
     errors = np.square(state[..., : ALPHA + 1] - target).mean(-1)
     return (errors * cells).sum((1, 2)) / np.maximum(cells.sum((1, 2)), 1)
+
+
+def measure_lift(step, state, plain, on=500, off=500, seed=0, tolerance=0.0005):
+    """Whether a pattern comes back once a perturbation is lifted.
+
+    Args:
+        step: A `Perturbed`.
+        state: Where the runs start, ``(runs, height, width, channels)``.
+        plain: What the host grows, premultiplied RGBA ``(height, width, 4)``.
+        on: Steps with the perturbation.
+        off: Steps of the host alone that follow.
+        seed: Of the fire masks.
+        tolerance: A run is back if its error is at most this, after the best shift.
+
+    Returns:
+        Dictionary: ``runs``; ``back``, how many are back; ``dead``, how many grids are empty;
+        ``shifted``, all errors after the best shift, ascending.
+
+    Reference:
+        The article's Figure 11: perturbations are switched off at step 500.
+    """
+    state = rollout(step, state, on, seed=seed)
+    state = rollout(step.host, state, off, seed=seed, step_offset=on)
+    errors = np.sort(shifted_errors(_bounded(state), plain))
+    return {
+        "runs": len(errors),
+        "back": int((errors <= tolerance).sum()),
+        "dead": int((np.asarray(state) == 0).all((1, 2, 3)).sum()),
+        "shifted": [float(error) for error in errors],
+    }
+
+
+def measure_drift(step, state, steps, every=100, seed=0):
+    """How a pattern wanders and how large it is.
+
+    Args:
+        step: Any step of Growing CAs that takes no mask.
+        state: Where the runs start, ``(runs, height, width, channels)``.
+        steps: CA steps.
+        every: Steps between two measures.
+        seed: Of the fire masks.
+
+    Returns:
+        List of dictionaries, medians over the runs that live: ``step``; ``drift``, how far the
+        centre of mass of alpha moved since the measure before, in cells; ``away``, how far it is
+        from where it was at the first; ``cells``, how many have alpha above 0.1; and ``dead``.
+    """
+    rows, before, first = [], None, None
+    for now, values in trajectory(step, state, steps, every, seed=seed):
+        alpha = np.clip(np.asarray(values)[..., ALPHA], 0.0, 1.0).astype(np.float64)
+        total = alpha.sum((1, 2))
+        centre = [
+            (alpha.sum(3 - axis) * np.arange(alpha.shape[axis])).sum(1) / np.maximum(total, 1e-9)
+            for axis in (1, 2)
+        ]
+        centre = np.where(total[:, None] > 0, np.stack(centre, axis=1), np.nan)
+        if now == 0:
+            continue  # a seed's own place says nothing about the pattern's
+        first = centre if first is None else first
+        before = first if before is None else before
+        rows.append(
+            {
+                "step": now,
+                "drift": _median(np.linalg.norm(centre - before, axis=1)),
+                "away": _median(np.linalg.norm(centre - first, axis=1)),
+                "cells": _median((alpha > LIVING_THRESHOLD).sum((1, 2))),
+                "dead": int((np.asarray(values) == 0).all((1, 2, 3)).sum()),
+            }
+        )
+        before = centre
+    return rows
+
+
+def _median(values):
+    """The median of the finite values; 0 where there are none."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else 0.0
+
+
+def measure_strengths(host, perturbation, cells, strengths, runs=16, steps=500, seed=0):
+    """How much of a part is left at several strengths of a perturbation.
+
+    Args:
+        host: A `GrowingCA`.
+        perturbation: A `Perturbation`.
+        cells: The part's cells, boolean ``(height, width)``: see `lost_cells`.
+        strengths: Values of k.
+        runs: Number of runs from the seed.
+        steps: CA steps.
+        seed: Of the fire masks.
+
+    Returns:
+        List of dictionaries: ``k``; ``alpha``, the mean alpha over the cells and runs; and
+        ``alpha_sd``, its standard deviation over the runs.
+
+    Reference:
+        The article's Figure 12.
+    """
+    rows = []
+    for k in strengths:
+        step = Perturbed(host, perturbation.scaled(k))
+        state = rollout(step, seed_state(cells.shape, runs, host.channels), steps, seed=seed)
+        alpha = np.asarray(state)[..., ALPHA][:, cells].mean(1)
+        row = {"k": float(k), "alpha": float(alpha.mean()), "alpha_sd": float(alpha.std(ddof=1))}
+        rows.append(row)
+    return rows
+
+
+def lost_cells(plain, target):
+    """The cells that a picture has and its mutation lacks (alpha 0.1), ``(height, width)``."""
+    plain, target = np.asarray(plain), np.asarray(target)
+    return (plain[..., ALPHA] > LIVING_THRESHOLD) & (target[..., ALPHA] <= LIVING_THRESHOLD)

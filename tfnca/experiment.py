@@ -25,7 +25,12 @@ from tqdm import tqdm
 
 from tfnca.checkpoints import load
 from tfnca.render import plot, save_png
-from tfnca.snapshots import restore_snapshot, save_snapshot, write_atomically
+from tfnca.snapshots import (
+    remove_leftovers,
+    restore_snapshot,
+    save_snapshot,
+    write_atomically,
+)
 
 EPOCH = 100
 """Training steps between two rows of the history."""
@@ -73,21 +78,29 @@ def run(config_class, job, description):
     """Parses the command line, runs `job(config)`, and turns bad input into one line.
 
     Args:
-        config_class: A frozen dataclass derived from `Common`.
+        config_class: A frozen dataclass derived from `Common`. If it has `RECIPES`, a dictionary
+            of defaults for each value of its option `recipe`, an option's default depends on it.
         job: Function of such a configuration.
         description: What ``--help`` says first.
     """
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    recipes = getattr(config_class, "RECIPES", {})
     for field in dataclasses.fields(config_class):
         options = dict(field.metadata)
         text = options.pop("help")
-        if field.default is not None:
+        by_recipe = [f"{recipe[field.name]} {name}" for name, recipe in recipes.items()
+                     if field.name in recipe]  # fmt: skip
+        if by_recipe:
+            text += f" (default: {', '.join(by_recipe)})"
+        elif field.default is not None:
             text += f" (default: {field.default})"
         kind = next(k for k in (int, float, str) if k.__name__ in str(field.type))
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(
             name, default=field.default, help=text.replace("%", "%%"), type=kind, **options
         )
+    if recipes:
+        parser.set_defaults(**recipes[parser.parse_args().recipe])
     config = config_class(**vars(parser.parse_args()))
     try:
         start(config)
@@ -104,6 +117,7 @@ def start(config):
         raise ValueError(f"--steps must be positive. Received: {config.steps}")
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
     print(f"Device: {device_name()}")
 
@@ -316,6 +330,13 @@ def save_results(config, history, metrics, preview, **extra):
         curve = [row["step"] for row in history], [row["loss"] for row in history]
         picture = plot({"loss": curve}, "training step", "loss", log=True)
         write_atomically(folder / "loss.png", picture)
+
+
+def save_array(config, name, array):
+    """Writes an array as an ``.npy`` file into the run's folder."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_atomically(Path(config.out) / name, buffer.getvalue())
 
 
 def weights_sha256(step):

@@ -75,8 +75,9 @@ class GrowingPool(Pool):
             shares of them.
         size: Number of slots.
         batch_size: Items in a batch.
-        restarts: How many of a batch, the worst first, are replaced by `starts` in turn; all of
-            them for a CA that only grows. One for each start if not given.
+        restarts: How many of a batch, the worst first, are replaced by `starts` in turn, going on
+            from batch to batch; all of them for a CA that only grows. One for each start if not
+            given.
         damaged: How many of a batch, the best, lose a random circle; 0 for a CA that persists
             without regenerating.
         where: Cells where adversaries may stand, ``(height, width)``; None without adversaries.
@@ -137,7 +138,8 @@ class GrowingPool(Pool):
         state = tf.gather(self.variables["states"], slots)
         mask = self._masks_of(slots)
         if self.restarts:
-            fresh = self.starts[np.arange(self.restarts) % len(self.starts)]
+            turn = index * self.restarts + tf.range(self.restarts, dtype=tf.int64)
+            fresh = tf.gather(self.starts, turn % len(self.starts))
             state = tf.concat([fresh, state[self.restarts :]], axis=0)
             if mask is not None:
                 new = self._new_masks(self.restarts, seed, index)

@@ -1,0 +1,156 @@
+"""The attacks on a Growing CA: their jobs, and how they are measured."""
+
+import hashlib
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework.config import disable_op_determinism
+
+import tfnca
+from tfnca.evaluation import lost_cells, measure_drift, measure_lift, measure_strengths
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = ["train/perturbation.py", "train/growing_adversary.py"]
+FILES = {"model.keras", "config.json", "metrics.json", "history.csv", "preview.png", "loss.png"}
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """Both attacks, tiny, by each recipe's defaults in turn: folder of the host, and of each."""
+    folder = tmp_path_factory.mktemp("attacks")
+    host = folder / "host.keras"
+    keras.saving.save_model(tfnca.GrowingCA(), host)
+    done = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for script, recipe in zip(SCRIPTS, ["stable", "published"], strict=True):
+            done[script] = folder / Path(script).stem
+            arguments = {
+                "--host": host, "--out": done[script], "--recipe": recipe, "--steps": 2,
+                "--size": 12, "--padding": 2, "--min-ca-steps": 2, "--max-ca-steps": 4,
+                "--pool-size": 16, "--learning-rate": 1e-6,
+            }  # fmt: skip
+            words = [str(word) for pair in arguments.items() for word in pair]
+            patch.setattr("sys.argv", [script, *words])
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+    disable_op_determinism()
+    return host, done
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_jobs_leave_their_files(jobs, script):
+    host, done = jobs
+    assert {path.name for path in done[script].iterdir()} >= FILES
+    config = json.loads((done[script] / "config.json").read_text())
+    weights = tfnca.load(host).get_weights()
+    digest = hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
+    assert config["host_sha256"] == digest
+    recipe = {"stable": (0.99, "0.6,0.9"), "published": (0.0, "0.25")}[config["recipe"]]
+    assert (config["ema"], config["drops"]) == recipe
+    assert (config["steps"], config["pool_size"]) == (2, 16)
+
+
+def test_a_perturbation_is_a_symmetric_matrix_and_its_measures(jobs):
+    folder = jobs[1]["train/perturbation.py"]
+    matrix = np.load(folder / "perturbation.npy")
+    assert np.array_equal(matrix, matrix.T)
+    assert not np.array_equal(matrix, np.eye(16))
+    for path in (folder / "perturbation.npy", folder / "model.keras"):
+        assert np.array_equal(tfnca.load_perturbation(path).matrix, matrix)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) == {
+        "runs", "host", "from_seed", "from_grown", "lifted", "drift", "spectrum"
+    }  # fmt: skip
+    assert [row["step"] for row in metrics["from_seed"]] == [96, 200, 500, 1000, 5000]
+    assert metrics["lifted"]["runs"] == metrics["runs"] == 16
+    np.testing.assert_allclose(metrics["spectrum"], np.linalg.eigvalsh(matrix), atol=1e-5)
+
+
+def test_an_adversary_is_saved_alone(jobs):
+    folder = jobs[1]["train/growing_adversary.py"]
+    adversary = tfnca.load(folder / "model.keras")
+    assert isinstance(adversary, tfnca.GrowingCA)
+    assert np.abs(adversary.get_weights()[-1]).max() > 0
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) == {"runs", "host", "from_grown", "density"}
+    assert all(row["host_median"] > 0 for row in metrics["from_grown"])
+
+
+# Measures
+
+
+class Walker(tfnca.GrowingCA):
+    """Moves everything one cell to the right."""
+
+    def call(self, state, **kwargs):
+        return tf.roll(state, 1, axis=2)
+
+
+@pytest.fixture
+def by_hand(monkeypatch):
+    """Rollouts by plain calls, for steps that are no CA."""
+
+    def rollout(step, state, steps, **_):
+        for _ in range(steps):
+            state = step(state)
+        return state
+
+    monkeypatch.setattr("tfnca.evaluation.rollout", rollout)
+    monkeypatch.setattr(sys.modules["tfnca.rollout"], "rollout", rollout)
+
+
+def block(*places, size=16):
+    state = np.zeros((len(places), size, size, 16), np.float32)
+    for i, (row, column) in enumerate(places):
+        state[i, row : row + 2, column : column + 2, :4] = 1.0
+    return state
+
+
+def test_drift_is_what_the_centre_moves_in_cells(by_hand):
+    state = block((4, 2), (8, 3))
+    rows = measure_drift(Walker(), state, 6, every=2)
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert [row["drift"] for row in rows] == pytest.approx([0, 2, 2])
+    assert [row["away"] for row in rows] == pytest.approx([0, 2, 4])
+    assert all(row["cells"] == 4 and row["dead"] == 0 for row in rows)
+    empty = measure_drift(Walker(), np.zeros_like(state), 2, every=2)
+    assert empty == [{"step": 2, "drift": 0.0, "away": 0.0, "cells": 0.0, "dead": 2}]
+
+
+def test_a_lifted_run_is_back_at_any_place_but_not_if_it_died(by_hand):
+    class Lifted(Walker):
+        perturbed = 0
+        host = Walker()
+
+        def call(self, state, **kwargs):
+            return state * np.array([1.0, 1.0, 0.0], np.float32)[:, None, None, None]
+
+    plain = block((5, 5))[0, ..., :4]
+    start = block((5, 5), (2, 9), (5, 5))
+    start[1, 2, 9, 0] = 0.0  # one channel of one cell is missing
+    found = measure_lift(Lifted(), start, plain, on=3, off=4)
+    assert (found["runs"], found["back"], found["dead"]) == (3, 1, 1)
+    assert found["shifted"] == pytest.approx(
+        [0.0, 1 / plain.size, np.square(plain).mean()], abs=1e-9
+    )
+
+
+def test_strengths_run_from_nothing_to_all():
+    cells = np.zeros((12, 12), bool)
+    cells[6, 6] = True
+    shrink = tfnca.Perturbation(matrix=0.9 * np.eye(16))
+    rows = measure_strengths(tfnca.GrowingCA(), shrink, cells, [0, 1, 2], runs=2, steps=2)
+    assert [row["k"] for row in rows] == [0, 1, 2]
+    assert [row["alpha"] for row in rows] == pytest.approx([1.0, 0.81, 0.64], abs=1e-6)
+
+
+def test_lost_cells_are_the_part_left_out():
+    plain, target = tfnca.lizard(), tfnca.lizard(without="tail")
+    lost = lost_cells(plain, target)
+    assert 50 < lost.sum() < (plain[..., 3] > 0.1).sum() / 2
+    assert not lost_cells(plain, plain).any()

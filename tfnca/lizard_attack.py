@@ -1,0 +1,114 @@
+"""What the two attacks on a Growing CA share: options, targets, and what is measured at the end."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tfnca.checkpoints import load
+from tfnca.evaluation import grown_states, measure_growing
+from tfnca.experiment import Common, option
+from tfnca.growing import GrowingCA
+from tfnca.render import tile
+from tfnca.rollout import trajectory
+from tfnca.state import seed_state, to_rgb
+from tfnca.targets import load_target, pad_target
+
+MEASURED_PADDING = 16
+"""Empty cells around a 40-cell target when it is measured, whatever it was trained with."""
+
+RUNS = 16
+"""Runs that a figure rests on."""
+
+
+@dataclass(frozen=True)
+class Attack(Common):
+    """Options of both attacks."""
+
+    RECIPES: ClassVar[dict] = {
+        "published": {"steps": 8000, "pool_size": 1024, "drops": "0.25", "ema": 0.0},
+        "stable": {"steps": 2000, "pool_size": 128, "drops": "0.6,0.9", "ema": 0.99},
+    }
+
+    recipe: str = option("stable", "'published', or 'stable': fewer slots and fewer restarts, so "
+                         "that states grow old and a pattern must last; averaged weights",
+                         choices=["published", "stable"])  # fmt: skip
+    host: str = option(
+        "saved_models/growing_lizard/model.keras", "the Growing CA to attack, any format"
+    )
+    host_target: str = option("lizard", "what the host grows, for measuring")
+    target: str = option("no_tail", "what to turn it into: no_tail, no_leg, no_head, no_arm, red, "
+                         "blue, a PNG file, or an emoji")  # fmt: skip
+    size: int = option(40, "side that the picture is shrunk to fit, in cells")
+    padding: int = option(16, "empty cells around the picture")
+    steps: int | None = option(None, "training steps")
+    batch_size: int = option(8, "states in a batch")
+    pool_size: int | None = option(None, "states in the pool")
+    restarts: int | None = option(None, "states of a batch, the worst, that start anew")
+    damaged: int = option(3, "states of a batch, the best, that lose a circle")
+    min_ca_steps: int = option(64, "fewest CA steps per training step")
+    max_ca_steps: int = option(95, "most CA steps per training step")
+    learning_rate: float = option(2e-3, "at the start")
+    drops: str | None = option(None, "fractions of the run at which the rate is divided by 10")
+    ema: float | None = option(None, "momentum of an exponential average of the weights; 0: none")
+
+
+def load_host(path):
+    """A host for an attack; raises ValueError if it is not a Growing CA."""
+    host = load(path)
+    if not isinstance(host, GrowingCA):
+        raise ValueError(f"--host must be a Growing CA. Received: {type(host).__name__}")
+    return host
+
+
+def padded_target(config, padding=MEASURED_PADDING, name="target"):
+    """One of a configuration's targets, ``(height, width, 4)``, on a grid of its own."""
+    return pad_target(load_target(getattr(config, name), config.size), padding)
+
+
+def measure_attack(config, step, host, masks=None):
+    """What an attack reaches, from the seed (without adversaries only) and from the grown host.
+
+    Args:
+        config: The run's `Attack`.
+        step: The attacked step.
+        host: Its host.
+        masks: Where adversaries stand, ``(RUNS, height, width)``, or None.
+
+    Returns:
+        Dictionary: rows of `measure_growing` under ``from_grown`` and, without masks,
+        ``from_seed``; under ``host`` those of the host, unattacked, against the same target.
+    """
+    target = padded_target(config)
+    size = target.shape[:2]
+    seeds, grown = seed_state(size, RUNS, host.channels), grown_states(host, size, RUNS, seed=1)
+    starts = {"from_grown": (grown, 200)}
+    if masks is None:
+        starts["from_seed"] = (seeds, 0)
+    metrics = {"runs": RUNS, "host": measure_growing(host, seeds, target, at=(500,), seed=1)}
+    for name, (state, first_step) in starts.items():
+        metrics[name] = measure_growing(
+            step, state, target, seed=1, mask=masks, first_step=first_step
+        )
+    return metrics
+
+
+def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):
+    """The target, and the attacked lizard 0, 100, 300 and 500 steps after it was grown.
+
+    Args:
+        config: The run's `Attack`.
+        step: The attacked step.
+        host: Its host.
+        mask: Where adversaries stand, ``(1, height, width)``, or None.
+        padding: Empty cells around the target, as for the mask.
+
+    Returns:
+        Picture ``(height, width, 3)``.
+    """
+    target = padded_target(config, padding)
+    state = grown_states(host, target.shape[:2], 1, seed=1)
+    run = trajectory(step, state, 500, every=100, mask=mask, seed=1, step_offset=200)
+    states = [state for at, state in run if at - 200 in (0, 100, 300, 500)]
+    pictures = np.concatenate([target[None], *[state[..., :4] for state in states]])
+    return tile(to_rgb(pictures), columns=5, scale=3)

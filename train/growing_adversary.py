@@ -1,0 +1,88 @@
+"""Trains an adversary of a Growing CA: some of its cells turn the pattern into another one.
+
+The host is frozen. At each restart a share of the cells where the target is opaque, drawn at
+random, run the adversary's rule; the pool carries each state's own mask. The article: tailless at
+10 %, with 32 empty cells around the picture, and red at 60 %, with 16.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tfnca import experiment
+from tfnca.evaluation import grown_states
+from tfnca.experiment import option
+from tfnca.growing import GrowingCA
+from tfnca.injection import Injected, check_density, random_mask
+from tfnca.lizard_attack import (
+    RUNS,
+    Attack,
+    draw_attack,
+    load_host,
+    measure_attack,
+    padded_target,
+)
+from tfnca.losses import TargetLoss
+from tfnca.pool import GrowingPool
+from tfnca.state import ALPHA, LIVING_THRESHOLD
+from tfnca.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Config(Attack):
+    RECIPES: ClassVar[dict] = {
+        name: recipe | {"restarts": 1} for name, recipe in Attack.RECIPES.items()
+    }
+
+    out: str = option("out/growing_adversary", "folder for results and snapshots")
+    density: float = option(0.1, "share of the target's cells that are adversaries, in (0, 1]")
+
+
+def opaque(target):
+    """Where adversaries may stand: the target's cells with alpha of at least 0.1."""
+    return target[..., ALPHA] >= LIVING_THRESHOLD
+
+
+def main(config):
+    check_density(config.density)
+    host = load_host(config.host)
+    target = padded_target(config, config.padding)
+    step = Injected(host, GrowingCA(channels=host.channels))
+    pool = GrowingPool(
+        grown_states(host, target.shape[:2], 1, seed=config.seed),
+        config.pool_size,
+        config.batch_size,
+        restarts=config.restarts,
+        damaged=config.damaged,
+        where=opaque(target),
+        density=config.density,
+        seed=config.seed,
+    )
+    trainer = Trainer(
+        step,
+        TargetLoss(target),
+        (config.min_ca_steps, config.max_ca_steps),
+        engine=config.engine,
+        seed=config.seed,
+    )
+    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(experiment.adam(rate, config.ema))
+    where = opaque(padded_target(config))
+    masks = np.asarray(random_mask(np.repeat(where[None], RUNS, axis=0), config.density, seed=1))
+
+    def preview():
+        return draw_attack(config, step, host, masks[:1])
+
+    history = experiment.train(config, trainer, pool, config.steps, preview)
+    metrics = {
+        "density": config.density,
+        **measure_attack(config, step, host, masks),
+    }
+    experiment.save_results(
+        config, history, metrics, preview(), host_sha256=experiment.weights_sha256(host)
+    )
+
+
+if __name__ == "__main__":
+    experiment.run(Config, main, __doc__)

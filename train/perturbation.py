@@ -1,0 +1,85 @@
+"""Trains a perturbation: a symmetric matrix on every living cell that turns a Growing CA's pattern
+into another one.
+
+The host is frozen; the matrix is all that learns. The pool starts as seeds and grown hosts.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tfnca import experiment
+from tfnca.evaluation import grown_states, measure_drift, measure_lift
+from tfnca.experiment import option
+from tfnca.lizard_attack import (
+    RUNS,
+    Attack,
+    draw_attack,
+    load_host,
+    measure_attack,
+    padded_target,
+)
+from tfnca.losses import TargetLoss
+from tfnca.perturbation import Perturbed
+from tfnca.pool import GrowingPool
+from tfnca.state import seed_state
+from tfnca.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Config(Attack):
+    RECIPES: ClassVar[dict] = {
+        "published": Attack.RECIPES["published"] | {"restarts": 2},
+        "stable": Attack.RECIPES["stable"] | {"restarts": 1},
+    }
+
+    out: str = option("out/perturbation", "folder for results and snapshots")
+
+
+def main(config):
+    host = load_host(config.host)
+    target = padded_target(config, config.padding)
+    size = target.shape[:2]
+    step = Perturbed(host)
+    starts = np.concatenate(
+        [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
+    )
+    pool = GrowingPool(
+        starts,
+        config.pool_size,
+        config.batch_size,
+        restarts=config.restarts,
+        damaged=config.damaged,
+        seed=config.seed,
+    )
+    trainer = Trainer(
+        step,
+        TargetLoss(target),
+        (config.min_ca_steps, config.max_ca_steps),
+        engine=config.engine,
+        seed=config.seed,
+    )
+    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(experiment.adam(rate, config.ema))
+
+    def preview():
+        return draw_attack(config, step, host)
+
+    history = experiment.train(config, trainer, pool, config.steps, preview)
+    matrix = np.asarray(step.perturbation.matrix)
+    experiment.save_array(config, "perturbation.npy", matrix)
+    seeds = seed_state(padded_target(config).shape[:2], RUNS, host.channels)
+    metrics = {
+        **measure_attack(config, step, host),
+        "lifted": measure_lift(step, seeds, padded_target(config, name="host_target"), seed=1),
+        "drift": measure_drift(step, seeds, 1000, seed=1),
+        "spectrum": step.perturbation.spectrum().tolist(),
+    }
+    experiment.save_results(
+        config, history, metrics, preview(), host_sha256=experiment.weights_sha256(host)
+    )
+
+
+if __name__ == "__main__":
+    experiment.run(Config, main, __doc__)
