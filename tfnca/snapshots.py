@@ -32,6 +32,12 @@ def write_atomically(path, data):
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder):
+    """Deletes the temporary files that a killed run left; a folder has one run at a time."""
+    for path in Path(folder).glob(".*.tmp"):
+        path.unlink()
+
+
 def _named_variables(trainer):
     """Every array of a run by a name of its own, as (read, assign) pairs."""
     named = {}

@@ -1,0 +1,137 @@
+"""Kills a training run with SIGKILL again and again, and compares its end with an untouched run's.
+
+One short lizard run is left alone. The same run is then killed at random moments, half of them
+while a snapshot is being written, and resumed after each. At the end all weights, the optimiser,
+the pool and the history must be the untouched run's, bit for bit.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 300.0
+"""Seconds to wait for a run to get where it should be killed."""
+
+
+def command(folder, steps, resume):
+    return [
+        sys.executable, str(ROOT / "train/growing.py"), "--out", str(folder),
+        "--steps", str(steps), "--size", "20", "--padding", "6", "--pool-size", "1024",
+        "--min-ca-steps", "8", "--max-ca-steps", "16", "--snapshot-seconds", "0.1",
+        "--preview-steps", str(10 * steps), *(["--resume"] if resume else []),
+    ]  # fmt: skip
+
+
+def writing(folder):
+    """The snapshot that is being written, if there is one."""
+    return next(iter(folder.glob(".snapshot.bin.*.tmp")), None)
+
+
+def newest(folder):
+    path = folder / "snapshot.bin"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def kill_once(folder, steps, aim, rng, log):
+    """Starts or resumes the run and kills it; returns what is known about the moment.
+
+    Args:
+        folder: The run's folder.
+        steps: Its training steps.
+        aim: ``"writing"`` to kill it in the middle of a snapshot, ``"any"`` to kill it at a random
+            moment after it has started to train.
+        rng: Source of random delays.
+        log: File for its output.
+    """
+    before = newest(folder)
+    process = subprocess.Popen(
+        command(folder, steps, resume=before > 0), stdout=log, stderr=log, cwd=ROOT
+    )
+    deadline = time.monotonic() + PATIENCE
+    history = folder / "history.csv"
+    seen = history.stat().st_mtime_ns if history.exists() else 0
+    while process.poll() is None and time.monotonic() < deadline:
+        if aim == "writing" and writing(folder):
+            break
+        moved = history.exists() and history.stat().st_mtime_ns != seen
+        if aim == "any" and moved:
+            time.sleep(rng.uniform(0.0, 2.0))
+            break
+        time.sleep(0.0005)
+    ended = process.poll() is not None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return {
+        "aim": aim,
+        "killed": not ended,
+        "in_writing": writing(folder) is not None,
+        "snapshot_before": before > 0,
+    }
+
+
+def end_state(folder):
+    """Everything that a run ends with, as arrays by name."""
+    body = (folder / "snapshot.bin").read_bytes().split(b"\n", 2)[2]
+    path = folder / "snapshot.npz"
+    path.write_bytes(body)
+    with np.load(path) as arrays:
+        found = dict(arrays)
+    path.unlink()
+    rows = json.loads(found.pop("history").tobytes())
+    found["losses"] = np.array([row["loss"] for row in rows])
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out/survive"))
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    arguments = parser.parse_args()
+    alone, hunted = arguments.out / "alone", arguments.out / "hunted"
+    shutil.rmtree(arguments.out, ignore_errors=True)
+    for folder in (alone, hunted):
+        folder.mkdir(parents=True)
+    rng = random.Random(arguments.seed)
+    kills = []
+    with open(arguments.out / "runs.log", "w") as log:
+        subprocess.run(
+            command(alone, arguments.steps, False), check=True, stdout=log, stderr=log, cwd=ROOT
+        )
+        for number in tqdm(range(arguments.kills), unit="kill"):
+            aim = ("any", "writing")[number % 2]
+            kills.append(kill_once(hunted, arguments.steps, aim, rng, log))
+        resume = newest(hunted) > 0
+        subprocess.run(
+            command(hunted, arguments.steps, resume), check=True, stdout=log, stderr=log, cwd=ROOT
+        )
+    left_alone, killed = end_state(alone), end_state(hunted)
+    different = sorted(
+        name for name in left_alone if not np.array_equal(left_alone[name], killed.get(name))
+    )
+    result = {
+        "kills": sum(kill["killed"] for kill in kills),
+        "in_the_writing_of_a_snapshot": sum(k["killed"] and k["in_writing"] for k in kills),
+        "resumed": sum(kill["snapshot_before"] for kill in kills) + int(resume),
+        "arrays": len(left_alone),
+        "different": different,
+        "moments": kills,
+    }
+    (arguments.out / "survive.json").write_text(json.dumps(result, indent=2))
+    print(json.dumps({key: value for key, value in result.items() if key != "moments"}, indent=2))
+    raise SystemExit(1 if different or result["kills"] < arguments.kills else 0)
+
+
+if __name__ == "__main__":
+    main()
