@@ -7,7 +7,7 @@ from pathlib import Path
 import imageio.v2 as imageio
 import numpy as np
 from keras import ops
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from tfnca.snapshots import write_atomically
 from tfnca.state import GREY, LIVING_THRESHOLD, NUM_CLASSES
@@ -126,6 +126,27 @@ def save_video(path, frames, fps=20):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_animation(path, frames, fps=12):
+    """Writes frames ``(height, width, 3)`` in [0, 1] as a looping animated WebP."""
+    first, *others = [Image.fromarray(to_uint8(frame)) for frame in frames]
+    buffer = io.BytesIO()
+    options = {"save_all": True, "append_images": others, "loop": 0, "quality": 70}
+    first.save(buffer, "WEBP", duration=1000 // fps, **options)
+    write_atomically(path, buffer.getvalue())
+
+
+def caption(image, text, size=16):
+    """A picture ``(height, width, 3)`` in [0, 1] with a line of text above it."""
+    height, width, _ = image.shape
+    font = ImageFont.load_default(size)
+    sheet = Image.new(
+        "RGB", (max(width, int(font.getlength(text)) + 4), height + 2 * size), "white"
+    )
+    sheet.paste(Image.fromarray(to_uint8(image)), (0, 2 * size))
+    ImageDraw.Draw(sheet).text((2, size // 3), text, fill=(60, 60, 60), font=font)
+    return np.asarray(sheet, np.float32) / 255.0
 
 
 def plot(curves, xlabel, ylabel, log=False, spans=()):

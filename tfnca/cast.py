@@ -1,0 +1,97 @@
+"""The models of a whole set of experiments, published or ours, under one name each."""
+
+import os
+import tempfile
+import zipfile
+from functools import cached_property
+from pathlib import Path
+
+from tfnca.checkpoints import load, load_perturbation
+from tfnca.targets import TARGETS, load_target
+
+MUTATIONS = tuple(name for name in TARGETS if name != "lizard")
+"""The article's six mutations of the lizard."""
+
+ADVERSARIES = {"no_tail": 0.1, "red": 0.6}
+"""The article's two injected adversaries of the lizard, and the share of cells that run them."""
+
+
+class Ours:
+    """The models that ship, in a folder such as ``saved_models``.
+
+    Each attribute raises ValueError where its model is missing.
+
+    Args:
+        folder: Holds ``mnist/``, ``mnist_adversary/``, ``growing_lizard/`` and so on.
+
+    Attributes:
+        digits: The self-classifying MNIST CA.
+        digits_adversary: Its adversary.
+        lizard: The Growing CA.
+    """
+
+    name = "ours"
+
+    def __init__(self, folder="saved_models"):
+        self.folder = Path(folder)
+
+    @cached_property
+    def digits(self):
+        return load(self.folder / "mnist/model.keras")
+
+    @cached_property
+    def digits_adversary(self):
+        return load(self.folder / "mnist_adversary/model.keras")
+
+    @cached_property
+    def lizard(self):
+        return load(self.folder / "growing_lizard/model.keras")
+
+    def adversary(self, mutation):
+        """The Growing CA's adversary for one of `ADVERSARIES`."""
+        return load(self.folder / f"growing_adversary_{mutation}/model.keras")
+
+    def perturbation(self, mutation):
+        """The perturbation for one of `MUTATIONS`."""
+        return load_perturbation(self.folder / f"perturbation_{mutation}/perturbation.npy")
+
+    def target(self, name):
+        """One of `TARGETS`, ``(40, 40, 4)``."""
+        return load_target(name)
+
+
+class Published:
+    """The article's published models, in a folder of the published files; attributes as `Ours`."""
+
+    name = "published"
+
+    def __init__(self, folder=None):
+        self.folder = Path(folder or os.environ.get("TFNCA_ORIGINALS", "../shared/originals"))
+
+    @cached_property
+    def digits(self):
+        return load(self.folder / "mnist_ca.json")
+
+    @cached_property
+    def digits_adversary(self):
+        return load(self.folder / "mnist_ca_adversarial_model.zip")
+
+    @cached_property
+    def lizard(self):
+        return load(self.folder / "growing_ca_lizard.json")
+
+    def adversary(self, mutation):
+        name = {"no_tail": "no_tail_model", "red": "red_model_60perc"}[mutation]
+        return load(self.folder / "growing_ca_adversarial_models.zip", name=name)
+
+    def perturbation(self, mutation):
+        archive = self.folder / "growing_ca_saved_perturbations.zip"
+        return load_perturbation(archive, name=mutation.removeprefix("no_"))
+
+    def target(self, name):
+        member = "lizard_complete.png" if name == "lizard" else f"lizard_{name}.png"
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            zipfile.ZipFile(self.folder / "growing_ca_target_images.zip") as archive,
+        ):
+            return load_target(archive.extract(member, folder))
