@@ -13,7 +13,14 @@ import tensorflow as tf
 from tensorflow.python.framework.config import disable_op_determinism
 
 import tfnca
-from tfnca.evaluation import lost_cells, measure_drift, measure_lift, measure_strengths
+from tfnca import measure
+from tfnca.evaluation import (
+    lost_cells,
+    measure_damage,
+    measure_drift,
+    measure_lift,
+    measure_strengths,
+)
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ["train/perturbation.py", "train/growing_adversary.py"]
@@ -77,7 +84,7 @@ def test_an_adversary_is_saved_alone(jobs):
     assert isinstance(adversary, tfnca.GrowingCA)
     assert np.abs(adversary.get_weights()[-1]).max() > 0
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert set(metrics) == {"runs", "host", "from_grown", "density"}
+    assert set(metrics) == {"runs", "density", "host", "from_grown"}
     assert all(row["host_median"] > 0 for row in metrics["from_grown"])
 
 
@@ -154,3 +161,65 @@ def test_lost_cells_are_the_part_left_out():
     lost = lost_cells(plain, target)
     assert 50 < lost.sum() < (plain[..., 3] > 0.1).sum() / 2
     assert not lost_cells(plain, plain).any()
+
+
+class Healer(tfnca.GrowingCA):
+    """Fills all holes but those in the first item."""
+
+    def call(self, state, **kwargs):
+        healed = tf.ones_like(state[1:])
+        return tf.concat([state[:1], healed], axis=0)
+
+
+def test_damage_is_a_circle_on_the_body_and_repair_is_counted(by_hand, monkeypatch):
+    target = np.ones((21, 21, 4), np.float32)
+    monkeypatch.setattr(
+        "tfnca.evaluation.grown_states", lambda step, size, runs, seed: np.ones((runs, *size, 16))
+    )
+    found = measure_damage(Healer(), target, runs=3, radius=0.4)
+    assert (found["runs"], found["radius"], found["below"]) == (3, 0.4, 2)
+    # A circle's area, less what lies outside of the grid: between a quarter and all of it.
+    area = np.pi * (0.4 * 10) ** 2 / target[..., 0].size
+    assert area / 5 < found["damaged"]["median"] <= found["damaged"]["worst"] < 1.1 * area
+    assert found["repaired"]["median"] == 0.0
+    assert found["repaired"]["worst"] > area / 5
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "keys"),
+    [
+        ("host", ["--target", "lizard"], {"runs", "from_seed", "from_grown", "damaged_at_200"}),
+        ("train/perturbation.py", ["--target", "red"], {"host", "lifted", "drift", "spectrum"}),
+        ("train/growing_adversary.py", ["--density", "0.5"], {"density", "host", "from_grown"}),
+    ],
+)
+def test_any_lizard_model_is_measured_by_one_command(
+    jobs, tmp_path, monkeypatch, model, options, keys
+):
+    host, done = jobs
+    words = [host] if model == "host" else [done[model] / "model.keras", "--host", host]
+    out = tmp_path / "below" / "measures.json"
+    monkeypatch.setattr("sys.argv", ["measure", *map(str, words), *options, "--out", str(out)])
+    measure.main()
+    assert set(json.loads(out.read_text())) >= keys
+
+
+def test_digits_are_measured_by_the_same_command(tmp_path, monkeypatch, capsys):
+    model = tmp_path / "digits.keras"
+    keras.saving.save_model(tfnca.MNISTCA(), model)
+    few = ["--test-digits", "4", "--seeds", "1"]
+    monkeypatch.setattr("sys.argv", ["measure", str(model), *few])
+    measure.main()
+    found = json.loads(capsys.readouterr().out)
+    assert (found["digits"], found["seeds"]) == (4, [0])
+    assert [row["step"] for row in found["base"]] == [20, 50, 200, 1000]
+    assert [row["step"] for row in found["swapped"]] == [200, 400]
+
+
+def test_a_perturbation_is_not_measured_without_its_host(jobs, monkeypatch, capsys):
+    path = jobs[1]["train/perturbation.py"] / "perturbation.npy"
+    monkeypatch.setattr("sys.argv", ["measure", str(path)])
+    with pytest.raises(SystemExit) as stop:
+        measure.main()
+    assert stop.value.code == 2
+    assert "--host" in capsys.readouterr().err

@@ -8,7 +8,7 @@ those that are not the target where more than half of the living cells say the t
 import keras
 import numpy as np
 
-from tfnca.injection import random_mask
+from tfnca.injection import Injected, random_mask
 from tfnca.losses import TargetLoss
 from tfnca.perturbation import Perturbed
 from tfnca.rollout import rollout, trajectory
@@ -218,8 +218,36 @@ def attack_digits(step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGI
     }
 
 
+def base_digits(step, digits, seeds=(0, 1, 2)):
+    """What a self-classifying MNIST CA does when nobody attacks it.
+
+    Args:
+        step: An `MNISTCA`.
+        digits: `Digits` to measure on.
+        seeds: One run each.
+
+    Returns:
+        Dictionary: ``digits``, their number; ``seeds``; ``base``, rows of `mean_and_spread` at
+        20, 50, 200 and 1,000 steps; ``swapped``, at 200 steps, when each digit is swapped under
+        its settled state, and 200 steps later.
+    """
+    base, swapped = [], []
+    for seed in seeds:
+        base.append(measure_digits(step, digits, [(1000, None)], seed, at=(20, 50, 200)))
+        swapped.append(measure_digits(step, digits, [(200, None), (200, None)], seed, swap=True))
+    return {
+        "digits": len(digits.labels),
+        "seeds": list(seeds),
+        "base": mean_and_spread(base),
+        "swapped": mean_and_spread(swapped),
+    }
+
+
 HORIZONS = (96, 200, 500, 1000, 5000)
 """CA steps at which a lizard is measured; training ends its rollouts before the first."""
+
+RUNS = 16
+"""Runs that a lizard's figure rests on."""
 
 
 _FAR = 1e6
@@ -324,6 +352,44 @@ def host_cell_errors(state, target, mask):
     return (errors * cells).sum((1, 2)) / np.maximum(cells.sum((1, 2)), 1)
 
 
+def measure_damage(step, target, runs=16, radius=0.4, seed=0):
+    """Whether a grown pattern repairs a hole.
+
+    Args:
+        step: A `GrowingCA`.
+        target: What it grows, premultiplied RGBA ``(height, width, 4)``.
+        runs: Number of runs; each is damaged at step 200 by a circle around a random cell of its
+            target and goes on to step 500.
+        radius: Of the circle, the grid spanning [-1, 1]².
+        seed: Of fire masks and circles.
+
+    Returns:
+        Dictionary: ``runs``, ``radius``; ``damaged`` and ``repaired``, the median and worst error
+        just after the damage and at step 500; ``below``, in how many runs the latter is below
+        0.0005.
+
+    Reference:
+        The Growing CA article's regenerating regime.
+    """
+    size = target.shape[:2]
+    generator = np.random.default_rng(seed)
+    body = np.argwhere(target[..., ALPHA] > LIVING_THRESHOLD)
+    centres = body[generator.integers(len(body), size=runs)]
+    rows, columns = np.indices(size)
+    away = [
+        (2 * (axis - centres[:, i, None, None]) / (size[i] - 1)) ** 2
+        for i, axis in enumerate((rows, columns))
+    ]
+    outside = sum(away) >= radius**2
+    state = np.asarray(grown_states(step, size, runs, seed)) * outside[..., None]
+    found = {"runs": runs, "radius": radius}
+    for name, steps in (("damaged", 0), ("repaired", 300)):
+        state = rollout(step, state, steps, seed=seed, step_offset=200)
+        errors = np.square(_bounded(state)[..., : ALPHA + 1] - target).mean((1, 2, 3))
+        found[name] = {"median": float(np.median(errors)), "worst": float(errors.max())}
+    return found | {"below": int((errors < 0.0005).sum())}
+
+
 def measure_lift(step, state, plain, on=500, off=500, seed=0, tolerance=0.0005):
     """Whether a pattern comes back once a perturbation is lifted.
 
@@ -399,6 +465,84 @@ def _median(values):
     """The median of the finite values; 0 where there are none."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if len(finite) else 0.0
+
+
+def measure_base(step, target):
+    """What a Growing CA reaches: from its seed, from its grown pattern, and after damage.
+
+    Args:
+        step: A `GrowingCA`.
+        target: What it grows, premultiplied RGBA ``(height, width, 4)``.
+
+    Returns:
+        Dictionary: ``runs``; ``mean_square_of_target``; ``from_seed`` and ``from_grown``, rows of
+        `measure_growing`; ``damaged_at_200``, what `measure_damage` gives.
+    """
+    size = target.shape[:2]
+    seeds, grown = seed_state(size, RUNS, step.channels), grown_states(step, size, RUNS, seed=1)
+    return {
+        "runs": RUNS,
+        "mean_square_of_target": float(np.square(target).mean()),
+        "from_seed": measure_growing(step, seeds, target, seed=1),
+        "from_grown": measure_growing(step, grown, target, seed=1, first_step=200),
+        "damaged_at_200": measure_damage(step, target, RUNS, seed=1),
+    }
+
+
+def measure_perturbation(step, target, plain):
+    """What a perturbation reaches.
+
+    Args:
+        step: A `Perturbed` Growing CA.
+        target: What it should become, premultiplied RGBA ``(height, width, 4)``.
+        plain: What the host grows.
+
+    Returns:
+        Dictionary: ``runs``; ``host``, the host unattacked against the same target, at 500 steps;
+        ``from_seed`` and ``from_grown``, rows of `measure_growing`; and what `measure_lift`,
+        `measure_drift` and `Perturbation.spectrum` give.
+    """
+    size, host = target.shape[:2], step.host
+    seeds, grown = seed_state(size, RUNS, host.channels), grown_states(host, size, RUNS, seed=1)
+    return {
+        "runs": RUNS,
+        "host": measure_growing(host, seeds, target, at=(500,), seed=1),
+        "from_seed": measure_growing(step, seeds, target, seed=1),
+        "from_grown": measure_growing(step, grown, target, seed=1, first_step=200),
+        "lifted": measure_lift(step, seeds, plain, seed=1),
+        "drift": measure_drift(step, seeds, 1000, seed=1),
+        "spectrum": step.perturbation.spectrum().tolist(),
+    }
+
+
+def measure_adversary(step, target, density):
+    """What adversaries of a Growing CA reach.
+
+    Args:
+        step: `Injected(host, adversary)` of Growing CAs.
+        target: What they should make of it, premultiplied RGBA ``(height, width, 4)``.
+        density: Their share of the target's cells.
+
+    Returns:
+        Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` of the host without
+        adversaries, the same cells left out; ``from_grown``, those with them.
+    """
+    size, host = target.shape[:2], step.host
+    grown = grown_states(host, size, RUNS, seed=1)
+    masks = np.asarray(target_masks(target, density, RUNS, seed=1))
+    nothing = Injected(host, host)
+    return {
+        "runs": RUNS,
+        "density": density,
+        "host": measure_growing(nothing, grown, target, (500,), 1, masks, first_step=200),
+        "from_grown": measure_growing(step, grown, target, seed=1, mask=masks, first_step=200),
+    }
+
+
+def target_masks(target, density, runs, seed):
+    """Adversaries on a picture's cells with alpha of at least 0.1, ``(runs, height, width)``."""
+    where = np.asarray(target)[..., ALPHA] >= LIVING_THRESHOLD
+    return random_mask(np.repeat(where[None], runs, axis=0), density, seed)
 
 
 def measure_strengths(host, perturbation, cells, strengths, runs=16, steps=500, seed=0):

@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from tfnca.cast import ADVERSARIES, MUTATIONS, Ours, Published
 from tfnca.digits import load_digits
-from tfnca.evaluation import digit_mask, grown_states
+from tfnca.evaluation import digit_mask, grown_states, target_masks
 from tfnca.experiment import Parser, fail
-from tfnca.injection import Injected, random_mask
+from tfnca.injection import Injected
 from tfnca.perturbation import Perturbed, combine
 from tfnca.render import caption, digits_to_rgb, save_animation, save_png, save_video, tile
 from tfnca.rollout import trajectory
-from tfnca.state import ALPHA, LIVING_THRESHOLD, digit_state, seed_state, to_rgb
+from tfnca.state import digit_state, seed_state, to_rgb
 from tfnca.targets import pad_target
 
 SIZE = (72, 72)
@@ -137,8 +137,8 @@ def figure_6(models):
 def _injected(models, mutation, steps, at):
     """Six grown lizards with adversaries at places of their own; yields states as well."""
     step = Injected(models.lizard, models.adversary(mutation))
-    where = pad_target(models.target(mutation), 16)[..., ALPHA] >= LIVING_THRESHOLD
-    mask = np.asarray(random_mask(np.repeat(where[None], 6, axis=0), ADVERSARIES[mutation], SEED))
+    target = pad_target(models.target(mutation), 16)
+    mask = np.asarray(target_masks(target, ADVERSARIES[mutation], 6, SEED))
     state = grown_states(models.lizard, SIZE, 6, seed=SEED)
     figure = Figure()
     for now, states in trajectory(step, state, steps, 5, mask=mask, seed=SEED, step_offset=200):

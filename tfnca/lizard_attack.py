@@ -1,4 +1,4 @@
-"""What the two attacks on a Growing CA share: options, targets, and what is measured at the end."""
+"""What the two attacks on a Growing CA share: options, host, targets, and a picture."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,19 +6,16 @@ from typing import ClassVar
 import numpy as np
 
 from tfnca.checkpoints import load
-from tfnca.evaluation import grown_states, measure_growing
+from tfnca.evaluation import grown_states
 from tfnca.experiment import Common, option
 from tfnca.growing import GrowingCA
 from tfnca.render import tile
 from tfnca.rollout import trajectory
-from tfnca.state import seed_state, to_rgb
+from tfnca.state import to_rgb
 from tfnca.targets import load_target, pad_target
 
 MEASURED_PADDING = 16
 """Empty cells around a 40-cell target when it is measured, whatever it was trained with."""
-
-RUNS = 16
-"""Runs that a figure rests on."""
 
 
 @dataclass(frozen=True)
@@ -64,33 +61,6 @@ def load_host(path):
 def padded_target(config, padding=MEASURED_PADDING, name="target"):
     """One of a configuration's targets, ``(height, width, 4)``, on a grid of its own."""
     return pad_target(load_target(getattr(config, name), config.size), padding)
-
-
-def measure_attack(config, step, host, masks=None):
-    """What an attack reaches, from the seed (without adversaries only) and from the grown host.
-
-    Args:
-        config: The run's `Attack`.
-        step: The attacked step.
-        host: Its host.
-        masks: Where adversaries stand, ``(RUNS, height, width)``, or None.
-
-    Returns:
-        Dictionary: rows of `measure_growing` under ``from_grown`` and, without masks,
-        ``from_seed``; under ``host`` those of the host, unattacked, against the same target.
-    """
-    target = padded_target(config)
-    size = target.shape[:2]
-    seeds, grown = seed_state(size, RUNS, host.channels), grown_states(host, size, RUNS, seed=1)
-    starts = {"from_grown": (grown, 200)}
-    if masks is None:
-        starts["from_seed"] = (seeds, 0)
-    metrics = {"runs": RUNS, "host": measure_growing(host, seeds, target, at=(500,), seed=1)}
-    for name, (state, first_step) in starts.items():
-        metrics[name] = measure_growing(
-            step, state, target, seed=1, mask=masks, first_step=first_step
-        )
-    return metrics
 
 
 def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):

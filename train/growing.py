@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfnca import experiment
-from tfnca.evaluation import grown_states, measure_growing
+from tfnca.evaluation import measure_base
 from tfnca.experiment import Common, option
 from tfnca.growing import GrowingCA
 from tfnca.losses import TargetLoss
@@ -74,16 +74,7 @@ def main(config):
         return tile(np.concatenate([*rows, to_rgb(kept)[:10]]), columns=5, scale=3)
 
     history = experiment.train(config, trainer, pool, config.steps, preview)
-    runs = seed_state(target.shape[:2], 16)
-    metrics = {
-        "runs": 16,
-        "mean_square_of_target": float(np.square(target).mean()),
-        "from_seed": measure_growing(step, runs, target, seed=1),
-        "from_grown": measure_growing(
-            step, grown_states(step, target.shape[:2], seed=1), target, seed=1, first_step=200
-        ),
-    }
-    experiment.save_results(config, history, metrics, preview())
+    experiment.save_results(config, history, measure_base(step, target), preview())
 
 
 if __name__ == "__main__":

@@ -8,21 +8,12 @@ random, run the adversary's rule; the pool carries each state's own mask. The ar
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from tfnca import experiment
-from tfnca.evaluation import grown_states
+from tfnca.evaluation import grown_states, measure_adversary, target_masks
 from tfnca.experiment import option
 from tfnca.growing import GrowingCA
-from tfnca.injection import Injected, check_density, random_mask
-from tfnca.lizard_attack import (
-    RUNS,
-    Attack,
-    draw_attack,
-    load_host,
-    measure_attack,
-    padded_target,
-)
+from tfnca.injection import Injected, check_density
+from tfnca.lizard_attack import Attack, draw_attack, load_host, padded_target
 from tfnca.losses import TargetLoss
 from tfnca.pool import GrowingPool
 from tfnca.state import ALPHA, LIVING_THRESHOLD
@@ -39,11 +30,6 @@ class Config(Attack):
     density: float = option(0.1, "share of the target's cells that are adversaries, in (0, 1]")
 
 
-def opaque(target):
-    """Where adversaries may stand: the target's cells with alpha of at least 0.1."""
-    return target[..., ALPHA] >= LIVING_THRESHOLD
-
-
 def main(config):
     check_density(config.density)
     host = load_host(config.host)
@@ -55,7 +41,7 @@ def main(config):
         config.batch_size,
         restarts=config.restarts,
         damaged=config.damaged,
-        where=opaque(target),
+        where=target[..., ALPHA] >= LIVING_THRESHOLD,
         density=config.density,
         seed=config.seed,
     )
@@ -68,17 +54,13 @@ def main(config):
     )
     rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(experiment.adam(rate, config.ema))
-    where = opaque(padded_target(config))
-    masks = np.asarray(random_mask(np.repeat(where[None], RUNS, axis=0), config.density, seed=1))
+    masks = target_masks(padded_target(config), config.density, 1, seed=1)
 
     def preview():
-        return draw_attack(config, step, host, masks[:1])
+        return draw_attack(config, step, host, masks)
 
     history = experiment.train(config, trainer, pool, config.steps, preview)
-    metrics = {
-        "density": config.density,
-        **measure_attack(config, step, host, masks),
-    }
+    metrics = measure_adversary(step, padded_target(config), config.density)
     experiment.save_results(
         config, history, metrics, preview(), host_sha256=experiment.weights_sha256(host)
     )

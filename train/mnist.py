@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tfnca import experiment
 from tfnca.digits import load_digits
-from tfnca.evaluation import mean_and_spread, measure_digits
+from tfnca.evaluation import base_digits
 from tfnca.experiment import Common, option
 from tfnca.losses import ClassLoss
 from tfnca.mnist import MNISTCA
@@ -33,6 +33,7 @@ class Config(Common):
     noise: float = option(0.02, "standard deviation of the noise on every update")
     ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
     test_digits: int = option(1000, "test digits to measure on")
+    test_seeds: int = option(3, "runs of the measures")
 
 
 def main(config):
@@ -52,21 +53,7 @@ def main(config):
         return tile(digits_to_rgb(state, test.labels[:60]), columns=10, scale=3)
 
     history = experiment.train(config, trainer, pool, config.steps, preview)
-    metrics = {
-        "digits": len(test.labels),
-        "base": mean_and_spread(
-            [
-                measure_digits(step, test, [(1000, None)], seed, at=(20, 50, 200))
-                for seed in (0, 1, 2)
-            ]
-        ),
-        "swapped": mean_and_spread(
-            [
-                measure_digits(step, test, [(200, None), (200, None)], seed, swap=True)
-                for seed in (0, 1, 2)
-            ]
-        ),
-    }
+    metrics = base_digits(step, test, seeds=range(config.test_seeds))
     experiment.save_results(config, history, metrics, preview(), source=digits.source)
 
 

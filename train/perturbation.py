@@ -10,16 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from tfnca import experiment
-from tfnca.evaluation import grown_states, measure_drift, measure_lift
+from tfnca.evaluation import grown_states, measure_perturbation
 from tfnca.experiment import option
-from tfnca.lizard_attack import (
-    RUNS,
-    Attack,
-    draw_attack,
-    load_host,
-    measure_attack,
-    padded_target,
-)
+from tfnca.lizard_attack import Attack, draw_attack, load_host, padded_target
 from tfnca.losses import TargetLoss
 from tfnca.perturbation import Perturbed
 from tfnca.pool import GrowingPool
@@ -67,15 +60,10 @@ def main(config):
         return draw_attack(config, step, host)
 
     history = experiment.train(config, trainer, pool, config.steps, preview)
-    matrix = np.asarray(step.perturbation.matrix)
-    experiment.save_array(config, "perturbation.npy", matrix)
-    seeds = seed_state(padded_target(config).shape[:2], RUNS, host.channels)
-    metrics = {
-        **measure_attack(config, step, host),
-        "lifted": measure_lift(step, seeds, padded_target(config, name="host_target"), seed=1),
-        "drift": measure_drift(step, seeds, 1000, seed=1),
-        "spectrum": step.perturbation.spectrum().tolist(),
-    }
+    experiment.save_array(config, "perturbation.npy", np.asarray(step.perturbation.matrix))
+    metrics = measure_perturbation(
+        step, padded_target(config), padded_target(config, name="host_target")
+    )
     experiment.save_results(
         config, history, metrics, preview(), host_sha256=experiment.weights_sha256(host)
     )

@@ -1,0 +1,90 @@
+"""Measures a model by the protocol of `tfnca.evaluation`: ``python -m tfnca.measure MODEL``.
+
+An MNIST CA is run on test digits; with --host, MODEL is its adversary. A Growing CA is run from
+its seed and from the grown pattern, and damaged; with --host, MODEL is a perturbation or an
+adversary that should turn the host's pattern into --target.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from tfnca.checkpoints import load
+from tfnca.digits import load_digits
+from tfnca.evaluation import (
+    attack_digits,
+    base_digits,
+    measure_adversary,
+    measure_base,
+    measure_perturbation,
+)
+from tfnca.experiment import Parser, fail
+from tfnca.injection import Injected, check_density
+from tfnca.lizard_attack import MEASURED_PADDING
+from tfnca.mnist import MNISTCA
+from tfnca.perturbation import Perturbation, Perturbed
+from tfnca.snapshots import write_atomically
+from tfnca.targets import load_target, pad_target
+
+
+def measure(options):
+    """The measures that fit the model, a JSON-able dictionary."""
+    model = load(options.model, options.name)
+    host = load(options.host) if options.host else None
+    if isinstance(model, MNISTCA):
+        digits = load_digits("test", options.data_dir, options.test_digits)
+        seeds = range(options.seeds)
+        if host is None:
+            return base_digits(model, digits, seeds)
+        return attack_digits(Injected(host, model), digits, options.density, seeds)
+
+    def picture(name):
+        return pad_target(load_target(name), MEASURED_PADDING)
+
+    if isinstance(model, Perturbation):
+        if host is None:
+            raise ValueError("A perturbation is measured on its --host. Received: none")
+        return measure_perturbation(
+            Perturbed(host, model), picture(options.target), picture(options.host_target)
+        )
+    if host is None:
+        return measure_base(model, picture(options.target))
+    return measure_adversary(Injected(host, model), picture(options.target), options.density)
+
+
+def main():
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a model in any format that tfnca.load reads")
+    parser.add_argument("--name", help="which model, where MODEL holds several")
+    parser.add_argument("--host", help="the host, where MODEL is an adversary or a perturbation")
+    parser.add_argument(
+        "--target", default="lizard", help="what it should grow: a name, a PNG (%(default)s)"
+    )
+    parser.add_argument(
+        "--host-target", default="lizard", help="what the host grows (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--density", type=float, default=0.1, help="share of adversaries (default: %(default)s)"
+    )
+    parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
+    parser.add_argument(
+        "--test-digits", type=int, default=1000, help="test digits (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="runs with digits (default: %(default)s)"
+    )
+    parser.add_argument("--out", help="JSON file to write; printed if not given")
+    options = parser.parse_args()
+    try:
+        check_density(options.density)
+        text = json.dumps(measure(options), indent=2)
+        if options.out:
+            Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(options.out, text)
+    except (ValueError, OSError) as error:
+        fail(error)
+    print(f"Wrote {options.out}" if options.out else text)
+
+
+if __name__ == "__main__":
+    main()
