@@ -132,6 +132,16 @@ def test_an_average_of_the_weights_survives_a_stop_too(tmp_path, small_epochs):
     assert same(expected, ours)
 
 
+def test_a_finished_run_with_an_average_is_left_as_it_ended(tmp_path, small_epochs):
+    average = {"use_ema": True, "ema_momentum": 0.5}
+    trainer, pool = job(**average)
+    experiment.train(settings(tmp_path / "run"), trainer, pool, 6)
+    expected = trainer.step.get_weights()
+    trainer, pool = job(**average)
+    experiment.train(settings(tmp_path / "run", resume="exact"), trainer, pool, 6)
+    assert same(expected, trainer.step.get_weights())
+
+
 def test_resuming_with_weights_takes_a_fresh_pool(tmp_path, small_epochs):
     folder = tmp_path / "run"
     experiment.train(settings(folder), *job(), 4)

@@ -256,6 +256,8 @@ def train(config, trainer, pool, steps, preview=None, callbacks=()):
             callbacks=[progress, tensorboard, *callbacks],
             verbose=0,
         )
+    elif config.resume == "exact":  # a snapshot holds the weights themselves, not their average
+        trainer.optimizer.finalize_variable_values(trainer.step.trainable_variables)
     write_history(folder, history)
     if progress.not_finite_at is not None:
         _save_weights(folder, trainer)
