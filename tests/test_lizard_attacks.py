@@ -57,7 +57,7 @@ def test_jobs_leave_their_files(jobs, script):
     weights = tfnca.load(host).get_weights()
     digest = hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
     assert config["host_sha256"] == digest
-    recipe = {"stable": (0.99, "0.6,0.9"), "published": (0.0, "0.25")}[config["recipe"]]
+    recipe = {"stable": (0.99, "0.4,0.85"), "published": (0.0, "0.25")}[config["recipe"]]
     assert (config["ema"], config["drops"]) == recipe
     assert (config["steps"], config["pool_size"]) == (2, 16)
 

@@ -80,7 +80,8 @@ def test_the_worst_start_anew_and_the_best_are_damaged():
     slots, state = batch["slots"], batch["state"]
     assert len(set(slots)) == BATCH
     np.testing.assert_array_equal(slots, sorted(slots, key=lambda slot: -losses[slot]))
-    np.testing.assert_array_equal(state[:3], starts(2)[[0, 1, 0]])
+    turn = (7 * 3 + np.arange(3)) % 2  # it goes on where batch 6 stopped
+    np.testing.assert_array_equal(state[:3], starts(2)[turn])
     np.testing.assert_array_equal(state[3:5], states[slots[3:5]])
     holes = []
     for damaged, whole in zip(state[5:], states[slots[5:]], strict=True):
@@ -112,6 +113,24 @@ def test_regimes(regime, settings, restarted, damaged):
     np.testing.assert_array_equal(at_start, np.arange(BATCH) < restarted)
     np.testing.assert_array_equal(with_holes, np.arange(BATCH) >= BATCH - damaged)
     np.testing.assert_array_equal(kept, ~at_start & ~with_holes)
+
+
+def test_all_that_is_hopeless_starts_anew_and_is_not_damaged():
+    where = np.ones((SIZE, SIZE), bool)
+    pool = tfnca.GrowingPool(
+        starts(), BATCH, BATCH, restarts=0, hopeless=4.0, where=where, density=0.5
+    )
+    states = np.full(pool.variables["states"].shape, 1.0, np.float32)
+    states[:6] = 3.0
+    states[1] = np.nan
+    pool.variables["states"].assign(states)
+    masks = pool.variables["masks"].numpy()
+    batch = values(pool.draw(0, 0, lambda state: tf.reduce_mean(state**2, axis=(1, 2, 3))))
+    slots = batch["slots"]
+    at_start = np.all(batch["state"] == starts(), axis=(1, 2, 3))
+    np.testing.assert_array_equal(at_start, slots < 6)
+    new_mask = np.any(batch["mask"] != masks[slots], axis=(1, 2))
+    np.testing.assert_array_equal(new_mask, slots < 6)
 
 
 def test_write_back_goes_to_the_batchs_slots_only():

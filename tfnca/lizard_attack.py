@@ -23,12 +23,17 @@ class Attack(Common):
     """Options of both attacks."""
 
     RECIPES: ClassVar[dict] = {
-        "published": {"steps": 8000, "pool_size": 1024, "drops": "0.25", "ema": 0.0},
-        "stable": {"steps": 2000, "pool_size": 128, "drops": "0.6,0.9", "ema": 0.99},
-    }
+        "published": {
+            "steps": 8000, "pool_size": 1024, "hopeless": 0.0, "drops": "0.25", "ema": 0.0,
+        },
+        "stable": {
+            "steps": 2000, "pool_size": 256, "hopeless": 0.5, "drops": "0.4,0.85", "ema": 0.99,
+        },
+    }  # fmt: skip
 
-    recipe: str = option("stable", "'published', or 'stable': fewer slots and fewer restarts, so "
-                         "that states grow old and a pattern must last; averaged weights",
+    recipe: str = option("stable", "'published', or 'stable': fewer slots, so that states grow "
+                         "old and a pattern must last, while what fell apart starts anew; and "
+                         "averaged weights",
                          choices=["published", "stable"])  # fmt: skip
     host: str = option(
         "saved_models/growing_lizard/model.keras", "the Growing CA to attack, any format"
@@ -41,7 +46,10 @@ class Attack(Common):
     steps: int | None = option(None, "training steps")
     batch_size: int = option(8, "states in a batch")
     pool_size: int | None = option(None, "states in the pool")
-    restarts: int | None = option(None, "states of a batch, the worst, that start anew")
+    restarts: int = option(1, "states of a batch, the worst, that start anew")
+    hopeless: float | None = option(
+        None, "share of an empty grid's loss above which a state starts anew; 0: no such bound"
+    )
     damaged: int = option(3, "states of a batch, the best, that lose a circle")
     min_ca_steps: int = option(64, "fewest CA steps per training step")
     max_ca_steps: int = option(95, "most CA steps per training step")
@@ -82,3 +90,15 @@ def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):
     states = [state for at, state in run if at - 200 in (0, 100, 300, 500)]
     pictures = np.concatenate([target[None], *[state[..., :4] for state in states]])
     return tile(to_rgb(pictures), columns=5, scale=3)
+
+
+def pool_options(config, target):
+    """What both attacks' pools are made with, beside their starts."""
+    return {
+        "size": config.pool_size,
+        "batch_size": config.batch_size,
+        "restarts": config.restarts,
+        "hopeless": config.hopeless * float(np.square(target).mean()) or None,
+        "damaged": config.damaged,
+        "seed": config.seed,
+    }

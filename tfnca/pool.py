@@ -78,6 +78,9 @@ class GrowingPool(Pool):
         restarts: How many of a batch, the worst first, are replaced by `starts` in turn, going on
             from batch to batch; all of them for a CA that only grows. One for each start if not
             given.
+        hopeless: Loss above which a state starts anew too, however many there are; None for no
+            such bound. The published code has none: there a state that fell apart is only
+            replaced when it is the worst of its batch.
         damaged: How many of a batch, the best, lose a random circle; 0 for a CA that persists
             without regenerating.
         where: Cells where adversaries may stand, ``(height, width)``; None without adversaries.
@@ -98,6 +101,7 @@ class GrowingPool(Pool):
         size=1024,
         batch_size=8,
         restarts=None,
+        hopeless=None,
         damaged=3,
         where=None,
         density=None,
@@ -125,6 +129,7 @@ class GrowingPool(Pool):
         super().__init__(starts[np.arange(size) * len(starts) // size], batch_size, masks)
         self.starts = starts
         self.restarts = restarts
+        self.hopeless = np.inf if hopeless is None else hopeless
         self.damaged = damaged
 
     def _new_masks(self, count, seed, index):
@@ -134,21 +139,24 @@ class GrowingPool(Pool):
     def draw(self, seed, index, loss):
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
         losses = loss(tf.gather(self.variables["states"], slots))
-        slots = tf.gather(slots, tf.argsort(losses, direction="DESCENDING", stable=True))
+        order = tf.argsort(losses, direction="DESCENDING", stable=True)
+        slots = tf.gather(slots, order)
         state = tf.gather(self.variables["states"], slots)
         mask = self._masks_of(slots)
-        if self.restarts:
-            turn = index * self.restarts + tf.range(self.restarts, dtype=tf.int64)
-            fresh = tf.gather(self.starts, turn % len(self.starts))
-            state = tf.concat([fresh, state[self.restarts :]], axis=0)
-            if mask is not None:
-                new = self._new_masks(self.restarts, seed, index)
-                mask = tf.concat([new, mask[self.restarts :]], axis=0)
+        place = tf.range(self.batch_size, dtype=tf.int64)
+        anew = (place < self.restarts) | ~(tf.gather(losses, order) <= self.hopeless)
+        anew = anew[:, None, None]
+        turn = (tf.cast(index, tf.int64) * self.restarts + place) % len(self.starts)
+        fresh = tf.gather(self.starts, turn)
+        state = tf.where(anew[..., None], fresh, state)
+        if mask is not None:
+            mask = tf.where(anew, self._new_masks(self.batch_size, seed, index), mask)
         if self.damaged:
+            keep = self.batch_size - self.damaged
             circles = circle_masks(
                 self.damaged, self.starts.shape[1:3], tf.stack([seed, 2 * index + 1])
             )
-            keep = self.batch_size - self.damaged
+            circles = tf.where(anew[keep:, ..., None], 1.0, circles)
             state = tf.concat([state[:keep], state[keep:] * circles], axis=0)
         return Batch(slots, state, mask, None)
 

@@ -6,14 +6,13 @@ random, run the adversary's rule; the pool carries each state's own mask. The ar
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from tfnca import experiment
 from tfnca.evaluation import grown_states, measure_adversary, target_masks
 from tfnca.experiment import option
 from tfnca.growing import GrowingCA
 from tfnca.injection import Injected, check_density
-from tfnca.lizard_attack import Attack, draw_attack, load_host, padded_target
+from tfnca.lizard_attack import Attack, draw_attack, load_host, padded_target, pool_options
 from tfnca.losses import TargetLoss
 from tfnca.pool import GrowingPool
 from tfnca.state import ALPHA, LIVING_THRESHOLD
@@ -22,10 +21,6 @@ from tfnca.trainer import Trainer
 
 @dataclass(frozen=True)
 class Config(Attack):
-    RECIPES: ClassVar[dict] = {
-        name: recipe | {"restarts": 1} for name, recipe in Attack.RECIPES.items()
-    }
-
     out: str = option("out/growing_adversary", "folder for results and snapshots")
     density: float = option(0.1, "share of the target's cells that are adversaries, in (0, 1]")
 
@@ -37,13 +32,9 @@ def main(config):
     step = Injected(host, GrowingCA(channels=host.channels))
     pool = GrowingPool(
         grown_states(host, target.shape[:2], 1, seed=config.seed),
-        config.pool_size,
-        config.batch_size,
-        restarts=config.restarts,
-        damaged=config.damaged,
+        **pool_options(config, target),
         where=target[..., ALPHA] >= LIVING_THRESHOLD,
         density=config.density,
-        seed=config.seed,
     )
     trainer = Trainer(
         step,

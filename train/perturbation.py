@@ -5,14 +5,13 @@ The host is frozen; the matrix is all that learns. The pool starts as seeds and 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from tfnca import experiment
 from tfnca.evaluation import grown_states, measure_perturbation
 from tfnca.experiment import option
-from tfnca.lizard_attack import Attack, draw_attack, load_host, padded_target
+from tfnca.lizard_attack import Attack, draw_attack, load_host, padded_target, pool_options
 from tfnca.losses import TargetLoss
 from tfnca.perturbation import Perturbed
 from tfnca.pool import GrowingPool
@@ -22,12 +21,8 @@ from tfnca.trainer import Trainer
 
 @dataclass(frozen=True)
 class Config(Attack):
-    RECIPES: ClassVar[dict] = {
-        "published": Attack.RECIPES["published"] | {"restarts": 2},
-        "stable": Attack.RECIPES["stable"] | {"restarts": 1},
-    }
-
     out: str = option("out/perturbation", "folder for results and snapshots")
+    restarts: int = option(2, "states of a batch, the worst, that start anew: one of each start")
 
 
 def main(config):
@@ -40,11 +35,7 @@ def main(config):
     )
     pool = GrowingPool(
         starts,
-        config.pool_size,
-        config.batch_size,
-        restarts=config.restarts,
-        damaged=config.damaged,
-        seed=config.seed,
+        **pool_options(config, target),
     )
     trainer = Trainer(
         step,
