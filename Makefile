@@ -6,7 +6,7 @@ RUN := TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
 READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 
-.PHONY: reproduce test bench lint clean
+.PHONY: reproduce test figures claims bench lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -22,6 +22,12 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 
 test: $(READY)  ## the whole test suite
 	$(RUN) -m pytest -q
+
+figures: $(READY)  ## the article's figures, drawn anew
+	$(RUN) -m tfnca.figures --out out/figures
+
+claims: $(READY)  ## the article's claims as numbers: docs/claims.md
+	$(RUN) -m tfnca.claims
 
 bench: $(READY)  ## side-by-side speed
 	$(VENV)/bin/python -m pip install --quiet --editable '.[bench]'

@@ -81,8 +81,9 @@ class Published:
         return load(self.folder / "growing_ca_lizard.json")
 
     def adversary(self, mutation):
-        name = {"no_tail": "no_tail_model", "red": "red_model_60perc"}[mutation]
-        return load(self.folder / "growing_ca_adversarial_models.zip", name=name)
+        """Of `ADVERSARIES`, or "red_10", which was trained with 10 %."""
+        names = {"no_tail": "no_tail_model", "red": "red_model_60perc", "red_10": "red_model"}
+        return load(self.folder / "growing_ca_adversarial_models.zip", name=names[mutation])
 
     def perturbation(self, mutation):
         archive = self.folder / "growing_ca_saved_perturbations.zip"
