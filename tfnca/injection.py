@@ -87,7 +87,7 @@ class Injected(Step):
         )
         if mask is None:
             return hosts
-        return ops.where(check_mask(mask, state)[..., None], adversaries, hosts)
+        return ops.where(ops.expand_dims(check_mask(mask, state), -1), adversaries, hosts)
 
     def get_config(self):
         return {

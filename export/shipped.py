@@ -1,0 +1,19 @@
+"""Writes saved_model/ and tfjs/ anew in each folder of saved_models/ whose weights changed."""
+
+from tfnca.experiment import Parser, fail
+from tfnca.shipped import refresh
+
+
+def main():
+    parser = Parser(description=__doc__)
+    parser.add_argument("folder", nargs="?", default="saved_models", help="(default: saved_models)")
+    arguments = parser.parse_args()
+    try:
+        for export in refresh(arguments.folder):
+            print(f"Wrote {export}")
+    except (ValueError, OSError) as error:
+        fail(error)
+
+
+if __name__ == "__main__":
+    main()

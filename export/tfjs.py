@@ -1,0 +1,29 @@
+"""Exports a model for TensorFlow.js: a folder that tf.loadGraphModel takes as it is."""
+
+from tfnca.experiment import Parser, fail
+from tfnca.graphs import load_step
+from tfnca.tfjs import QUANTIZE, save_tfjs
+
+
+def main():
+    parser = Parser(description=__doc__)
+    parser.add_argument(
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        help="a model in any format that tfnca.load reads, or several perturbations",
+    )
+    parser.add_argument("--host", help="the host, where MODEL is an adversary or a perturbation")
+    parser.add_argument("--out", required=True, help="folder to write")
+    parser.add_argument("--quantize", choices=QUANTIZE, help="store kernels in fewer bits")
+    arguments = parser.parse_args()
+    try:
+        step, measures = load_step(arguments.models, arguments.host)
+        save_tfjs(step, arguments.out, arguments.quantize, measures)
+    except (ValueError, OSError) as error:
+        fail(error)
+    print(f"Wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
