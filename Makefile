@@ -2,22 +2,25 @@
 
 PYTHON ?= python3
 VENV := .venv
+EXTRAS ?= dev
 RUN := TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
 READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
+WEB := export/web
 
-.PHONY: reproduce test figures claims bench lint clean
+.PHONY: reproduce test figures claims bench exports site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@
 
 reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 	$(RUN) train/mnist_adversary.py --steps 2000 --drops 0.85 --test-digits 600 --out out/reproduce
 	$(RUN) export/saved_model.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/saved_model
+	$(RUN) export/tfjs.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/tfjs
 	$(RUN) -m tfnca.report out/reproduce
 
 test: $(READY)  ## the whole test suite
@@ -33,9 +36,22 @@ bench: $(READY)  ## side-by-side speed
 	$(VENV)/bin/python -m pip install --quiet --editable '.[bench]'
 	$(RUN) benchmarks/bench.py --out out/bench
 
+exports: $(READY)  ## SavedModel and TF.js beside each trained model, where its weights changed
+	$(RUN) export/shipped.py
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	cd $(WEB) && npm ci
+
+site: $(READY) $(WEB)/node_modules/.package-lock.json  ## the web playgrounds
+	$(RUN) $(WEB)/prepare.py
+	cd $(WEB) && npx vite build
+
+serve: site  ## show them
+	$(VENV)/bin/python -m http.server --directory out/site 8000
+
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
 clean:
-	rm -rf out $(VENV)
+	rm -rf out $(VENV) $(WEB)/node_modules

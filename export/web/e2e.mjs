@@ -1,0 +1,337 @@
+// Drives the built site in Chromium as a visitor would. Prints one JSON line a check:
+// {"check": name, "error": null or what went wrong}. Screenshots go to the folder given.
+// node e2e.mjs SITE SCREENSHOTS
+
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ready, withSite } from "./browser.mjs";
+
+const [site, screenshots] = process.argv.slice(2);
+mkdirSync(screenshots, { recursive: true });
+const PATIENCE = { timeout: Number(process.env.TFNCA_PATIENCE ?? 20_000) };
+const models = JSON.parse(readFileSync(join(site, "site.json"))).models;
+
+async function check(name, work) {
+  let error = null;
+  try {
+    await work();
+  } catch (failure) {
+    error = String(failure.stack ?? failure).slice(0, 1500);
+  }
+  console.log(JSON.stringify({ check: name, error }));
+}
+
+function expect(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+const shot = (page, name, options) =>
+  page.screenshot({ path: join(screenshots, `${name}.png`), ...options });
+
+const part = (page, section, name) => page.locator(`#${section} [data-name="${name}"]`);
+
+/** Waits until more than half of the cells say `digit`. */
+async function says(page, digit) {
+  const wait = page.waitForFunction(
+    (wanted) => {
+      const verdict = document.querySelector('#digits [data-name="verdict"]');
+      return verdict.dataset.says === String(wanted) && parseInt(verdict.textContent) > 50;
+    },
+    digit,
+    PATIENCE,
+  );
+  await wait.catch(async () => {
+    const verdict = await part(page, "digits", "verdict").textContent();
+    const steps = await part(page, "digits", "steps").textContent();
+    throw new Error(`waiting for a ${digit}: ${verdict}. ${steps}`);
+  });
+}
+
+/** Where a cell of a playground's canvas lies on the page. */
+async function cells(page, section, side) {
+  const grid = part(page, section, "grid");
+  await grid.scrollIntoViewIfNeeded();
+  const box = await grid.boundingBox();
+  return ([column, row]) => [
+    box.x + ((column + 0.5) * box.width) / side,
+    box.y + ((row + 0.5) * box.height) / side,
+  ];
+}
+
+const THREE = [
+  [9, 7], [12, 5], [16, 5], [18, 8], [17, 11], [13, 13],
+  [17, 15], [19, 18], [17, 21], [13, 22], [9, 20],
+]; // prettier-ignore
+const ON_THE_STROKE = [
+  [12, 5], [16, 5], [18, 8], [17, 11], [13, 13],
+  [17, 15], [19, 18], [17, 21], [13, 22], [9, 7],
+]; // prettier-ignore
+
+async function digits(page) {
+  await check("a drawn 3 is a 3", async () => {
+    await part(page, "digits", "speed").selectOption("max");
+    await part(page, "digits", "play").click();
+    await part(page, "digits", "bin").click();
+    const at = await cells(page, "digits", 28);
+    await page.mouse.move(...at(THREE[0]));
+    await page.mouse.down();
+    for (const point of THREE.slice(1)) await page.mouse.move(...at(point));
+    await page.mouse.up();
+    await part(page, "digits", "play").click();
+    await says(page, 3);
+    await shot(page, "digits_drawn");
+  });
+  if (!models.mnist_adversary) return;
+  await check("ten adversaries make it an 8", async () => {
+    await page.getByText("Draw adversary", { exact: true }).click();
+    const at = await cells(page, "digits", 28);
+    for (const point of ON_THE_STROKE) await page.mouse.click(...at(point));
+    const census = await part(page, "digits", "census").textContent();
+    await says(page, 8);
+    await shot(page, "digits_deceived");
+    expect(/ 10 adversaries/.test(await part(page, "digits", "census").textContent()), census);
+  });
+  await check("without them it is a 3 again", async () => {
+    await part(page, "digits", "remove").click();
+    await says(page, 3);
+    await shot(page, "digits_recovered");
+  });
+  await check("the keyboard does it all", async () => {
+    const grid = part(page, "digits", "grid");
+    await grid.focus();
+    await grid.press("7");
+    await says(page, 7);
+    await grid.press("p");
+    await grid.press("a");
+    const census = () => part(page, "digits", "census").textContent();
+    const before = await census();
+    await grid.press("ArrowDown");
+    await grid.press("Enter");
+    // What is done during a step is applied after it.
+    await part(page, "digits", "census").filter({ hasText: ", 1 adversary" }).waitFor(PATIENCE);
+    await grid.press("u");
+    await part(page, "digits", "census").filter({ hasText: new RegExp(`^${before}$`) }).waitFor(PATIENCE);
+    const step = () => part(page, "digits", "steps").textContent();
+    expect((await step()).includes("paused"), await step());
+    await grid.press("d");
+  });
+}
+
+async function lizard(page) {
+  const section = page.locator("#lizard");
+  const steps = async () => parseInt((await part(page, "lizard", "steps").textContent()).slice(5));
+  const until = (step) =>
+    page.waitForFunction(
+      (wanted) =>
+        parseInt(document.querySelector('#lizard [data-name="steps"]').textContent.slice(5)) >=
+        wanted,
+      step,
+      PATIENCE,
+    );
+  const distance = async (name) =>
+    Number(await section.locator(`[data-target="${name}"] .distance`).textContent());
+  await part(page, "lizard", "grid").scrollIntoViewIfNeeded();
+
+  await check("the tail slider removes the tail", async () => {
+    await part(page, "lizard", "speed").selectOption("max");
+    await until(150);
+    expect((await distance("lizard")) < (await distance("no_tail")), "no lizard has grown");
+    await shot(page, "lizard_grown");
+    await section.locator("#k_no_tail").fill("1");
+    await until((await steps()) + 120);
+    const [tailless, plain] = [await distance("no_tail"), await distance("lizard")];
+    await shot(page, "lizard_no_tail");
+    expect(tailless < plain, `distance to tailless ${tailless}, to the plain lizard ${plain}`);
+  });
+  await check("damage, seed and reset", async () => {
+    await part(page, "lizard", "play").click();
+    const at = await cells(page, "lizard", 72);
+    const before = await distance("no_tail");
+    await page.mouse.move(...at([36, 36]));
+    await page.mouse.down();
+    await page.mouse.move(...at([30, 44]));
+    await page.mouse.up();
+    await page.waitForTimeout(300);
+    expect((await distance("no_tail")) > before, "the damage does not show");
+    await page.keyboard.down("Shift");
+    await page.mouse.click(...at([66, 6]));
+    await page.keyboard.up("Shift");
+    await shot(page, "lizard_damaged");
+    await part(page, "lizard", "reset").click();
+    expect((await steps()) === 0, "reset does not start from step 0");
+  });
+  for (const figure of [11, 12, 13, 14]) {
+    await check(`Figure ${figure} runs`, async () => {
+      await section.locator(`[data-figure="${figure}"]`).click();
+      await until(figure === 14 ? 260 : 60);
+      const verdict = await part(page, "lizard", "verdict").getAttribute("data-nearest");
+      const message = part(page, "lizard", "message");
+      await shot(page, `figure_${figure}`);
+      expect(verdict && !(await message.isVisible()), `nearest: ${verdict}`);
+      const k = Number(await section.locator("#k_no_tail").inputValue());
+      expect(k > 0, `k of the tail is ${k}`);
+    });
+  }
+  if (!models.growing_adversary_no_tail && !models.growing_adversary_red) return;
+  await check("adversaries in the lizard", async () => {
+    await part(page, "lizard", "reset").click();
+    await until(100);
+    await part(page, "lizard", "sprinkle").click();
+    await until(130);
+    const census = await part(page, "lizard", "census").textContent();
+    await shot(page, "lizard_injected");
+    expect(/\d+ adversaries/.test(census), census);
+    await part(page, "lizard", "remove").click();
+  });
+}
+
+/** A step on the living box must equal the step on the whole grid, with the same seed. */
+async function crop(page) {
+  await check("the living box equals the whole grid", async () => {
+    const worst = await page.evaluate(async () => {
+      const { mnist, growing } = window.tfnca;
+      for (const { loop } of [mnist, growing]) loop.playing = false;
+      await new Promise((done) => setTimeout(done, 200));
+      const run = async ({ ca: { constructor: CA, kind, host, injected } }, whole, prepare) => {
+        const ca = new CA(kind, 40, 56, 5);
+        Object.assign(ca, { host, injected, crop: !whole });
+        prepare(ca);
+        for (const count of [1, 4, 2, 7, 6]) await ca.step(count);
+        return ca.state;
+      };
+      const seed = (ca) => ca.state.fill(1, (20 * 56 + 28) * 16 + 3, (20 * 56 + 28) * 16 + 16);
+      const matrix = Object.values(growing.perturbations)[0];
+      const stroke = (ca) => {
+        for (let cell = 8 * 56 + 9; cell < 30 * 56; cell += 56) ca.state[cell * 20] = 0.9;
+      };
+      const some = (ca) => ca.adversaries.forEach((_, i) => (ca.adversaries[i] = i % 3 === 0));
+      const cases = [[growing, seed], [mnist, stroke]];
+      if (matrix) cases.push([growing, (ca) => (seed(ca), (ca.matrix = matrix))]);
+      if (mnist.ca.injected) cases.push([mnist, (ca) => (stroke(ca), some(ca))]);
+      if (growing.ca.injected) cases.push([growing, (ca) => (seed(ca), some(ca))]);
+      let worst = 0;
+      for (const [playground, prepare] of cases) {
+        const [box, whole] = [
+          await run(playground, false, prepare),
+          await run(playground, true, prepare),
+        ];
+        if (!box.some(Boolean)) return "nothing lives";
+        box.forEach((value, i) => (worst = Math.max(worst, Math.abs(value - whole[i]))));
+      }
+      return worst;
+    });
+    expect(worst < 1e-5, `largest difference ${worst}`);
+  });
+}
+
+async function own(page, { mnist }) {
+  const json = JSON.parse(readFileSync(join(site, mnist)));
+  const weights = readFileSync(join(site, mnist, "..", json.weightsManifest[0].paths[0]));
+  const give = async (metadata, bytes = weights) => {
+    const changed = { ...json, userDefinedMetadata: { ...json.userDefinedMetadata, ...metadata } };
+    await page.locator("#files").setInputFiles([
+      { name: "model.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(changed)) },
+      { name: json.weightsManifest[0].paths[0], mimeType: "application/octet-stream", buffer: bytes },
+    ]);
+  };
+  const refused = async (pattern) => {
+    const message = page.locator("#dropMessage");
+    await message.filter({ hasText: pattern }).waitFor(PATIENCE);
+  };
+  await check("a model of another kind is refused", async () => {
+    await give({ kind: "ImageClassifier", networks: ["ImageClassifier"] });
+    await refused(/no model for this page/);
+    await give({ kind: "GrowingCA", networks: ["GrowingCA"], channels: 16 });
+    await refused(/damaged/);
+    await shot(page, "refused");
+  });
+  await check("a damaged model is refused", async () => {
+    await give({}, weights.subarray(0, 1001));
+    await refused(/damaged|cannot be read/);
+    await give({}, Buffer.from(new Float32Array(weights.length / 4).fill(NaN).buffer));
+    await refused(/damaged: (Axis|a step gives no valid)/);
+  });
+  await check("a visitor's model runs", async () => {
+    await give({});
+    await part(page, "digits", "message").filter({ hasText: /your model/ }).waitFor(PATIENCE);
+    await part(page, "digits", "grid").press("1");
+    await says(page, 1);
+  });
+}
+
+await withSite(async (open, address) => {
+  const page = await open();
+  await page.goto(`${address}?seed=3`);
+  await ready(page);
+  await shot(page, "page", { fullPage: true });
+  if (models.mnist) await digits(page);
+  if (models.growing_lizard) await lizard(page);
+  if (models.mnist && models.growing_lizard) await crop(page);
+  if (models.mnist) await own(page, models);
+  await check("no console error", async () => expect(!page.errors.length, page.errors.join("\n")));
+  await check("no foreign request", async () => expect(!page.foreign.length, page.foreign.join()));
+  await check("it works offline", async () => {
+    await page.waitForFunction(() => navigator.serviceWorker?.controller, null, PATIENCE);
+    await page.waitForFunction(
+      async () => (await (await caches.open("tfnca")).keys()).length > 10,
+      null,
+      PATIENCE,
+    );
+    await page.context().setOffline(true);
+    await page.reload();
+    await ready(page);
+    await part(page, "digits", "grid").press("1");
+    if (models.mnist) await says(page, 1);
+    await page.context().setOffline(false);
+  });
+
+  await check("a damaged file of the site gives a message", async () => {
+    const broken = await open();
+    await broken.route("**/models/mnist/weights.bin", (route) => route.fulfill({ body: "x" }));
+    await broken.goto(address);
+    await ready(broken);
+    const message = part(broken, "digits", "message");
+    await message.filter({ hasText: /cannot be read|damaged/ }).waitFor(PATIENCE);
+    await shot(broken, "damaged");
+    const ink = await part(broken, "digits", "grid").evaluate((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value) => value < 128);
+    });
+    expect(ink, "the canvas is blank");
+  });
+  await check("without WebGL it says so and runs", async () => {
+    const plain = await open({ reducedMotion: "reduce", colorScheme: "dark" });
+    await plain.addInitScript(() => {
+      const getContext = HTMLCanvasElement.prototype.getContext;
+      HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+        return kind.startsWith("webgl") ? null : getContext.call(this, kind, ...rest);
+      };
+    });
+    await plain.goto(address);
+    await ready(plain);
+    expect(/WebGL: not/.test(await plain.locator("#backendNote").textContent()), "no note");
+    expect((await plain.locator("#backend").inputValue()) === "wasm", "not on WASM");
+    const state = await part(plain, "digits", "steps").textContent();
+    expect(/paused/.test(state), `reduced motion: ${state}`);
+    await shot(plain, "dark", { fullPage: true });
+  });
+  await check("a phone has room for it", async () => {
+    const phone = await open({
+      viewport: { width: 360, height: 740 },
+      deviceScaleFactor: 2,
+      isMobile: true,
+      hasTouch: true,
+    });
+    await phone.goto(`${address}?seed=3`);
+    await ready(phone);
+    const width = await phone.evaluate(() => document.documentElement.scrollWidth);
+    const at = await cells(phone, "digits", 28);
+    await part(phone, "digits", "bin").tap();
+    await phone.touchscreen.tap(...at([14, 14]));
+    await phone.waitForTimeout(300);
+    const census = await part(phone, "digits", "census").textContent();
+    await shot(phone, "phone", { fullPage: true });
+    expect(width <= 360, `the page is ${width} px wide`);
+    expect(/^[1-9]\d* cells/.test(census), `a tap draws nothing: ${census}`);
+  });
+});

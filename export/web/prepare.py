@@ -1,0 +1,105 @@
+"""Gathers what the site shows into one folder: models, matrices, targets and digits.
+
+A model that is not there is named in the log, and the page leaves its controls out. A models
+folder may bring pictures of its own as ``targets/NAME.png``; otherwise tfnca draws the targets.
+"""
+
+import argparse
+import base64
+import json
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import tfnca
+from tfnca.targets import TARGETS, load_target
+
+ROOT = Path(__file__).parents[2]
+MODELS = {
+    "mnist": "the digits playground",
+    "mnist_adversary": "adversaries among digits",
+    "growing_lizard": "the lizard playground",
+    "growing_adversary_no_tail": "the tailless adversary's brush",
+    "growing_adversary_red": "the red adversary's brush",
+}
+MUTATIONS = [name for name in TARGETS if name != "lizard"]
+DIGITS_PER_CLASS = 12
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    models = os.environ.get("TFNCA_MODELS") or ROOT / "saved_models"
+    parser.add_argument("--models", type=Path, default=models)
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "site_data")
+    args = parser.parse_args()
+    shutil.rmtree(args.out, ignore_errors=True)
+    args.out.mkdir(parents=True)
+    site = {
+        "version": version("tfnca"),
+        "models": copy_models(args.models, args.out),
+        "perturbations": read_perturbations(args.models),
+        "targets": draw_targets(args.models),
+        "digits": pick_digits(),
+    }
+    (args.out / "site.json").write_text(json.dumps(site, separators=(",", ":")))
+    (args.out / "NOTICE.txt").write_text((ROOT / "tfnca" / "data" / "NOTICE").read_text())
+    shutil.copy(ROOT / "LICENSE", args.out / "LICENSE.txt")
+    shutil.copy(Path(__file__).with_name("sw.js"), args.out)  # unbundled: it needs a fixed address
+    print(f"site: data in {args.out}")
+
+
+def copy_models(models, out):
+    """Copies the TF.js graphs; returns name → address of its model.json."""
+    found = {}
+    for name, use in MODELS.items():
+        folder = models / name / "tfjs"
+        if not (folder / "model.json").is_file():
+            print(f"site: no {folder}/model.json, so the page does without {use}")
+            continue
+        shutil.copytree(folder, out / "models" / name)
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        print(f"site: {name}, {size / 1000:.0f} kB")
+        found[name] = f"models/{name}/model.json"
+    return found
+
+
+def read_perturbations(models):
+    """The matrices as rows of numbers, by the mutation they make."""
+    found = {}
+    for name in MUTATIONS:
+        path = models / f"perturbation_{name}" / "perturbation.npy"
+        if not path.is_file():
+            print(f"site: no {path}, so the page does without the slider {name}")
+            continue
+        matrix = tfnca.load_perturbation(str(path)).matrix
+        found[name] = np.asarray(matrix, np.float64).round(7).tolist()
+    return found
+
+
+def draw_targets(models):
+    """Premultiplied RGBA, a byte a channel, 40×40, base64."""
+    pictures = {name: models / "targets" / f"{name}.png" for name in TARGETS}
+    return {
+        name: encode(255 * load_target(str(path) if path.is_file() else name))
+        for name, path in pictures.items()
+    }
+
+
+def pick_digits():
+    """The first test digits of each class, 28×28 bytes, base64."""
+    digits = tfnca.load_digits("test", count=500)
+    return [
+        [encode(255 * image) for image in digits.images[digits.labels == label][:DIGITS_PER_CLASS]]
+        for label in range(10)
+    ]
+
+
+def encode(array):
+    return base64.b64encode(np.round(array).astype(np.uint8).tobytes()).decode()
+
+
+if __name__ == "__main__":
+    main()

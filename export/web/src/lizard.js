@@ -1,0 +1,300 @@
+// The lizard playground: grow, damage, perturb, inject.
+
+import { ALPHA, CA, LIVING_THRESHOLD, combine } from "./ca.js";
+import * as edits from "./edits.js";
+import { distance, paintGrown } from "./measures.js";
+import { TARGET_COLOURS } from "./palette.js";
+import { Playground } from "./playground.js";
+import { Plot } from "./plot.js";
+import { FIGURES, at } from "./presets.js";
+
+const SIDE = 72; // as in training: a target of 40 and 16 around it
+const FAR = 0.02; // half of what an empty grid scores
+const LABELS = {
+  lizard: "plain",
+  no_tail: "no tail",
+  no_leg: "no leg",
+  no_head: "no head",
+  no_arm: "no arm",
+  red: "red",
+  blue: "blue",
+};
+
+export class LizardPlayground extends Playground {
+  /**
+   * @param {object} perturbations matrices by the name of their mutation
+   * @param {object} targets { side, values, bytes } by name
+   * @param {object} adversaries injected models by the name of their target
+   */
+  constructor(section, perturbations, targets, seed) {
+    super(section, new CA("growing", SIDE, SIDE, seed));
+    Object.assign(this, { perturbations, targets, adversaries: {} });
+    this.weights = {};
+    this.figure = null;
+    this.rows = Object.fromEntries(Object.keys(targets).map((name) => [name, this.#row(name)]));
+    this.plot = new Plot(this.part.plot, {
+      names: Object.values(LABELS),
+      colour: (i) => TARGET_COLOURS[Object.keys(LABELS)[i]],
+      range: [1e-4, 0.1],
+      log: true,
+      ticks: [[1e-4, "0.0001"], [1e-3, "0.001"], [1e-2, "0.01"], [1e-1, "0.1"]],
+      span: 480,
+      labelled: () => true,
+    });
+    this.#figures();
+    const { part } = this;
+    part.reset.onclick = () => this.reset();
+    part.lift.oninput = () => this.applyWeights();
+    part.forceSum.oninput = () => this.applyWeights();
+    part.zero.onclick = () => this.setWeights({});
+    part.sprinkle.onclick = () => this.sprinkle();
+    part.remove.onclick = () => this.removeAdversaries();
+    part.density.oninput = () => (part.densityValue.textContent = `${part.density.value} %`);
+    part.adversary.oninput = () => this.chooseAdversary(part.adversary.value);
+    part.showMask.oninput = () => this.draw();
+    Object.assign(this.keys, {
+      r: () => this.reset(),
+      d: () => (this.tool = "damage"),
+      g: () => (this.tool = "seed"),
+      a: () => (this.tool = "adversary"),
+      l: () => part.lift.click(),
+      0: () => this.setWeights({}),
+      m: () => part.showMask.click(),
+      x: () => this.removeAdversaries(),
+    });
+    [11, 12, 13, 14].forEach((figure, i) => (this.keys[i + 1] = () => this.startFigure(figure)));
+    this.reset();
+    this.forget();
+  }
+
+  get brush() {
+    return this.tool === "seed" ? 1 : Number(this.part.brush.value);
+  }
+
+  use(model, target = "yours") {
+    if (model.networks === 1) {
+      this.ca.host = model;
+      return;
+    }
+    const known = target in this.adversaries;
+    this.adversaries[target] = model;
+    if (!known) this.part.adversary.add(new Option(LABELS[target] ?? target, target));
+    this.part.adversary.value = target;
+    this.chooseAdversary(target);
+  }
+
+  /** With another host these adversaries have nothing to do. */
+  dropAdversaries() {
+    this.adversaries = {};
+    this.part.adversary.replaceChildren();
+    this.ca.injected = null;
+  }
+
+  showAdversaryControls() {
+    const able = Boolean(this.ca.injected);
+    this.section.querySelectorAll("[data-adversary]").forEach((node) => (node.hidden = !able));
+    if (!able && this.tool === "adversary") this.tool = "damage";
+  }
+
+  chooseAdversary(target) {
+    this.target = target;
+    this.ca.injected = this.adversaries[target];
+  }
+
+  begin(point, { shiftKey }) {
+    this.planting = shiftKey || this.tool === "seed";
+    this.stroke(point, true);
+  }
+
+  stroke(point, first = false) {
+    const { tool, brush, planting } = this;
+    if (planting && !first) return; // one seed a click
+    this.ca.edit((ca) => {
+      if (planting) edits.plantSeed(ca, point);
+      else if (tool === "damage") edits.erase(ca, point, brush);
+      else edits.setAdversaries(ca, point, brush, tool === "adversary");
+    });
+  }
+
+  reset() {
+    this.startFigureAt(null);
+    this.change((ca) => {
+      edits.clear(ca);
+      edits.plantSeed(ca, { row: ca.height >> 1, column: ca.width >> 1 });
+      ca.index = 0;
+    });
+    this.plot.clear();
+  }
+
+  sprinkle() {
+    if (!this.ca.injected) return;
+    const { side, values } = this.targets[this.target] ?? this.targets.lizard;
+    const offset = (SIDE - side) >> 1;
+    // As in training: adversaries stand only where their target is.
+    const allowed = (cell) => {
+      const [y, x] = [Math.floor(cell / SIDE) - offset, (cell % SIDE) - offset];
+      const inside = y >= 0 && y < side && x >= 0 && x < side;
+      return inside && values[(y * side + x) * 4 + ALPHA] >= LIVING_THRESHOLD;
+    };
+    this.change((ca) => edits.sprinkle(ca, this.part.density.value / 100, allowed));
+  }
+
+  removeAdversaries() {
+    this.change((ca) => ca.adversaries.fill(0));
+  }
+
+  setWeights(weights) {
+    this.startFigureAt(null);
+    this.weights = { ...weights };
+    this.applyWeights();
+  }
+
+  /** The sliders as the matrix that the CA gets. */
+  applyWeights(changed) {
+    const names = Object.keys(this.perturbations);
+    if (this.part.forceSum.checked) {
+      // The slider in hand keeps its value; the others make room.
+      const own = changed ? Math.max(0, this.weights[changed]) : 0;
+      const others = names.filter((name) => name !== changed && this.weights[name] > 0);
+      const sum = others.reduce((total, name) => total + this.weights[name], 0);
+      if (own + sum > 1) for (const name of others) this.weights[name] *= (1 - own) / sum;
+    }
+    for (const name of names) {
+      const k = this.weights[name] ?? 0;
+      const { slider, value } = this.rows[name];
+      slider.value = k;
+      value.textContent = k ? k.toFixed(2).replace("-", "−") : "0";
+    }
+    const lifted = this.part.lift.checked;
+    this.ca.edit((ca) => (ca.matrix = lifted ? null : combine(this.perturbations, this.weights)));
+  }
+
+  startFigure(number) {
+    if (!this.part[`figure${number}`]) return;
+    this.reset();
+    this.startFigureAt(number);
+    this.play(true);
+  }
+
+  /** Runs a figure's schedule from the CA's step 0, or none. */
+  startFigureAt(number) {
+    const before = this.figure;
+    this.figure = number && FIGURES[number];
+    const { lift, forceSum } = this.part;
+    if (this.figure && !before) {
+      this.forced = forceSum.checked;
+      forceSum.checked = false; // Figure 14 adds up to 2
+    } else if (before && !this.figure) {
+      lift.checked = false;
+      forceSum.checked = this.forced;
+      this.applyWeights();
+    }
+    for (const name of Object.keys(FIGURES)) {
+      this.part[`figure${name}`]?.setAttribute("aria-pressed", name === String(number));
+    }
+    this.part.note.textContent = this.figure?.note ?? this.part.note.dataset.empty;
+    if (this.figure) this.#followFigure(0);
+  }
+
+  #followFigure(step) {
+    const { weights, lifted } = at(this.figure, step);
+    this.weights = weights;
+    this.part.lift.checked = lifted;
+    this.applyWeights();
+  }
+
+  async advance(count) {
+    await super.advance(count);
+    if (this.figure) this.#followFigure(this.ca.index);
+  }
+
+  stepped() {
+    const { ca, plot } = this;
+    // Seven distances over the whole grid cost more than a step; the plot does not need each.
+    if (ca.index - (plot.points.at(-1)?.step ?? -9) < 4 && this.loop.playing) return;
+    this.distances = Object.values(this.targets).map((target) => distance(ca, target));
+    plot.push(ca.index, this.distances, Boolean(ca.matrix));
+  }
+
+  paint() {
+    paintGrown(this.ca, this.screen.image.data);
+    const { adversaries } = this.ca;
+    const shown = this.part.showMask.checked;
+    this.screen.draw((cell) => shown && adversaries[cell], false);
+  }
+
+  readout() {
+    const { ca, part } = this;
+    const names = Object.keys(this.targets);
+    const distances = names.map((name) => distance(ca, this.targets[name]));
+    const nearest = distances.indexOf(Math.min(...distances));
+    const empty = !ca.state.some(Boolean);
+    part.verdict.dataset.nearest = empty ? "" : names[nearest];
+    part.verdict.textContent = empty
+      ? "Nothing lives. Plant a seed, or reset."
+      : distances[nearest] > FAR
+        ? "Like none of the targets"
+        : `Nearest target: ${LABELS[names[nearest]]} (${distances[nearest].toFixed(4)})`;
+    const count = ca.adversaries.reduce((sum, cell) => sum + cell, 0);
+    part.census.textContent =
+      (ca.matrix ? "Perturbed" : "Not perturbed") + (count ? `, ${count} ${count === 1 ? "adversary" : "adversaries"}` : "");
+    names.forEach((name, i) => {
+      this.rows[name].distance.textContent = distances[i].toFixed(4);
+      this.rows[name].row.classList.toggle("leading", i === nearest && distances[i] < FAR);
+    });
+    this.plot.draw();
+  }
+
+  #row(name) {
+    const row = document.createElement("div");
+    row.className = "target";
+    row.dataset.target = name;
+    const picture = document.createElement("canvas");
+    const { side, bytes } = this.targets[name];
+    picture.width = picture.height = side;
+    picture.className = "thumb hued";
+    picture.setAttribute("aria-hidden", "true");
+    picture.getContext("2d").putImageData(new ImageData(bytes, side, side), 0, 0);
+    const label = document.createElement("label");
+    label.textContent = LABELS[name];
+    const value = document.createElement("output");
+    value.className = "weight";
+    const measured = document.createElement("span");
+    measured.className = "distance";
+    measured.title = `Mean squared error against ${LABELS[name]}`;
+    measured.style.setProperty("--colour", TARGET_COLOURS[name]);
+    row.append(picture, label);
+    let slider = null;
+    if (name in this.perturbations) {
+      slider = document.createElement("input");
+      Object.assign(slider, { type: "range", min: -1, max: 1, step: 0.01, value: 0 });
+      slider.id = label.htmlFor = `k_${name}`;
+      slider.setAttribute("aria-label", `Strength k of “${LABELS[name]}”`);
+      slider.oninput = () => {
+        this.startFigureAt(null);
+        this.weights[name] = Number(slider.value);
+        this.applyWeights(name);
+      };
+      row.append(slider, value);
+    }
+    row.append(measured);
+    this.part.targets.append(row);
+    return { row, slider, value, distance: measured };
+  }
+
+  #figures() {
+    for (const [number, { needs }] of Object.entries(FIGURES)) {
+      if (!needs.every((name) => name in this.perturbations)) continue;
+      const button = document.createElement("button");
+      button.textContent = number;
+      button.setAttribute("aria-label", `Figure ${number}`);
+      button.setAttribute("aria-pressed", "false");
+      button.dataset.figure = number;
+      button.onclick = () => this.startFigure(Number(number));
+      this.part.figures.append(button);
+      this.part[`figure${number}`] = button;
+    }
+    const some = Object.keys(this.perturbations).length > 0;
+    this.section.querySelectorAll("[data-perturbation]").forEach((node) => (node.hidden = !some));
+  }
+}

@@ -1,0 +1,187 @@
+// Starts the page: backend, models, playgrounds, and the settings that both share.
+
+import { BACKENDS, startBackend, survey } from "./backend.js";
+import { DigitsPlayground } from "./digits.js";
+import { LizardPlayground } from "./lizard.js";
+import { Model, kindName } from "./model.js";
+import { PALETTES } from "./palette.js";
+import "./style.css";
+
+const $ = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+const seed = Number(query.get("seed") ?? Math.floor(Math.random() * 2 ** 31)) >>> 0;
+const palette = { ...PALETTES.article };
+const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+const playgrounds = (window.tfnca = {}); // for the console and the bench
+const models = new Set();
+
+async function main() {
+  settings();
+  const site = await (await fetch("site.json")).json();
+  const found = await survey();
+  showBackend(found, await startBackend(query.get("backend"), found));
+  playgrounds.mnist = new DigitsPlayground(
+    $("digits"),
+    site.digits.map((images) => images.map(bytes)),
+    palette,
+    seed,
+  );
+  playgrounds.growing = new LizardPlayground(
+    $("lizard"),
+    site.perturbations,
+    mapValues(site.targets, target),
+    seed,
+  );
+  const { mnist, growing } = playgrounds;
+  mnist.load(7); // to be seen while the models are on their way
+  mnist.forget();
+  performance.mark("first picture");
+  await Promise.all([
+    start(mnist, site.models, "mnist", ["mnist_adversary"]),
+    start(growing, site.models, "growing_lizard", [
+      "growing_adversary_red",
+      "growing_adversary_no_tail",
+    ]),
+  ]);
+  document.documentElement.dataset.ready = "";
+  performance.mark("ready");
+  dropZone();
+  if (import.meta.env.PROD) keepOffline().catch(() => {}); // the page works without
+}
+
+/** Gives a playground its models and sets it going. What is missing or broken is said. */
+async function start(playground, addresses, host, adversaries) {
+  try {
+    if (!addresses[host]) throw new Error("This build of the page holds no model for it.");
+    await use(playground, await Model.fetch(addresses[host]));
+    for (const name of adversaries.filter((name) => addresses[name])) {
+      const target = name.replace("growing_adversary_", "");
+      await use(playground, await Model.fetch(addresses[name]), target);
+    }
+    if (still) playground.say("Paused, since your system asks for reduced motion. Press Play.");
+  } catch (error) {
+    playground.say(`${error.message} You can still open a model of your own below.`, true);
+  }
+  playground.showAdversaryControls();
+  playground.play(!still && Boolean(playground.ca.host));
+  playground.draw(true);
+}
+
+async function use(playground, model, target) {
+  playground.use(model, target);
+  models.add(model);
+}
+
+function settings() {
+  for (const [name, { label }] of Object.entries(PALETTES)) $("palette").add(new Option(label, name));
+  $("palette").oninput = () => {
+    Object.assign(palette, PALETTES[$("palette").value]);
+    redraw();
+  };
+  $("hue").oninput = () => {
+    document.documentElement.style.setProperty("--hue", `${$("hue").value}deg`);
+    $("hueValue").textContent = `${$("hue").value}°`;
+  };
+  $("theme").oninput = () => {
+    document.documentElement.dataset.theme = $("theme").value;
+    redraw();
+  };
+}
+
+const redraw = () => Object.values(playgrounds).forEach((playground) => playground.draw(true));
+
+function showBackend(found, name) {
+  const select = $("backend");
+  const note = () => {
+    const { missing, slow } = found.webgl;
+    const why = missing ? `WebGL: ${missing}` : slow ? "the GPU is imitated in software" : "";
+    $("backendNote").textContent = ["webgpu", "webgl"].includes(select.value) ? "" : why;
+  };
+  select.replaceChildren(
+    ...Object.entries(BACKENDS).map(([value, label]) => {
+      const { missing, slow } = found[value];
+      const option = new Option(label + (slow ? " (software)" : missing ? " (none)" : ""), value);
+      option.disabled = Boolean(missing);
+      return option;
+    }),
+  );
+  select.value = name;
+  note();
+  select.oninput = async () => {
+    const playing = Object.values(playgrounds).map(({ loop }) => loop.playing);
+    Object.values(playgrounds).forEach((playground) => playground.play(false));
+    try {
+      select.value = await startBackend(select.value, found);
+      for (const model of models) await model.build();
+    } catch (error) {
+      Object.values(playgrounds).forEach((playground) => playground.say(error.message, true));
+    }
+    note();
+    Object.values(playgrounds).forEach((playground, i) => playground.play(playing[i]));
+  };
+}
+
+/** A visitor's own model: dropped anywhere on the page, or chosen. */
+function dropZone() {
+  const open = async (list) => {
+    const files = [...list];
+    if (!files.length) return;
+    try {
+      const model = await Model.read(files);
+      const playground = playgrounds[model.kind];
+      if (model.networks === 1) {
+        playground.dropAdversaries?.();
+        playground.ca.injected = null;
+      } else {
+        playground.ca.host = null; // an injection brings its own
+      }
+      await use(playground, model, "yours");
+      playground.showAdversaryControls();
+      playground.say(`Running your model ${model.name} (${kindName(model.kind)}).`);
+      playground.play(!still);
+      playground.section.scrollIntoView({ behavior: still ? "auto" : "smooth" });
+      $("dropMessage").hidden = true;
+    } catch (error) {
+      $("dropMessage").textContent = error.message;
+      $("dropMessage").hidden = false;
+    }
+    $("files").value = "";
+  };
+  $("files").oninput = () => open($("files").files);
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    open(event.dataTransfer.files);
+  });
+}
+
+const bytes = (base64) => Uint8ClampedArray.from(atob(base64), (char) => char.charCodeAt(0));
+
+/** A target's premultiplied bytes as numbers, and as a picture (which is not premultiplied). */
+function target(base64) {
+  const premultiplied = bytes(base64);
+  const values = Float32Array.from(premultiplied, (byte) => byte / 255);
+  const picture = premultiplied.map((byte, i) =>
+    i % 4 === 3 ? byte : (255 * byte) / (premultiplied[i | 3] || 255),
+  );
+  return { side: Math.sqrt(premultiplied.length / 4), values, bytes: picture };
+}
+
+const mapValues = (object, change) =>
+  Object.fromEntries(Object.entries(object).map(([name, value]) => [name, change(value)]));
+
+main().catch((error) => {
+  for (const node of document.querySelectorAll('[data-name="message"]')) {
+    node.textContent = `The playground cannot start: ${error.message}`;
+    node.hidden = false;
+    node.classList.add("error");
+  }
+});
+
+async function keepOffline() {
+  await navigator.serviceWorker.register("sw.js");
+  const { active } = await navigator.serviceWorker.ready;
+  const fetched = performance.getEntriesByType("resource").map(({ name }) => name);
+  active.postMessage([location.pathname, ...fetched.filter((url) => url.startsWith(location.origin))]);
+}

@@ -1,0 +1,74 @@
+// What a state amounts to, in numbers and in colours.
+
+import { ALPHA, CLASSES, GREY } from "./ca.js";
+
+/** The class a cell of a digit says, or -1 while all its logits are equal. */
+export function said(ca, cell) {
+  const end = (cell + 1) * ca.channels;
+  const start = end - CLASSES;
+  let best = start;
+  let varied = false;
+  for (let i = start + 1; i < end; i++) {
+    if (ca.state[i] !== ca.state[start]) varied = true;
+    if (ca.state[i] > ca.state[best]) best = i;
+  }
+  return varied ? best - start : -1;
+}
+
+/** Living cells, adversaries among them, and the share that says each class. */
+export function countVotes(ca) {
+  const shares = new Float64Array(CLASSES);
+  let [living, adversaries] = [0, 0];
+  for (let cell = 0; cell < ca.height * ca.width; cell++) {
+    if (!ca.lives(cell)) continue;
+    living++;
+    adversaries += ca.adversaries[cell];
+    const digit = said(ca, cell);
+    if (digit >= 0) shares[digit]++;
+  }
+  if (living) shares.forEach((count, digit) => (shares[digit] = count / living));
+  return { living, adversaries, shares };
+}
+
+/** Mean squared error of RGBA against a target in the middle of the grid. */
+export function distance(ca, { side, values }) {
+  const [top, left] = [(ca.height - side) >> 1, (ca.width - side) >> 1];
+  let sum = 0;
+  for (let row = 0, i = 0; row < ca.height; row++) {
+    for (let column = 0; column < ca.width; column++, i += ca.channels) {
+      const [y, x] = [row - top, column - left];
+      const inside = y >= 0 && y < side && x >= 0 && x < side;
+      for (let channel = 0; channel < 4; channel++) {
+        const wanted = inside ? values[(y * side + x) * 4 + channel] : 0;
+        sum += (ca.state[i + channel] - wanted) ** 2;
+      }
+    }
+  }
+  return sum / (ca.height * ca.width * 4);
+}
+
+const UNDECIDED = [0, 0, 0];
+const PAPER = [255, 255, 255];
+const WRONG_PAPER = [255, 204, 201];
+
+/** Digits in the colours of what their cells say; faint ink is faint, as in the article. */
+export function paintDigits(ca, colours, wrong, pixels) {
+  const paper = wrong ? WRONG_PAPER : PAPER;
+  for (let cell = 0; cell < ca.height * ca.width; cell++) {
+    const grey = ca.lives(cell) ? Math.min(1, ca.state[cell * ca.channels + GREY]) : 0;
+    const digit = grey ? said(ca, cell) : -1;
+    const colour = digit < 0 ? UNDECIDED : colours[digit];
+    for (let i = 0; i < 3; i++) pixels[cell * 4 + i] = colour[i] * grey + paper[i] * (1 - grey);
+    pixels[cell * 4 + 3] = 255;
+  }
+}
+
+/** RGB is premultiplied: it stands on white paper. */
+export function paintGrown(ca, pixels) {
+  for (let cell = 0; cell < ca.height * ca.width; cell++) {
+    const start = cell * ca.channels;
+    const rest = 1 - Math.min(1, Math.max(0, ca.state[start + ALPHA]));
+    for (let i = 0; i < 3; i++) pixels[cell * 4 + i] = 255 * (rest + ca.state[start + i]);
+    pixels[cell * 4 + 3] = 255;
+  }
+}

@@ -1,0 +1,185 @@
+// What both playgrounds share: canvas, transport, undo, tools, keys, messages. No maths.
+
+import { line } from "./edits.js";
+import { Loop } from "./loop.js";
+import { Screen } from "./screen.js";
+
+const UNDO_DEPTH = 30;
+const SPEEDS = { slow: 8, normal: 30, fast: 60, faster: 120, max: Infinity };
+const READOUT_MS = 120;
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+export class Playground {
+  /**
+   * Subclasses give: paint(), readout(), begin(point, event), stroke(point), keys.
+   * @param {HTMLElement} section with elements named by data-name
+   */
+  constructor(section, ca) {
+    Object.assign(this, { section, ca });
+    this.part = Object.fromEntries(
+      [...section.querySelectorAll("[data-name]")].map((node) => [node.dataset.name, node]),
+    );
+    this.screen = new Screen(this.part.grid, ca.height, ca.width);
+    this.loop = new Loop(this.part.grid, {
+      step: (count) => this.advance(count),
+      draw: () => this.draw(),
+      failed: (error) => this.say(`The model stopped: ${error.message}`, true),
+    });
+    this.history = [];
+    this.keys = {
+      p: () => this.play(!this.loop.playing),
+      n: () => this.stepOnce(),
+      u: () => this.undo(),
+    };
+    this.#transport();
+    this.#pointer();
+    this.#keyboard();
+  }
+
+  get tool() {
+    return this.section.querySelector("[data-tools] input:checked").value;
+  }
+
+  set tool(value) {
+    const radio = this.section.querySelector(`[data-tools] input[value="${value}"]`);
+    if (radio && !radio.disabled && !radio.closest("[hidden]")) radio.click();
+  }
+
+  /** A message in the page; an error takes the place of the playground if nothing runs. */
+  say(text, error = false) {
+    this.part.message.textContent = text;
+    this.part.message.hidden = !text;
+    this.part.message.classList.toggle("error", error);
+  }
+
+  play(on) {
+    this.loop.playing = on;
+    this.part.play.textContent = on ? "Pause" : "Play";
+    this.part.play.setAttribute("aria-pressed", on);
+  }
+
+  async advance(count) {
+    await this.ca.step(count);
+    this.stepped();
+  }
+
+  stepped() {}
+
+  async stepOnce() {
+    this.play(false);
+    await this.loop.advance(1);
+    this.draw(true);
+  }
+
+  /** Changes the CA in a way that `undo` takes back. */
+  change(edit) {
+    this.remember();
+    this.ca.edit(edit);
+    this.draw(true);
+  }
+
+  remember() {
+    this.ca.edit((ca) => {
+      this.history.push({ ...ca.snapshot(), mood: this.mood });
+      if (this.history.length > UNDO_DEPTH) this.history.shift();
+      this.part.undo.disabled = false;
+    });
+  }
+
+  forget() {
+    this.history = [];
+    this.part.undo.disabled = true;
+  }
+
+  undo() {
+    const past = this.history.pop();
+    this.part.undo.disabled = !this.history.length;
+    if (!past) return;
+    this.mood = past.mood; // what else a subclass wants back, such as a digit's label
+    this.ca.edit((ca) => ca.restore(past));
+    this.draw(true);
+  }
+
+  draw(all = false) {
+    this.paint();
+    const now = performance.now();
+    if (!all && now - (this.readAt ?? -Infinity) < READOUT_MS) return;
+    this.readAt = now;
+    const rate = this.loop.playing ? `, ${Math.round(this.loop.measured)} a second` : ", paused";
+    this.part.steps.textContent = `Step ${this.ca.index}${rate}`;
+    this.readout();
+  }
+
+  #transport() {
+    this.part.play.onclick = () => this.play(!this.loop.playing);
+    this.part.step.onclick = () => this.stepOnce();
+    this.part.undo.onclick = () => this.undo();
+    const speed = () => (this.loop.rate = SPEEDS[this.part.speed.value]);
+    this.part.speed.oninput = speed;
+    speed();
+  }
+
+  #pointer() {
+    const canvas = this.part.grid;
+    let last = null;
+    const hover = (event) => {
+      const point = this.screen.cellAt(event);
+      this.screen.cursor = event.pointerType === "touch" ? null : { ...point, size: this.brush };
+      return point;
+    };
+    canvas.onpointerdown = (event) => {
+      if (event.button) return;
+      canvas.setPointerCapture(event.pointerId);
+      last = hover(event);
+      this.remember();
+      this.begin(last, event);
+      this.draw();
+    };
+    canvas.onpointermove = (event) => {
+      const point = hover(event);
+      if (last) {
+        for (const cell of line(last, point)) this.stroke(cell);
+        last = point;
+      }
+      this.draw();
+    };
+    canvas.onpointerup = canvas.onpointercancel = () => (last = null);
+    canvas.onpointerleave = () => {
+      this.screen.cursor = null;
+      this.draw();
+    };
+    canvas.onblur = canvas.onpointerleave;
+  }
+
+  #keyboard() {
+    this.section.addEventListener("keydown", (event) => {
+      const onCanvas = event.target === this.part.grid;
+      if (event.altKey || event.metaKey || event.ctrlKey) {
+        if (event.key === "z" && !event.altKey) this.undo();
+        else return;
+      } else if (onCanvas && (ARROWS[event.key] || event.key === "Enter" || event.key === " ")) {
+        this.#cursorKey(event);
+      } else if (!event.target.matches("select") && this.keys[event.key.toLowerCase()]) {
+        this.keys[event.key.toLowerCase()]();
+      } else return;
+      event.preventDefault();
+    });
+  }
+
+  #cursorKey(event) {
+    const { ca, screen } = this;
+    const at = screen.cursor ?? { row: ca.height >> 1, column: ca.width >> 1 };
+    const [down, right] = ARROWS[event.key] ?? [0, 0];
+    const clamp = (value, count) => Math.max(0, Math.min(count - 1, value));
+    const point = {
+      row: clamp(at.row + down, ca.height),
+      column: clamp(at.column + right, ca.width),
+    };
+    screen.cursor = { ...point, size: this.brush };
+    if (!ARROWS[event.key]) {
+      this.remember();
+      this.begin(point, event);
+    }
+    this.draw();
+  }
+}

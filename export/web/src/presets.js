@@ -1,0 +1,49 @@
+// The article's Figures 11 to 14 as schedules: weights k at steps, linear in between.
+
+export const FIGURES = {
+  11: {
+    needs: ["no_tail"],
+    note: "The tailless matrix from the seed on. It is lifted from step 500 to 1000, and the tail grows back; then it is applied again.",
+    weights: [[0, { no_tail: 1 }]],
+    lifted: [500, 1000],
+  },
+  12: {
+    needs: ["no_tail"],
+    note: "From step 200 on, k of the tailless matrix goes from 1 down to −1: the tail comes back, then grows too long.",
+    weights: [
+      [0, { no_tail: 1 }],
+      [200, { no_tail: 1 }],
+      [1000, { no_tail: -1 }],
+    ],
+  },
+  13: {
+    needs: ["no_tail", "no_leg"],
+    note: "From tailless to one leg less: two matrices whose weights always add up to 1.",
+    weights: [
+      [0, { no_tail: 1, no_leg: 0 }],
+      [200, { no_tail: 1, no_leg: 0 }],
+      [900, { no_tail: 0, no_leg: 1 }],
+    ],
+  },
+  14: {
+    needs: ["no_tail", "no_leg"],
+    note: "Both matrices at their fullest, on a grown lizard from step 200 on.",
+    weights: [
+      [0, { no_tail: 0, no_leg: 0 }],
+      [200, { no_tail: 0, no_leg: 0 }],
+      [200, { no_tail: 1, no_leg: 1 }],
+    ],
+  },
+};
+
+/** The weights and the switch of a figure at a step. */
+export function at({ weights, lifted = [Infinity, Infinity] }, step) {
+  const later = weights.find(([when]) => when > step);
+  const earlier = weights.findLast(([when]) => when <= step);
+  const share = later ? (step - earlier[0]) / (later[0] - earlier[0]) : 0;
+  const mixed = Object.entries(earlier[1]).map(([name, k]) => [
+    name,
+    later ? k + share * (later[1][name] - k) : k,
+  ]);
+  return { weights: Object.fromEntries(mixed), lifted: step >= lifted[0] && step < lifted[1] };
+}
