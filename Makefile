@@ -24,7 +24,7 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 	$(RUN) -m tfnca.report out/reproduce
 
 test: $(READY)  ## the whole test suite
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q -n 2 --dist loadfile
 
 figures: $(READY)  ## the article's figures, drawn anew
 	$(RUN) -m tfnca.figures --out out/figures
