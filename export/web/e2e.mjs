@@ -8,7 +8,7 @@ import { ready, withSite } from "./browser.mjs";
 
 const [site, screenshots] = process.argv.slice(2);
 mkdirSync(screenshots, { recursive: true });
-const PATIENCE = { timeout: Number(process.env.TFNCA_PATIENCE ?? 20_000) };
+const PATIENCE = { timeout: Number(process.env.TFNCA_PATIENCE ?? 90_000) };
 const models = JSON.parse(readFileSync(join(site, "site.json"))).models;
 
 async function check(name, work) {
