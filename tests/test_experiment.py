@@ -354,7 +354,7 @@ HOST = ["--host", "{data}/digits.keras"]
         (ATTACK, [*HOST, "--resume"], "no snapshot in this folder"),
         ("export/saved_model.py", [], "required"),
         ("export/saved_model.py", ["{data}/none", "--out", "{out}/x"], "{data}/none"),
-        ("export/saved_model.py", ["{data}/matrix.keras", "--out", "{out}/x"], "needs --host"),
+        ("export/saved_model.py", ["{data}/matrix.keras", "--out", "{out}/x"], "needs its host"),
         (
             "export/saved_model.py",
             ["{data}/lizard.keras", "--host", "{data}/digits.keras", "--out", "{out}/x"],
@@ -451,7 +451,7 @@ def test_the_base_is_trained_on_the_bundled_sample(jobs):
     assert config["seed"] == 0
     assert "train/mnist.py --steps 3" in config["command"]
     metrics = json.loads((base / "metrics.json").read_text())
-    assert set(metrics) == {"digits", "base", "swapped"}
+    assert set(metrics) == {"digits", "seeds", "base", "swapped"}
     assert metrics["digits"] == 20
     assert [row["step"] for row in metrics["base"]] == [20, 50, 200, 1000]
     assert [row["step"] for row in metrics["swapped"]] == [200, 400]

@@ -42,7 +42,7 @@ def models(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio-ffmpeg's pipes
 @pytest.mark.parametrize(
-    ("number", "frames", "stills"), [(4, 51, 3), (5, 101, 4), (6, 0, 2), (8, 151, 4)]
+    ("number", "frames", "stills"), [(4, 101, 3), (5, 101, 4), (6, 0, 2), (8, 151, 4)]
 )
 def test_a_figure_is_a_still_and_where_it_moves_a_video(models, tmp_path, number, frames, stills):
     drawn = figures.FIGURES[number](models)

@@ -41,7 +41,7 @@ class Figure:
 # ---------------------------------------------------------------------------------------------
 
 
-def _digits(step, phases, at, count=60, every=4):
+def _digits(step, phases, at, count=60, every=2):
     """60 digits through ``(steps, mask)`` phases, drawn every few steps."""
     digits = load_digits("test", count=count, source="sample")
     figure, state, now = Figure(), digit_state(digits.images), 0

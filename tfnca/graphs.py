@@ -99,7 +99,7 @@ def load_step(models, host=None):
     if len(loaded) > 1 and not all(are_perturbations):
         raise ValueError(f"Several models must all be perturbations. Received: {names}")
     if are_perturbations[0] and not host:
-        raise ValueError("A perturbation needs its host. Received: none")
+        raise ValueError("A perturbation needs its host (--host). Received: none")
     if are_perturbations[0]:
         return mix(load(host), loaded, names), measures
     return (Injected(load(host), loaded[0]) if host else loaded[0]), measures
