@@ -31,7 +31,7 @@ def main():
     parser.add_argument("--out", default="docs/images/engine.png")
     arguments = parser.parse_args()
     host = tfnca.load(arguments.host)
-    index = 60
+    index = 75
     state = tfnca.rollout(host, tfnca.seed_state(72), index, seed=0)
     fire = np.asarray(randomness.fire_mask((1, 72, 72), host.fire_rate, 0, index))[0, ..., 0]
     living = np.asarray(tfnca.living_mask(state))[0, ..., 0]
