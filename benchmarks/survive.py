@@ -37,9 +37,9 @@ def writing(folder):
     return next(iter(folder.glob(".snapshot.bin.*.tmp")), None)
 
 
-def newest(folder):
-    path = folder / "snapshot.bin"
-    return path.stat().st_mtime_ns if path.exists() else 0
+def has_snapshot(folder):
+    """Whether there is one to resume from; while the newest is written, only the one before is."""
+    return any((folder / name).exists() for name in ("snapshot.bin", "snapshot.previous.bin"))
 
 
 def kill_once(folder, steps, aim, rng, log):
@@ -53,9 +53,9 @@ def kill_once(folder, steps, aim, rng, log):
         rng: Source of random delays.
         log: File for its output.
     """
-    before = newest(folder)
+    before = has_snapshot(folder)
     process = subprocess.Popen(
-        command(folder, steps, resume=before > 0), stdout=log, stderr=log, cwd=ROOT
+        command(folder, steps, resume=before), stdout=log, stderr=log, cwd=ROOT
     )
     deadline = time.monotonic() + PATIENCE
     history = folder / "history.csv"
@@ -75,7 +75,7 @@ def kill_once(folder, steps, aim, rng, log):
         "aim": aim,
         "killed": not ended,
         "in_writing": writing(folder) is not None,
-        "snapshot_before": before > 0,
+        "resumed": before,
     }
 
 
@@ -112,7 +112,7 @@ def main():
         for number in tqdm(range(arguments.kills), unit="kill"):
             aim = ("any", "writing")[number % 2]
             kills.append(kill_once(hunted, arguments.steps, aim, rng, log))
-        resume = newest(hunted) > 0
+        resume = has_snapshot(hunted)
         subprocess.run(
             command(hunted, arguments.steps, resume), check=True, stdout=log, stderr=log, cwd=ROOT
         )
@@ -123,7 +123,7 @@ def main():
     result = {
         "kills": sum(kill["killed"] for kill in kills),
         "in_the_writing_of_a_snapshot": sum(k["killed"] and k["in_writing"] for k in kills),
-        "resumed": sum(kill["snapshot_before"] for kill in kills) + int(resume),
+        "resumed": sum(kill["resumed"] for kill in kills) + int(resume),
         "arrays": len(left_alone),
         "different": different,
         "moments": kills,
