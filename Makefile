@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 WEB := export/web
 
-.PHONY: reproduce test figures claims bench exports site serve lint clean
+.PHONY: reproduce test figures claims bench api exports site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -35,6 +35,10 @@ claims: $(READY)  ## the article's claims as numbers: docs/claims.md
 bench: $(READY)  ## side-by-side speed
 	$(VENV)/bin/python -m pip install --quiet --editable '.[bench]'
 	$(RUN) benchmarks/bench.py --out out/bench
+
+api: $(READY)  ## the API reference, from the docstrings: out/api/index.html
+	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
+	$(RUN) -m pdoc --docformat google --no-show-source --output-directory out/api tfnca $(foreach module,step damage evaluation sweep render figures graphs tfjs,tfnca.$(module))
 
 exports: $(READY)  ## SavedModel and TF.js beside each trained model, where its weights changed
 	$(RUN) export/shipped.py

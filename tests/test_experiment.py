@@ -49,11 +49,11 @@ def settings(folder, **kwargs):
     return experiment.Common(out=str(folder), **{"snapshot_seconds": 0.0} | kwargs)
 
 
-def job(**adam):
+def job(ema=0.0):
     """A run of a base: its first weights are always the same."""
     keras.utils.set_random_seed(1)
     trainer = tfnca.Trainer(tfnca.MNISTCA(), tfnca.ClassLoss(), 2)
-    trainer.compile(keras.optimizers.Adam(1e-3, **adam))
+    trainer.compile(experiment.adam(1e-3, ema))
     return trainer, tfnca.DigitPool(DIGITS, 8, 4)
 
 
@@ -126,18 +126,16 @@ def test_a_stopped_run_ends_as_one_that_was_left_alone(tmp_path, small_epochs, a
 
 
 def test_an_average_of_the_weights_survives_a_stop_too(tmp_path, small_epochs):
-    average = {"use_ema": True, "ema_momentum": 0.5}
-    expected, _ = whole_run(tmp_path / "whole", steps=9, **average)
-    ours, _ = resumed_run(tmp_path / "stopped", interrupt, 3, steps=9, **average)
+    expected, _ = whole_run(tmp_path / "whole", steps=9, ema=0.5)
+    ours, _ = resumed_run(tmp_path / "stopped", interrupt, 3, steps=9, ema=0.5)
     assert same(expected, ours)
 
 
 def test_a_finished_run_with_an_average_is_left_as_it_ended(tmp_path, small_epochs):
-    average = {"use_ema": True, "ema_momentum": 0.5}
-    trainer, pool = job(**average)
+    trainer, pool = job(ema=0.5)
     experiment.train(settings(tmp_path / "run"), trainer, pool, 6)
     expected = trainer.step.get_weights()
-    trainer, pool = job(**average)
+    trainer, pool = job(ema=0.5)
     experiment.train(settings(tmp_path / "run", resume="exact"), trainer, pool, 6)
     assert same(expected, trainer.step.get_weights())
 
@@ -160,6 +158,35 @@ def test_resuming_with_weights_takes_a_fresh_pool(tmp_path, small_epochs):
         np.abs(a - b).max() for a, b in zip(saved, trainer.step.get_weights(), strict=True)
     )
     assert 0 < change < 0.02  # one step of Adam away
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 0.9), (0.9, 0.0), (0.9, 0.9)])
+def test_an_average_may_begin_or_end_where_weights_are_resumed(
+    tmp_path, small_epochs, before, after
+):
+    folder = tmp_path / "run"
+    experiment.train(settings(folder), *job(before), 4)
+    saved = tfnca.load(folder / "model.keras").get_weights()
+    trainer, pool = job(after)
+    experiment.train(settings(folder, resume="weights"), trainer, pool, 5)
+    change = max(
+        np.abs(a - b).max() for a, b in zip(saved, trainer.step.get_weights(), strict=True)
+    )
+    assert 0 < change < (0.0005 if after else 0.02)  # a tenth of a step where it averages
+
+
+def test_an_optimiser_of_other_weights_is_named(tmp_path, small_epochs):
+    folder = tmp_path / "run"
+    experiment.train(settings(folder), *job(), 2)
+    with np.load(folder / "optimizer.npz") as arrays:
+        values = dict(arrays)
+    for wrong, message in [
+        (values | {"adam/hidden_bias_momentum": np.zeros(3)}, r"momentum .*Received: shape \(3,\)"),
+        ({"adam/iteration": values["adam/iteration"]}, "learning_rate .*Received: nothing"),
+    ]:
+        np.savez(folder / "optimizer.npz", **wrong)
+        with pytest.raises(ValueError, match=message):
+            experiment.train(settings(folder, resume="weights"), *job(), 3)
 
 
 @pytest.mark.parametrize("missing", ["model.keras", "optimizer.npz"])

@@ -283,6 +283,32 @@ def test_a_quarter_is_new_and_a_quarter_mutated(batch_size):
     np.testing.assert_array_equal(batch["mask"][quarter:], masks[slots][quarter:])
 
 
+def test_how_many_are_new_and_mutated_is_free():
+    pool = digit_pool(fresh=1, mutated=3, density=0.3)
+    states = settled(pool)
+    masks = pool.variables["masks"].numpy()
+    batch = values(pool.draw(5, 6, None))
+    slots, state, old = batch["slots"], batch["state"], states[batch["slots"]]
+    kept = slice(1, BATCH - 3)
+    assert not state[:1, ..., 1:].any()
+    np.testing.assert_array_equal(state[kept], old[kept])
+    for i in range(BATCH - 3, BATCH):
+        assert not np.array_equal(state[i, ..., 0], old[i, ..., 0])
+    assert state[BATCH - 3 :, ..., 1:].any((1, 2, 3)).all()
+    which(state[..., 0], batch["labels"])
+    np.testing.assert_array_equal(batch["mask"][1:], masks[slots][1:])
+    undisturbed = values(digit_pool(fresh=0, mutated=0).draw(5, 6, None))
+    np.testing.assert_array_equal(undisturbed["state"][..., 1:], 0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"fresh": -1}, {"mutated": -1}, {"fresh": BATCH, "mutated": 1}, {"fresh": BATCH}]
+)
+def test_more_new_and_mutated_digits_than_a_batch_are_named(wrong):
+    with pytest.raises(ValueError, match=r"fresh and mutated .*Received: fresh="):
+        digit_pool(**wrong)
+
+
 def test_new_digits_and_mutations_are_drawn_from_all_digits():
     pool = digit_pool()
     new, mutated = [], []

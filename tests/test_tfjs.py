@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from conftest import LAYERS, random_draws, random_state, shuffled, symmetric
 from originals import originals
+from tfjs_jobs import MODULES, ROOT, array, arrays, final_states, graph_job, write
 
 import tfnca
 from tfnca.checkpoints import DEMO_PERTURBATIONS
@@ -19,8 +20,6 @@ from tfnca.distill import save_demo
 from tfnca.graphs import mix
 from tfnca.tfjs import TFJS_OPS, check_ops, save_tfjs
 
-ROOT = Path(__file__).parents[1]
-MODULES = ROOT / "export" / "web" / "node_modules"
 SHAPE = (2, 9, 11)
 STEPS = 50
 SIX = [tfnca.Perturbation(matrix=symmetric(seed, 0.02)) for seed in range(6)]
@@ -72,26 +71,15 @@ def quantized_step(folder, step):
     return copy
 
 
-def array(path, values):
-    values = np.asarray(values, np.float32)
-    values.tofile(path)
-    return {"file": str(path), "shape": list(values.shape)}
-
-
 def run_in_node(folder, jobs):
     """Runs jobs of `run_tfjs.mjs` and returns the final states by name."""
     if shutil.which("node") is None or not (MODULES / "@tensorflow").is_dir():
         pytest.skip("needs Node and TensorFlow.js (make site installs it)")
-    (folder / "jobs.json").write_text(json.dumps(list(jobs.values())))
     script = Path(__file__).with_name("run_tfjs.mjs")
-    command = ["node", str(script), str(MODULES), str(folder / "jobs.json")]
+    command = ["node", str(script), str(MODULES), str(write(folder, jobs))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    shapes = {name: job["state"]["shape"] for name, job in jobs.items()}
-    return {
-        name: np.fromfile(job["out"], np.float32).reshape(shapes[name])
-        for name, job in jobs.items()
-    }
+    return final_states(jobs)
 
 
 @pytest.fixture(scope="module")
@@ -120,21 +108,10 @@ def in_node(exported, folder):
         state = random_state(step, SHAPE)
         draws = random_draws(step, SHAPE, STEPS)
         reference = without_strengths(step)
-        expected[name] = tfnca.rollout(reference, state, STEPS, engine="dense", **draws).numpy()
-        given = {"mask": draws["mask"]} if "mask" in draws else {}
-        if reference is not step:
-            given["k"] = STRENGTHS
-        drawn = {"fire_mask": draws["fire_masks"]}
-        drawn |= {"noise": draws["noise"]} if "noise" in draws else {}
-        jobs[name] = {
-            "model": str(path),
-            "steps": STEPS,
-            "input": "state",
-            "state": array(folder / f"{name}.state", state),
-            "given": {k: array(folder / f"{name}.{k}", v) for k, v in given.items()},
-            "draws": {k: array(folder / f"{name}.{k}", v) for k, v in drawn.items()},
-            "out": str(folder / f"{name}.out"),
-        }
+        k = STRENGTHS if reference is not step else None
+        jobs[name], expected[name] = graph_job(
+            folder / name, path, reference, state, STEPS, draws, k=k
+        )
     states = run_in_node(folder, jobs)
     return {name: (states[name], expected[name]) for name in jobs}
 
@@ -216,14 +193,26 @@ def test_the_list_of_operations_is_the_converters():
     assert found == TFJS_OPS
 
 
-@pytest.mark.originals
-def test_the_lizard_in_eight_bits_holds(tmp_path):
-    step = tfnca.load(originals() / "growing_ca_lizard.json")
-    save_tfjs(step, tmp_path / "tfjs", quantize="uint8")
-    quantized = quantized_step(tmp_path / "tfjs", step)
-    target = tfnca.pad_target(tfnca.load_target(target_file(tmp_path)))
+def in_eight_bits(folder, step, target):
+    """The errors of four runs to step 500 with the weights of an export in uint8."""
+    save_tfjs(step, folder / "tfjs", quantize="uint8")
+    quantized = quantized_step(folder / "tfjs", step)
     state = tfnca.rollout(quantized, tfnca.seed_state(72, batch=4), 500, seed=0, engine="sparse")
-    errors = np.mean(np.square(state[..., :4] - target), axis=(1, 2, 3))
+    target = tfnca.pad_target(tfnca.load_target(target))
+    return np.mean(np.square(state[..., :4] - target), axis=(1, 2, 3))
+
+
+@pytest.mark.originals
+def test_the_published_lizard_in_eight_bits_holds(tmp_path):
+    step = tfnca.load(originals() / "growing_ca_lizard.json")
+    assert in_eight_bits(tmp_path, step, target_file(tmp_path)).max() < 0.001
+
+
+def test_our_lizard_in_eight_bits_holds(tmp_path, record_property):
+    step = tfnca.load(ROOT / "saved_models" / "growing_lizard" / "model.keras")
+    errors = in_eight_bits(tmp_path, step, "lizard")
+    record_property("mean squared errors at step 500", errors.round(6).tolist())
+    print(f"our lizard in uint8, step 500: {errors.min():.6f} to {errors.max():.6f}")
     assert errors.max() < 0.001
 
 
@@ -262,7 +251,7 @@ def test_the_lizard_page_gets_graph_and_matrices(exported, folder):
         "steps": 10,
         "input": "x",
         "state": array(folder / "demo.state", state),
-        "given": {k: array(folder / f"demo.{k}", v) for k, v in given.items()},
+        "given": arrays(folder / "demo", given),
         "draws": {},
         "out": str(folder / "demo.out"),
     }

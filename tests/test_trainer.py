@@ -253,6 +253,50 @@ def test_a_wrong_number_of_steps_is_named(steps):
         tfnca.Trainer(tfnca.GrowingCA(), tfnca.TargetLoss(TARGET), steps)
 
 
+# Lifting
+
+
+def plain_loss(state, labels=None):
+    return tf.reduce_mean(tf.square(state[..., :4]), axis=(1, 2, 3))
+
+
+@pytest.mark.parametrize("engine", ["dense", "sparse"])
+@pytest.mark.parametrize("name", ["Injected", "Perturbed"])
+def test_what_is_lifted_adds_its_loss_after_as_many_steps_of_the_host(name, engine):
+    trainer, pool = job(
+        name, 3, engine, optimizer=keras.optimizers.SGD(1.0), normalize_gradients=False,
+        lifted=2, lifted_loss=plain_loss,
+    )  # fmt: skip
+    step = trainer.step
+    before = step.trained.get_weights()
+    batch = pool.draw(0, 0, trainer.loss_of_states)
+    with tf.GradientTape() as tape:
+        state = tfnca.rollout(step, batch.state, 3, batch.mask, engine=engine)
+        back = tfnca.rollout(step.host, state[-2:], 3, step_offset=3, engine=engine)
+        loss = tf.reduce_mean(trainer.loss_of_states(state, None))
+        total = loss + tf.reduce_sum(plain_loss(back)) / 4
+    gradients = tape.gradient(total, [weight.value for weight in step.trainable_variables])
+    assert losses(trainer, pool, 1) == [pytest.approx(float(loss), rel=1e-5)]
+    for old, weight, gradient in zip(before, step.trained.get_weights(), gradients, strict=True):
+        np.testing.assert_allclose(old - weight, gradient, rtol=2e-3, atol=2e-6)
+    slots = batch.slots.numpy()
+    np.testing.assert_allclose(pool.variables["states"].numpy()[slots], state, atol=1e-5)
+
+
+def test_wrong_liftings_are_named():
+    loss = tfnca.TargetLoss(TARGET)
+    for step, wrong in [
+        (perturbed(), {"lifted": 2}),
+        (perturbed(), {"lifted": -1, "lifted_loss": loss}),
+        (tfnca.GrowingCA(), {"lifted": 2, "lifted_loss": loss}),
+    ]:
+        with pytest.raises(ValueError, match=r"needs a lifted_loss.*Received: lifted="):
+            tfnca.Trainer(step, loss, **wrong)
+    trainer, pool = job("Perturbed", lifted=5, lifted_loss=loss)
+    with pytest.raises(ValueError, match=r"batch's size 4. Received: lifted=5"):
+        losses(trainer, pool, 1)
+
+
 # Reproducible, whatever the engine
 
 

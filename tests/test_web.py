@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import random_draws
+from tfjs_jobs import ROOT, WEB, array, arrays, final_states, graph_job, write
 
 import tfnca
 from tfnca import randomness
+from tfnca.graphs import load_step
 
-ROOT = Path(__file__).parents[1]
-WEB = ROOT / "export" / "web"
 MODELS = Path(os.environ.get("TFNCA_MODELS") or ROOT / "saved_models")
 SCREENSHOTS = ROOT / "out" / "screenshots"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -158,3 +159,100 @@ def test_combination_equals_the_packages(node):
     ours = json.loads(run(node, "-e", script))
     pairs = [(tfnca.Perturbation(matrix=a), 1.0), (tfnca.Perturbation(matrix=b), -0.5)]
     np.testing.assert_allclose(ours, np.asarray(tfnca.combine(pairs).matrix), atol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------
+# The same states as the package's
+# ---------------------------------------------------------------------------------------------
+
+STEPS = 50
+SEED = 11
+SHIPPED = {  # what runs → its host, if it has one
+    "growing_lizard": None,
+    "mnist": None,
+    "mnist_adversary": "mnist",
+    "growing_adversary_red": "growing_lizard",
+    "perturbation_no_arm": "growing_lizard",
+}
+RUNS = [
+    *((name, "wasm", way) for name in SHIPPED for way in ("graph", "page")),
+    # A WebGL that is imitated in software takes seconds to compile a model's shaders.
+    *((name, "webgl", "graph") for name in SHIPPED if name != "growing_adversary_red"),
+    ("perturbation_no_arm", "webgl", "page"),
+]
+"""What runs, on what, and how: ``graph`` is the export with the same fire masks and noise as in
+Python, ``page`` the page's own CA with the same seed."""
+
+
+def shipped_step(name):
+    """A model of `MODELS` as its export has it: an injection or a mixture holds its host."""
+    paths = [MODELS / folder / "model.keras" for folder in (name, SHIPPED[name]) if folder]
+    if not all(path.is_file() for path in paths):
+        return None
+    return load_step(paths[:1], *paths[1:])[0]
+
+
+def start_of(step):
+    """A seed, or a digit, and who is an adversary: all that a run needs but its draws."""
+    digits = step.channels == 20
+    state = tfnca.seed_state(32)
+    if digits:
+        state = tfnca.digit_state(tfnca.load_digits("test", count=1).images).numpy()
+    given = {}
+    if len(step.networks) == 2:
+        # A seed is one cell: adversaries must stand where it grows.
+        density = 0.1 if digits else 0.4
+        given["mask"] = tfnca.random_mask(np.ones(state.shape[:3]), density, seed=SEED).numpy()
+    return state, given
+
+
+@pytest.fixture(scope="module")
+def in_chromium(node, site, tmp_path_factory):
+    """One of `RUNS` → (the state in Chromium or why there is none, the package's)."""
+    if not Path(CHROMIUM).is_file():
+        pytest.skip(f"no Chromium at {CHROMIUM}; CHROMIUM names another")
+    folder, jobs, expected = tmp_path_factory.mktemp("parity"), {}, {}
+    for name in SHIPPED:
+        if (step := shipped_step(name)) is None:
+            continue
+        state, given = start_of(step)
+        draws = random_draws(step, state.shape[:3], STEPS) | given
+        perturbed = isinstance(step, tfnca.Perturbed)
+        graph, by_draws = graph_job(
+            folder / name, MODELS / name / "tfjs", step, state, STEPS, draws,
+            k=[1.0] if perturbed else None,
+        )  # fmt: skip
+        of_page = {
+            "page": "mnist" if step.channels == 20 else "growing",
+            "perturbation": name.removeprefix("perturbation_") if perturbed else None,
+            "steps": STEPS,
+            "seed": SEED,
+            "state": array(folder / f"{name}.page", state),
+            "given": arrays(folder / f"{name}.page", given),
+        }
+        by_seed = tfnca.rollout(step, state, STEPS, seed=SEED, engine="dense", **given).numpy()
+        for way, job, wanted in (("graph", graph, by_draws), ("page", of_page, by_seed)):
+            for backend in [run[1] for run in RUNS if (run[0], run[2]) == (name, way)]:
+                out = {"backend": backend, "out": str(folder / f"{name}.{way}.{backend}")}
+                jobs[name, backend, way] = job | out
+                expected[name, backend, way] = wanted
+    lines = run(node, "parity.mjs", write(folder, jobs), TFNCA_SITE=str(site)).splitlines()
+    missing = {line["backend"]: line["missing"] for line in map(json.loads, lines)}
+    states = final_states(jobs)
+    return {key: (states.get(key, missing.get(key[1])), expected[key]) for key in jobs}
+
+
+@pytest.mark.parametrize(("name", "backend", "way"), RUNS)
+def test_chromium_makes_the_packages_states(in_chromium, name, backend, way, record_property):
+    if (name, backend, way) not in in_chromium:
+        pytest.skip(f"{MODELS} has no {name}")
+    state, expected = in_chromium[name, backend, way]
+    if isinstance(state, str) and backend == "webgl":
+        pytest.skip(f"no WebGL with float textures: {state}")
+    largest = np.abs(expected).max()
+    difference = np.abs(state - expected).max() / largest
+    record_property("largest difference, of the largest state", float(difference))
+    print(f"{name}, {way}, {backend}: {difference:.2g} of the largest state, {largest:.3g}")
+    living = expected[..., 0 if expected.shape[-1] == 20 else 3] > 0.1
+    assert living.sum() > 50, "too little lives for a test"
+    assert difference < 1e-5

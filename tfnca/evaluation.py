@@ -390,17 +390,18 @@ def measure_damage(step, target, runs=16, radius=0.4, seed=0):
     return found | {"below": int((errors < 0.0005).sum())}
 
 
-def measure_lift(step, state, plain, on=500, off=500, seed=0, tolerance=0.0005):
-    """Whether a pattern comes back once a perturbation is lifted.
+def measure_lift(step, state, plain, on=500, off=500, seed=0, tolerance=0.0005, mask=None):
+    """Whether a pattern comes back once an attack is lifted.
 
     Args:
-        step: A `Perturbed`.
+        step: A `Perturbed` or `Injected`.
         state: Where the runs start, ``(runs, height, width, channels)``.
         plain: What the host grows, premultiplied RGBA ``(height, width, 4)``.
-        on: Steps with the perturbation.
+        on: Steps under attack.
         off: Steps of the host alone that follow.
         seed: Of the fire masks.
         tolerance: A run is back if its error is at most this, after the best shift.
+        mask: Where adversaries stand, ``(runs, height, width)``.
 
     Returns:
         Dictionary: ``runs``; ``back``, how many are back; ``dead``, how many grids are empty;
@@ -409,7 +410,7 @@ def measure_lift(step, state, plain, on=500, off=500, seed=0, tolerance=0.0005):
     Reference:
         The article's Figure 11: perturbations are switched off at step 500.
     """
-    state = rollout(step, state, on, seed=seed)
+    state = rollout(step, state, on, mask=mask, seed=seed)
     state = rollout(step.host, state, off, seed=seed, step_offset=on)
     errors = np.sort(shifted_errors(_bounded(state), plain))
     return {

@@ -163,7 +163,10 @@ def adam(rate, ema=0.0):
         rate: Learning rate or schedule.
         ema: Momentum of the average, in [0, 1); 0 for none.
     """
-    return keras.optimizers.Adam(rate, use_ema=ema > 0, ema_momentum=ema if ema > 0 else 0.99)
+    # Named, since Keras numbers unnamed optimisers and a saved one is read by its names.
+    return keras.optimizers.Adam(
+        rate, use_ema=ema > 0, ema_momentum=ema if ema > 0 else 0.99, name="adam"
+    )
 
 
 class _Run(keras.callbacks.Callback):
@@ -278,7 +281,7 @@ def _save_weights(folder, trainer):
     trainer.save(temporary)
     temporary.replace(folder / "model.keras")
     buffer = io.BytesIO()
-    np.savez(buffer, *[np.asarray(variable) for variable in trainer.optimizer.variables])
+    np.savez(buffer, **{each.path: np.asarray(each) for each in trainer.optimizer.variables})
     write_atomically(folder / "optimizer.npz", buffer.getvalue())
 
 
@@ -289,10 +292,22 @@ def _restore_weights(folder, trainer):
     trainer.step.trained.set_weights(load(folder / "model.keras").get_weights())
     try:
         with np.load(folder / "optimizer.npz") as arrays:
-            for variable, name in zip(trainer.optimizer.variables, arrays.files, strict=True):
-                variable.assign(arrays[name])
+            values = dict(arrays)
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise ValueError(f"{folder / 'optimizer.npz'} is damaged. Received: {error}") from None
+    # A run that averages may follow one that did not: its average begins as the weights.
+    averages = [each for each in trainer.optimizer.variables if each.path.endswith("_average")]
+    for average, weight in zip(averages, trainer.step.trainable_variables, strict=False):
+        values.setdefault(average.path, np.asarray(weight))
+    for variable in trainer.optimizer.variables:
+        value = values.get(variable.path)
+        if value is None or value.shape != variable.shape:
+            received = "nothing" if value is None else f"shape {value.shape}"
+            raise ValueError(
+                f"{folder / 'optimizer.npz'} does not fit: {variable.path} must be of shape "
+                f"{tuple(variable.shape)}. Received: {received}"
+            )
+        variable.assign(value)
 
 
 def write_history(folder, history):

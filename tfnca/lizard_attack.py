@@ -7,12 +7,14 @@ import numpy as np
 
 from tfnca.checkpoints import load
 from tfnca.evaluation import grown_states
-from tfnca.experiment import Common, option
+from tfnca.experiment import Common, adam, option, schedule
 from tfnca.growing import GrowingCA
+from tfnca.losses import TargetLoss
 from tfnca.render import tile
 from tfnca.rollout import trajectory
 from tfnca.state import to_rgb
 from tfnca.targets import load_target, pad_target
+from tfnca.trainer import Trainer
 
 MEASURED_PADDING = 16
 """Empty cells around a 40-cell target when it is measured, whatever it was trained with."""
@@ -51,6 +53,11 @@ class Attack(Common):
         None, "share of an empty grid's loss above which a state starts anew; 0: no such bound"
     )
     damaged: int = option(3, "states of a batch, the best, that lose a circle")
+    lifted: int = option(
+        0,
+        "states of a batch, the best, that go on without the attack and must become what the "
+        "host grows",
+    )
     min_ca_steps: int = option(64, "fewest CA steps per training step")
     max_ca_steps: int = option(95, "most CA steps per training step")
     learning_rate: float = option(2e-3, "at the start")
@@ -90,6 +97,25 @@ def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):
     states = [state for at, state in run if at - 200 in (0, 100, 300, 500)]
     pictures = np.concatenate([target[None], *[state[..., :4] for state in states]])
     return tile(to_rgb(pictures), columns=5, scale=3)
+
+
+def attack_trainer(config, step, target):
+    """A compiled `Trainer` for either attack, as its options say."""
+    lifted = config.lifted
+    trainer = Trainer(
+        step,
+        TargetLoss(target),
+        (config.min_ca_steps, config.max_ca_steps),
+        engine=config.engine,
+        seed=config.seed,
+        lifted=lifted,
+        lifted_loss=TargetLoss(padded_target(config, config.padding, "host_target"))
+        if lifted
+        else None,
+    )
+    rate = schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(adam(rate, config.ema))
+    return trainer
 
 
 def pool_options(config, target):

@@ -164,9 +164,10 @@ class GrowingPool(Pool):
 class DigitPool(Pool):
     """The MNIST CA's pool: some digits are new, some change under a settled state.
 
-    Of each batch the first quarter are new digits with empty states (and new masks). The last
-    quarter are *mutated*: a new digit, with the old state kept where the new digit lives (and
-    the old mask), so that cells learn to change their mind.
+    Of each batch the first `fresh` are new digits with empty states (and new masks). The last
+    `mutated` are a new digit each, with the old state kept where the new digit lives (and the
+    old mask), so that cells learn to change their mind. The fewer of both, the longer a state
+    lives undisturbed, and the longer the horizon that training sees.
 
     Args:
         digits: `Digits` to draw from.
@@ -174,15 +175,35 @@ class DigitPool(Pool):
         batch_size: Items in a batch.
         channels: Channels of the state.
         density: Share of adversaries among all pixels, in (0, 1]; None without adversaries.
+        fresh: New digits in a batch; a quarter if not given, as published.
+        mutated: Digits of a batch that change; a quarter if not given, as published.
         seed: For the first digits and masks.
+
+    Raises:
+        ValueError: If the numbers do not fit each other.
 
     Reference:
         The published training code of the self-classifying MNIST CA.
     """
 
     def __init__(
-        self, digits, size=160, batch_size=16, channels=MNIST_CHANNELS, density=None, seed=0
+        self,
+        digits,
+        size=160,
+        batch_size=16,
+        channels=MNIST_CHANNELS,
+        density=None,
+        fresh=None,
+        mutated=None,
+        seed=0,
     ):
+        self.fresh = batch_size // 4 if fresh is None else fresh
+        self.mutated = batch_size // 4 if mutated is None else mutated
+        if min(self.fresh, self.mutated) < 0 or self.fresh + self.mutated > batch_size:
+            raise ValueError(
+                f"fresh and mutated must not be negative and sum to at most "
+                f"batch_size={batch_size}. Received: fresh={fresh}, mutated={mutated}"
+            )
         self.images = tf.Variable(np.round(digits.images * 255).astype(np.uint8), trainable=False)
         self.labels = tf.Variable(digits.labels.astype(np.int32), trainable=False)
         self.channels = channels
@@ -202,20 +223,18 @@ class DigitPool(Pool):
         return random_mask(np.ones((count, height, width), bool), self.density, seed, index)
 
     def draw(self, seed, index, loss):
-        quarter = self.batch_size // 4
+        fresh, kept = self.fresh, self.batch_size - self.mutated
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
         state = tf.gather(self.variables["states"], slots)
         labels = tf.gather(self.variables["labels"], slots)
         mask = self._masks_of(slots)
-        images, new_labels = self._new_digits(2 * quarter, tf.stack([seed, 2 * index + 1]))
-        fresh = digit_state(images, self.channels)
-        changed = fresh[quarter:]
-        kept = state[self.batch_size - quarter :, :, :, GREY + 1 :]
-        kept *= tf.cast(is_digit_cell(changed), tf.float32)
-        mutated = tf.concat([changed[..., : GREY + 1], kept], axis=-1)
-        unchanged = slice(quarter, self.batch_size - quarter)
-        state = tf.concat([fresh[:quarter], state[unchanged], mutated], axis=0)
-        labels = tf.concat([new_labels[:quarter], labels[unchanged], new_labels[quarter:]], axis=0)
+        images, new_labels = self._new_digits(fresh + self.mutated, tf.stack([seed, 2 * index + 1]))
+        new = digit_state(images, self.channels)
+        hidden = state[kept:, :, :, GREY + 1 :]
+        hidden *= tf.cast(is_digit_cell(new[fresh:]), tf.float32)
+        mutated = tf.concat([new[fresh:, :, :, : GREY + 1], hidden], axis=-1)
+        state = tf.concat([new[:fresh], state[fresh:kept], mutated], axis=0)
+        labels = tf.concat([new_labels[:fresh], labels[fresh:kept], new_labels[fresh:]], axis=0)
         if mask is not None:
-            mask = tf.concat([self._new_masks(quarter, seed, index), mask[quarter:]], axis=0)
+            mask = tf.concat([self._new_masks(fresh, seed, index), mask[fresh:]], axis=0)
         return Batch(slots, state, mask, labels)

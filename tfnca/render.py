@@ -149,7 +149,7 @@ def caption(image, text, size=16):
     return np.asarray(sheet, np.float32) / 255.0
 
 
-def plot(curves, xlabel, ylabel, log=False, spans=()):
+def plot(curves, xlabel, ylabel, log=False, spans=(), log_x=False):
     """Curves as a PNG file's bytes.
 
     Args:
@@ -158,6 +158,7 @@ def plot(curves, xlabel, ylabel, log=False, spans=()):
         ylabel: Label of the y axis.
         log: Whether y is logarithmic.
         spans: ``(start, end, label)`` of shaded parts of the x axis.
+        log_x: Whether x is logarithmic.
     """
     from matplotlib.figure import Figure
 
@@ -168,6 +169,9 @@ def plot(curves, xlabel, ylabel, log=False, spans=()):
     for name, (x, y) in curves.items():
         axes.plot(x, y, label=name, linewidth=1.5)
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    if log_x:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
     buffer = io.BytesIO()

@@ -1,5 +1,7 @@
 """The trainer: a Keras model whose training step is the article's."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,6 +31,13 @@ class Trainer(keras.Model):
         engine: See `rollout`.
         seed: What all draws depend on, with the number of the training step.
         normalize_gradients: Whether each variable's gradient is divided by its norm.
+        lifted: How many of a batch, the last, go on as the host alone for as many steps again.
+            Their loss, against what the host grows, is added: a pattern should come back once
+            the attack is lifted. The pool gets the states from before.
+        lifted_loss: Their loss, as `loss`.
+
+    Raises:
+        ValueError: If the numbers do not fit each other.
 
     Example:
 
@@ -45,13 +54,28 @@ class Trainer(keras.Model):
     """
 
     def __init__(
-        self, step, loss, steps=(64, 95), engine="auto", seed=0, normalize_gradients=True, **kwargs
+        self,
+        step,
+        loss,
+        steps=(64, 95),
+        engine="auto",
+        seed=0,
+        normalize_gradients=True,
+        lifted=0,
+        lifted_loss=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         low, high = (steps, steps) if np.isscalar(steps) else steps
-        if not 0 < low <= high < _STRIDE:
+        if not 0 < low <= high < _STRIDE // 2:
             raise ValueError(
-                f"steps must be a number or a range in 1 to {_STRIDE - 1}. Received: steps={steps}"
+                f"steps must be a number or a range in 1 to {_STRIDE // 2 - 1}. "
+                f"Received: steps={steps}"
+            )
+        if lifted < 0 or (lifted and (lifted_loss is None or not hasattr(step, "host"))):
+            raise ValueError(
+                "lifted must not be negative and needs a lifted_loss and a step with a host. "
+                f"Received: lifted={lifted}, lifted_loss={lifted_loss}, step={step}"
             )
         self.step = step
         self.loss_of_states = loss
@@ -59,6 +83,8 @@ class Trainer(keras.Model):
         self.engine = resolve_engine(engine)
         self.seed = check_seed(seed)
         self.normalize_gradients = normalize_gradients
+        self.lifted = lifted
+        self.lifted_loss = lifted_loss
         self.supports_jit = uses_xla(self.engine)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.built = True
@@ -92,6 +118,11 @@ class Trainer(keras.Model):
 
     def attach(self, pool):
         """Makes the optimiser's slots and takes the pool, as `fit` does first."""
+        if self.lifted > pool.batch_size:
+            raise ValueError(
+                f"lifted must be at most the batch's size {pool.batch_size}. "
+                f"Received: lifted={self.lifted}"
+            )
         self.optimizer.build(self.step.trainable_variables)
         if getattr(self, "pool", None) is not pool:
             self.pool = pool
@@ -103,23 +134,22 @@ class Trainer(keras.Model):
         batch = self.pool.draw(seed, index, self.loss_of_states)
         low, high = self.steps
         steps = tf.random.stateless_uniform([], tf.stack([seed, ~index]), low, high + 1, tf.int32)
+        first = index * _STRIDE
+        go = functools.partial(run, seed=seed, engine=self.engine, record=True)
         with tf.GradientTape() as tape:
-            state = run(
-                self.step,
-                batch.state,
-                steps,
-                batch.mask,
-                seed,
-                index * _STRIDE,
-                engine=self.engine,
-                record=True,
-            )
+            state = go(self.step, batch.state, steps, batch.mask, first_step=first)
             loss = tf.reduce_mean(self.loss_of_states(state, batch.labels))
+            total = loss
+            if self.lifted:
+                last = state[-self.lifted :]
+                following = first + tf.cast(steps, tf.int64)
+                back = go(self.step.host, last, steps, None, first_step=following)
+                total += tf.reduce_sum(self.lifted_loss(back, None)) / self.pool.batch_size
         variables = self.step.trainable_variables
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        gradients = tape.gradient(total, [variable.value for variable in variables])
         if self.normalize_gradients:
             gradients = [g / (tf.norm(g) + 1e-8) for g in gradients]
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in [loss, *gradients]])
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in [total, *gradients]])
         tf.cond(finite, lambda: self._learn(gradients, batch, state), lambda: None)
         self.loss_tracker.update_state(tf.where(finite, loss, np.nan))
         return {"loss": self.loss_tracker.result()}

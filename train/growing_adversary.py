@@ -12,11 +12,16 @@ from tfnca.evaluation import grown_states, measure_adversary, target_masks
 from tfnca.experiment import option
 from tfnca.growing import GrowingCA
 from tfnca.injection import Injected, check_density
-from tfnca.lizard_attack import Attack, draw_attack, load_host, padded_target, pool_options
-from tfnca.losses import TargetLoss
+from tfnca.lizard_attack import (
+    Attack,
+    attack_trainer,
+    draw_attack,
+    load_host,
+    padded_target,
+    pool_options,
+)
 from tfnca.pool import GrowingPool
 from tfnca.state import ALPHA, LIVING_THRESHOLD
-from tfnca.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,7 @@ def main(config):
         where=target[..., ALPHA] >= LIVING_THRESHOLD,
         density=config.density,
     )
-    trainer = Trainer(
-        step,
-        TargetLoss(target),
-        (config.min_ca_steps, config.max_ca_steps),
-        engine=config.engine,
-        seed=config.seed,
-    )
-    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(experiment.adam(rate, config.ema))
+    trainer = attack_trainer(config, step, target)
     masks = target_masks(padded_target(config), config.density, 1, seed=1)
 
     def preview():

@@ -26,6 +26,8 @@ class Config(Common):
     steps: int = option(100_000, "training steps")
     batch_size: int = option(16, "digits in a batch")
     pool_size: int = option(160, "states in the pool")
+    fresh: int = option(4, "of a batch, new digits that start from an empty state")
+    mutated: int = option(4, "of a batch, digits that change under a settled state")
     ca_steps: int = option(20, "CA steps per training step")
     loss: str = option("l2", "loss of each cell", choices=ClassLoss.KINDS)
     learning_rate: float = option(1e-3, "at the start")
@@ -41,7 +43,14 @@ def main(config):
     test = load_digits("test", config.data_dir, config.test_digits)
     print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
     step = MNISTCA(noise_std=config.noise)
-    pool = DigitPool(digits, config.pool_size, config.batch_size, seed=config.seed)
+    pool = DigitPool(
+        digits,
+        config.pool_size,
+        config.batch_size,
+        fresh=config.fresh,
+        mutated=config.mutated,
+        seed=config.seed,
+    )
     trainer = Trainer(
         step, ClassLoss(config.loss), config.ca_steps, engine=config.engine, seed=config.seed
     )

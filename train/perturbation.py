@@ -11,12 +11,17 @@ import numpy as np
 from tfnca import experiment
 from tfnca.evaluation import grown_states, measure_perturbation
 from tfnca.experiment import option
-from tfnca.lizard_attack import Attack, draw_attack, load_host, padded_target, pool_options
-from tfnca.losses import TargetLoss
+from tfnca.lizard_attack import (
+    Attack,
+    attack_trainer,
+    draw_attack,
+    load_host,
+    padded_target,
+    pool_options,
+)
 from tfnca.perturbation import Perturbed
 from tfnca.pool import GrowingPool
 from tfnca.state import seed_state
-from tfnca.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -37,15 +42,7 @@ def main(config):
         starts,
         **pool_options(config, target),
     )
-    trainer = Trainer(
-        step,
-        TargetLoss(target),
-        (config.min_ca_steps, config.max_ca_steps),
-        engine=config.engine,
-        seed=config.seed,
-    )
-    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(experiment.adam(rate, config.ema))
+    trainer = attack_trainer(config, step, target)
 
     def preview():
         return draw_attack(config, step, host)
