@@ -185,6 +185,77 @@ async function lizard(page) {
   });
 }
 
+const share = (step, from, to) => Math.min(1, Math.max(0, (step - from) / (to - from)));
+const SCHEDULES = {
+  11: (step) => ({ no_tail: 1, no_leg: 0, lifted: step >= 500 && step < 1000 }),
+  12: (step) => ({ no_tail: 1 - 2 * share(step, 200, 1000), no_leg: 0, lifted: false }),
+  13: (step) => ({
+    no_tail: 1 - share(step, 200, 900),
+    no_leg: share(step, 200, 900),
+    lifted: false,
+  }),
+  14: (step) => ({ no_tail: Number(step >= 200), no_leg: Number(step >= 200), lifted: false }),
+};
+
+/** The figures, without the pace of frames. */
+async function figures(page) {
+  const start = async (figure) => {
+    await page.locator(`#lizard [data-figure="${figure}"]`).click();
+    await page.evaluate(async () => {
+      const { growing } = window.tfnca;
+      growing.play(false);
+      while (growing.ca.waiting) await new Promise(requestAnimationFrame);
+    });
+  };
+  await check("Figure 11 removes the tail", async () => {
+    await start(11);
+    const distances = await page.evaluate(async () => {
+      const { growing } = window.tfnca;
+      while (growing.ca.index < 300) await growing.advance(10);
+      growing.draw(true);
+      const read = (name) => Number(growing.rows[name].distance.textContent);
+      return { tailless: read("no_tail"), plain: read("lizard"), at: growing.ca.index };
+    });
+    await shot(page, "figure_11_tailless");
+    const { tailless, plain } = distances;
+    expect(tailless < plain && tailless < 0.01, JSON.stringify(distances));
+  });
+  await check("the figures keep to their schedules", async () => {
+    for (const [figure, schedule] of Object.entries(SCHEDULES)) {
+      await start(figure);
+      // Steps of an empty grid cost nothing, and the schedule knows only their number.
+      const trace = await page.evaluate(async () => {
+        const { growing } = window.tfnca;
+        growing.ca.state.fill(0);
+        const trace = [];
+        for (;;) {
+          const { ca, part, rows } = growing;
+          const [no_tail, no_leg] = [rows.no_tail, rows.no_leg].map(({ slider }) => +slider.value);
+          const shown = { no_tail, no_leg, lifted: part.lift.checked };
+          trace.push({ step: ca.index, perturbed: ca.matrix !== null, shown });
+          if (ca.index > 1100) return trace;
+          await growing.advance(12);
+        }
+      });
+      trace.forEach(({ step, perturbed, shown }) => {
+        const wanted = schedule(step);
+        const right =
+          perturbed === (!wanted.lifted && Boolean(wanted.no_tail || wanted.no_leg)) &&
+          shown.lifted === wanted.lifted &&
+          ["no_tail", "no_leg"].every((name) => Math.abs(shown[name] - wanted[name]) < 0.006);
+        const found = JSON.stringify({ step, perturbed, shown, wanted });
+        expect(right, `Figure ${figure}: ${found}`);
+      });
+      const steps = trace.map(({ step }) => step);
+      const turns = { 11: [0, 500, 1000], 12: [0, 200, 1000], 13: [0, 200, 900], 14: [0, 200] }[figure];
+      expect(turns.every((turn) => steps.includes(turn)), `Figure ${figure} leaps over a turn`);
+    }
+    await part(page, "lizard", "reset").click();
+    await part(page, "lizard", "zero").click();
+    await part(page, "lizard", "play").click();
+  });
+}
+
 /** A step on the living box must equal the step on the whole grid, with the same seed. */
 async function crop(page) {
   await check("the living box equals the whole grid", async () => {
@@ -266,6 +337,7 @@ await withSite(async (open, address) => {
   await shot(page, "page", { fullPage: true });
   if (models.mnist) await digits(page);
   if (models.growing_lizard) await lizard(page);
+  if (await page.locator('[data-figure="13"]').count()) await figures(page);
   if (models.mnist && models.growing_lizard) await crop(page);
   if (models.mnist) await own(page, models);
   await check("no console error", async () => expect(!page.errors.length, page.errors.join("\n")));

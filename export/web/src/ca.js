@@ -45,24 +45,27 @@ export class CA {
     const box = this.crop ? this.livingBox(count) : this.wholeGrid();
     const adversarial = this.injected && (!this.host || this.adversaries.some(Boolean));
     const graph = adversarial ? this.injected : this.host;
-    if (box && graph) {
-      this.waiting = [];
-      let state = this.#cut(box);
-      try {
-        for (let i = 0; i < count; i++) {
-          const next = tf.tidy(() => this.#next(state, graph, adversarial, box, this.index + i));
-          state.dispose();
-          state = next;
-        }
-        this.#paste(box, await state.data());
-      } finally {
-        state.dispose();
-        const edits = this.waiting;
-        this.waiting = null;
-        for (const edit of edits) edit(this);
-      }
+    const first = this.index;
+    if (!box || !graph) {
+      this.index += count;
+      return;
     }
-    this.index += count;
+    this.waiting = [];
+    let state = this.#cut(box);
+    try {
+      for (let i = 0; i < count; i++) {
+        const next = tf.tidy(() => this.#next(state, graph, adversarial, box, first + i));
+        state.dispose();
+        state = next;
+      }
+      this.#paste(box, await state.data());
+    } finally {
+      state.dispose();
+      this.index += count; // before the edits, since one may set it back to 0
+      const edits = this.waiting;
+      this.waiting = null;
+      for (const edit of edits) edit(this);
+    }
   }
 
   /** Applies `change(ca)` now, or after the step that is under way. */

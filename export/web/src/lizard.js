@@ -6,7 +6,7 @@ import { distance, paintGrown } from "./measures.js";
 import { TARGET_COLOURS } from "./palette.js";
 import { Playground } from "./playground.js";
 import { Plot } from "./plot.js";
-import { FIGURES, at } from "./presets.js";
+import { FIGURES, at, nextTurn } from "./presets.js";
 
 const SIDE = 72; // as in training: a target of 40 and 16 around it
 const FAR = 0.02; // half of what an empty grid scores
@@ -204,7 +204,8 @@ export class LizardPlayground extends Playground {
   }
 
   async advance(count) {
-    await super.advance(count);
+    const turn = this.figure ? nextTurn(this.figure, this.ca.index) : Infinity;
+    await super.advance(Math.min(count, turn - this.ca.index));
     if (this.figure) this.#followFigure(this.ca.index);
   }
 

@@ -36,6 +36,11 @@ export const FIGURES = {
   },
 };
 
+/** The next step at which a figure switches or turns; a run must not make it in one leap. */
+export function nextTurn({ weights, lifted = [] }, step) {
+  return Math.min(...[...lifted, ...weights.map(([when]) => when)].filter((when) => when > step));
+}
+
 /** The weights and the switch of a figure at a step. */
 export function at({ weights, lifted = [Infinity, Infinity] }, step) {
   const later = weights.find(([when]) => when > step);
