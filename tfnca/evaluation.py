@@ -218,22 +218,23 @@ def attack_digits(step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGI
     }
 
 
-def base_digits(step, digits, seeds=(0, 1, 2)):
+def base_digits(step, digits, seeds=(0, 1, 2), horizon=1000):
     """What a self-classifying MNIST CA does when nobody attacks it.
 
     Args:
         step: An `MNISTCA`.
         digits: `Digits` to measure on.
         seeds: One run each.
+        horizon: CA steps in all, 200 or more.
 
     Returns:
         Dictionary: ``digits``, their number; ``seeds``; ``base``, rows of `mean_and_spread` at
-        20, 50, 200 and 1,000 steps; ``swapped``, at 200 steps, when each digit is swapped under
+        20, 50, 200 and `horizon` steps; ``swapped``, at 200 steps, when each digit is swapped under
         its settled state, and 200 steps later.
     """
     base, swapped = [], []
     for seed in seeds:
-        base.append(measure_digits(step, digits, [(1000, None)], seed, at=(20, 50, 200)))
+        base.append(measure_digits(step, digits, [(horizon, None)], seed, at=(20, 50, 200)))
         swapped.append(measure_digits(step, digits, [(200, None), (200, None)], seed, swap=True))
     return {
         "digits": len(digits.labels),

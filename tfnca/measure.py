@@ -35,7 +35,7 @@ def measure(options):
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds = range(options.seeds)
         if host is None:
-            return base_digits(model, digits, seeds)
+            return base_digits(model, digits, seeds, options.horizon)
         return attack_digits(Injected(host, model), digits, options.density, seeds)
 
     def picture(name):
@@ -72,6 +72,9 @@ def main():
     )
     parser.add_argument(
         "--seeds", type=int, default=3, help="runs with digits (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--horizon", type=int, default=1000, help="CA steps of an MNIST CA (default: %(default)s)"
     )
     parser.add_argument("--out", help="JSON file to write; printed if not given")
     options = parser.parse_args()

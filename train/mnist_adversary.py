@@ -7,7 +7,6 @@ adversary's rule. Defaults are the published settings; the article finds 2,000 s
 import dataclasses
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from tfnca import experiment
@@ -35,9 +34,12 @@ class Config(Common):
     steps: int = option(100_000, "training steps")
     batch_size: int = option(16, "digits in a batch")
     pool_size: int = option(160, "states in the pool")
+    fresh: int = option(4, "of a batch, new digits that start from an empty state")
+    mutated: int = option(4, "of a batch, digits that change under a settled state")
     ca_steps: int = option(20, "CA steps per training step")
     learning_rate: float = option(1e-3, "at the start")
     drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10")
+    ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
     test_digits: int = option(1000, "test digits to measure on")
 
 
@@ -52,11 +54,17 @@ def main(config):
     print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
     step = Injected(host, MNISTCA(noise_std=host.noise_std))
     pool = DigitPool(
-        digits, config.pool_size, config.batch_size, density=config.density, seed=config.seed
+        digits,
+        config.pool_size,
+        config.batch_size,
+        density=config.density,
+        fresh=config.fresh,
+        mutated=config.mutated,
+        seed=config.seed,
     )
     trainer = Trainer(step, loss, config.ca_steps, engine=config.engine, seed=config.seed)
     rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(keras.optimizers.Adam(rate))
+    trainer.compile(experiment.adam(rate, config.ema))
 
     few = dataclasses.replace(test, images=test.images[:60], labels=test.labels[:60])
 
