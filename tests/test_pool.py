@@ -191,6 +191,15 @@ def growing():
     return tfnca.GrowingPool(starts(), SLOTS, BATCH, where=where, density=0.3, seed=3)
 
 
+def test_holes_are_as_large_as_asked_for():
+    states = np.ones((1, 40, 40, 16), np.float32)
+    pool = tfnca.GrowingPool(states, SLOTS, BATCH, restarts=0, damaged=3, radii=(0.6, 0.6))
+    state = pool.draw(0, 0, lambda state: tf.zeros(len(state))).state.numpy()
+    holes = (state == 0).mean((1, 2, 3))
+    assert not holes[:-3].any()
+    assert np.all((holes[-3:] > 0.18) & (holes[-3:] < np.pi * 0.3**2 + 0.02))
+
+
 @pytest.mark.parametrize(
     "mistake",
     [
@@ -198,6 +207,8 @@ def growing():
         ({"batch_size": 0, "restarts": 0, "damaged": 0}, "Received: batch_size=0"),
         ({"damaged": 9}, "damaged=9"),
         ({"restarts": -1}, "restarts=-1"),
+        ({"radii": (0.0, 0.4)}, r"radii=\(0.0, 0.4\)"),
+        ({"radii": (0.5, 0.4)}, r"radii=\(0.5, 0.4\)"),
         ({"where": np.ones((SIZE, SIZE))}, "where and density"),
         ({"density": 0.1}, "where and density"),
         ({"where": np.ones((SIZE, SIZE)), "density": 0.0}, "density=0.0"),

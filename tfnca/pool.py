@@ -83,6 +83,7 @@ class GrowingPool(Pool):
             replaced when it is the worst of its batch.
         damaged: How many of a batch, the best, lose a random circle; 0 for a CA that persists
             without regenerating.
+        radii: Range of the circles' radii in (0, 2], the grid spanning [-1, 1]².
         where: Cells where adversaries may stand, ``(height, width)``; None without adversaries.
         density: Their share, in (0, 1]. Each slot has a mask of its own, drawn anew on restart.
         seed: For the first masks.
@@ -103,6 +104,7 @@ class GrowingPool(Pool):
         restarts=None,
         hopeless=None,
         damaged=3,
+        radii=(0.1, 0.4),
         where=None,
         density=None,
         seed=0,
@@ -114,6 +116,8 @@ class GrowingPool(Pool):
                 f"restarts and damaged must lie in 0 to batch_size={batch_size}. "
                 f"Received: restarts={restarts}, damaged={damaged}"
             )
+        if not 0 < radii[0] <= radii[1] <= 2:
+            raise ValueError(f"radii must ascend and lie in (0, 2]. Received: radii={radii}")
         if (where is None) != (density is None):
             raise ValueError("where and density go together. Received: only one of them")
         self.where = self.density = masks = None
@@ -131,6 +135,7 @@ class GrowingPool(Pool):
         self.restarts = restarts
         self.hopeless = np.inf if hopeless is None else hopeless
         self.damaged = damaged
+        self.radii = radii
 
     def _new_masks(self, count, seed, index):
         where = tf.repeat(tf.constant(self.where)[None], count, axis=0)
@@ -153,9 +158,8 @@ class GrowingPool(Pool):
             mask = tf.where(anew, self._new_masks(self.batch_size, seed, index), mask)
         if self.damaged:
             keep = self.batch_size - self.damaged
-            circles = circle_masks(
-                self.damaged, self.starts.shape[1:3], tf.stack([seed, 2 * index + 1])
-            )
+            key = tf.stack([seed, 2 * index + 1])
+            circles = circle_masks(self.damaged, self.starts.shape[1:3], key, radius=self.radii)
             circles = tf.where(anew[keep:, ..., None], 1.0, circles)
             state = tf.concat([state[:keep], state[keep:] * circles], axis=0)
         return Batch(slots, state, mask, None)

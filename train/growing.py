@@ -33,6 +33,8 @@ class Config(Common):
     padding: int = option(16, "empty cells around the picture")
     steps: int = option(8000, "training steps")
     batch_size: int = option(8, "states in a batch")
+    min_radius: float = option(0.1, "of a circle cut out, the grid spanning [-1, 1]²")
+    max_radius: float = option(0.4, "of a circle cut out")
     pool_size: int = option(1024, "states in the pool")
     min_ca_steps: int = option(64, "fewest CA steps per training step")
     max_ca_steps: int = option(95, "most CA steps per training step")
@@ -51,6 +53,7 @@ def main(config):
         config.batch_size,
         restarts=config.batch_size if restarts is None else restarts,
         damaged=damaged,
+        radii=(config.min_radius, config.max_radius),
         seed=config.seed,
     )
     trainer = Trainer(
