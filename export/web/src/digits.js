@@ -44,8 +44,12 @@ export class DigitsPlayground extends Playground {
     CLASS_NAMES.forEach((name, digit) => (this.keys[name] = () => this.load(digit)));
   }
 
+  get singleCellTool() {
+    return "adversary";
+  }
+
   get brush() {
-    return this.tool === "adversary" ? 1 : Number(this.part.brush.value);
+    return this.tool === this.singleCellTool ? 1 : Number(this.part.brush.value);
   }
 
   /** With an injection the page can place adversaries, without one it does not offer to. */

@@ -67,8 +67,12 @@ export class LizardPlayground extends Playground {
     this.forget();
   }
 
+  get singleCellTool() {
+    return "seed";
+  }
+
   get brush() {
-    return this.tool === "seed" ? 1 : Number(this.part.brush.value);
+    return this.tool === this.singleCellTool ? 1 : Number(this.part.brush.value);
   }
 
   use(model, target = "yours") {
@@ -93,7 +97,7 @@ export class LizardPlayground extends Playground {
   showAdversaryControls() {
     const able = Boolean(this.ca.injected);
     this.section.querySelectorAll("[data-adversary]").forEach((node) => (node.hidden = !able));
-    if (!able && this.tool === "adversary") this.tool = "damage";
+    if (!able && ["adversary", "host"].includes(this.tool)) this.tool = "damage";
   }
 
   chooseAdversary(target) {
@@ -284,11 +288,12 @@ export class LizardPlayground extends Playground {
   }
 
   #figures() {
-    for (const [number, { needs }] of Object.entries(FIGURES)) {
+    for (const [number, { needs, note }] of Object.entries(FIGURES)) {
       if (!needs.every((name) => name in this.perturbations)) continue;
       const button = document.createElement("button");
       button.textContent = number;
       button.setAttribute("aria-label", `Figure ${number}`);
+      button.title = note;
       button.setAttribute("aria-pressed", "false");
       button.dataset.figure = number;
       button.onclick = () => this.startFigure(Number(number));

@@ -11,7 +11,8 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 
 export class Playground {
   /**
-   * Subclasses give: paint(), readout(), begin(point, event), stroke(point), keys.
+   * Subclasses give: paint(), readout(), begin(point, event), stroke(point), keys,
+   * singleCellTool, brush.
    * @param {HTMLElement} section with elements named by data-name
    */
   constructor(section, ca) {
@@ -32,6 +33,7 @@ export class Playground {
       u: () => this.undo(),
     };
     this.#transport();
+    this.#tools();
     this.#pointer();
     this.#keyboard();
   }
@@ -117,6 +119,14 @@ export class Playground {
     const speed = () => (this.loop.rate = SPEEDS[this.part.speed.value]);
     this.part.speed.oninput = speed;
     speed();
+  }
+
+  /** The brush is off while the tool in hand touches single cells. */
+  #tools() {
+    const { brush } = this.part;
+    const show = () => (brush.disabled = this.tool === this.singleCellTool);
+    this.section.querySelector("[data-tools]").addEventListener("input", show);
+    show();
   }
 
   #pointer() {
