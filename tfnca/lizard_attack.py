@@ -26,16 +26,18 @@ class Attack(Common):
 
     RECIPES: ClassVar[dict] = {
         "published": {
-            "steps": 8000, "pool_size": 1024, "hopeless": 0.0, "drops": "0.25", "ema": 0.0,
+            "steps": 8000, "pool_size": 1024, "restarts": 1, "hopeless": 0.0, "lifted": 0,
+            "drops": "0.25", "ema": 0.0,
         },
         "stable": {
-            "steps": 2000, "pool_size": 256, "hopeless": 0.5, "drops": "0.4,0.85", "ema": 0.99,
+            "steps": 2000, "pool_size": 256, "restarts": 1, "hopeless": 0.5, "lifted": 0,
+            "drops": "0.4,0.85", "ema": 0.99,
         },
     }  # fmt: skip
 
     recipe: str = option("stable", "'published', or 'stable': fewer slots, so that states grow "
-                         "old and a pattern must last, while what fell apart starts anew; and "
-                         "averaged weights",
+                         "old and a pattern must last, while what fell apart starts anew; "
+                         "averaged weights; and a perturbation must let go of the host once lifted",
                          choices=["published", "stable"])  # fmt: skip
     host: str = option(
         "saved_models/growing_lizard/model.keras", "the Growing CA to attack, any format"
@@ -48,13 +50,13 @@ class Attack(Common):
     steps: int | None = option(None, "training steps")
     batch_size: int = option(8, "states in a batch")
     pool_size: int | None = option(None, "states in the pool")
-    restarts: int = option(1, "states of a batch, the worst, that start anew")
+    restarts: int | None = option(None, "states of a batch, the worst, that start anew")
     hopeless: float | None = option(
         None, "share of an empty grid's loss above which a state starts anew; 0: no such bound"
     )
     damaged: int = option(3, "states of a batch, the best, that lose a circle")
-    lifted: int = option(
-        0,
+    lifted: int | None = option(
+        None,
         "states of a batch, the best, that go on without the attack and must become what the "
         "host grows",
     )

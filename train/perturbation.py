@@ -5,6 +5,7 @@ The host is frozen; the matrix is all that learns. The pool starts as seeds and 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,8 +27,12 @@ from tfnca.state import seed_state
 
 @dataclass(frozen=True)
 class Config(Attack):
+    RECIPES: ClassVar[dict] = {
+        "published": Attack.RECIPES["published"] | {"restarts": 2},  # one of each start
+        "stable": Attack.RECIPES["stable"] | {"lifted": 2},
+    }
+
     out: str = option("out/perturbation", "folder for results and snapshots")
-    restarts: int = option(2, "states of a batch, the worst, that start anew: one of each start")
 
 
 def main(config):
