@@ -118,7 +118,7 @@ class Trainer(keras.Model):
 
     def attach(self, pool):
         """Makes the optimiser's slots and takes the pool, as `fit` does first."""
-        if self.lifted > pool.batch_size:
+        if self.lifted and self.lifted > pool.batch_size:
             raise ValueError(
                 f"lifted must be at most the batch's size {pool.batch_size}. "
                 f"Received: lifted={self.lifted}"
