@@ -42,6 +42,8 @@ def jobs(tmp_path_factory):
                 "--size": 12, "--padding": 2, "--min-ca-steps": 2, "--max-ca-steps": 4,
                 "--pool-size": 16, "--learning-rate": 1e-6,
             }  # fmt: skip
+            if script == "train/growing_adversary.py":
+                arguments["--start"] = "host"
             words = [str(word) for pair in arguments.items() for word in pair]
             patch.setattr("sys.argv", [script, *words])
             runpy.run_path(str(ROOT / script), run_name="__main__")
@@ -85,6 +87,9 @@ def test_an_adversary_is_saved_alone(jobs):
     adversary = tfnca.load(folder / "model.keras")
     assert isinstance(adversary, tfnca.GrowingCA)
     assert np.abs(adversary.get_weights()[-1]).max() > 0
+    started_from = tfnca.load(jobs[0]).get_weights()  # two steps at a rate of 1e-6 ago
+    for weight, before in zip(adversary.get_weights(), started_from, strict=True):
+        np.testing.assert_allclose(weight, before, atol=1e-4)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) == {"runs", "density", "host", "from_grown"}
     assert all(row["host_median"] > 0 for row in metrics["from_grown"])

@@ -28,6 +28,19 @@ def test_target_loss_is_the_mean_squared_rgba_error():
     np.testing.assert_allclose(tfnca.TargetLoss(target)(state.astype(np.float32)), expected, 1e-5)
 
 
+def test_an_adversarys_own_cells_may_count_less():
+    random = np.random.default_rng(0)
+    target = random.random((*SHAPE[1:], 4)).astype(np.float32)
+    state = random.normal(size=(*SHAPE, 16)).astype(np.float32)
+    mask = random.choice([0.0, 1.0], SHAPE).astype(np.float32)
+    errors = np.square(state[..., :4] - target).mean(-1)
+    for weight in (0.0, 0.25, 1.0):
+        expected = np.where(mask == 1, weight, 1.0) * errors
+        loss = tfnca.TargetLoss(target, own_weight=weight)
+        np.testing.assert_allclose(loss(state, None, mask), expected.mean((1, 2)), 1e-5)
+        np.testing.assert_allclose(loss(state), errors.mean((1, 2)), 1e-5)
+
+
 def oracle(kind, state, labels):
     losses = []
     for item, label in zip(state.astype(np.float64), labels, strict=True):
@@ -80,6 +93,8 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
             lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)))(tfnca.seed_state(6)),
             r"5, 6.*Received.*6, 6",
         ),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), 1.5), "own_weight.*Received.*1.5"),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), np.nan), "own_weight.*Received.*nan"),
         (lambda: tfnca.ClassLoss("l1"), "kind must be.*Received: kind='l1'"),
         (lambda: tfnca.ClassLoss(digit=10), "digit must lie in 0 to 9.*Received: digit=10"),
         (lambda: tfnca.ClassLoss(digit=-1), "Received: digit=-1"),

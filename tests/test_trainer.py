@@ -145,8 +145,8 @@ def test_wrapping_and_training_leave_the_callers_host_as_it_was():
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda state, labels=None: keras.ops.mean(state, (1, 2, 3)) * np.nan,
-        lambda state, labels=None: keras.ops.sqrt(keras.ops.mean(0 * state, (1, 2, 3))),
+        lambda state, labels=None, mask=None: keras.ops.mean(state, (1, 2, 3)) * np.nan,
+        lambda state, labels=None, mask=None: keras.ops.sqrt(keras.ops.mean(0 * state, (1, 2, 3))),
     ],
     ids=["nan", "nan gradient"],
 )
@@ -205,6 +205,17 @@ def test_each_gradient_is_divided_by_its_own_norm(name, normalize):
         update = -gradient / (norm + 1e-8) if normalize else -gradient
         scale = np.abs(update).max()
         np.testing.assert_allclose(new.numpy() - old, update, rtol=1e-3, atol=1e-4 * scale)
+
+
+def test_the_loss_is_told_where_adversaries_stand():
+    trainer, pool = job("Injected", steps=3)
+    trainer.loss_of_states = tfnca.TargetLoss(np.ones((*pool.where.shape, 4)), own_weight=0.0)
+    batch = pool.draw(trainer.seed, 0, trainer.loss_of_states)
+    final = tfnca.rollout(trainer.step, batch.state, 3, batch.mask, seed=trainer.seed)
+    errors = np.square(final[..., :4] - 1.0).mean(-1)
+    expected = (errors * (1 - batch.mask.numpy())).mean()
+    assert abs(errors.mean() / expected - 1) > 0.01
+    np.testing.assert_allclose(losses(trainer, pool, 1), [expected], rtol=1e-5)
 
 
 class Clock(Step):

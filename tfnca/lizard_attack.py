@@ -101,12 +101,12 @@ def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):
     return tile(to_rgb(pictures), columns=5, scale=3)
 
 
-def attack_trainer(config, step, target):
+def attack_trainer(config, step, loss):
     """A compiled `Trainer` for either attack, as its options say."""
     lifted = config.lifted
     trainer = Trainer(
         step,
-        TargetLoss(target),
+        loss,
         (config.min_ca_steps, config.max_ca_steps),
         engine=config.engine,
         seed=config.seed,

@@ -13,9 +13,12 @@ class TargetLoss:
 
     Args:
         target: Premultiplied RGBA ``(height, width, 4)`` in [0, 1], of the grid's size.
+        own_weight: What the error of an adversary's own cells counts, in [0, 1], where that of
+            the host's cells counts 1. Below 1 the adversaries learn to persuade rather than to
+            paint themselves; published: 1.
 
     Raises:
-        ValueError: If `target` is not such a picture.
+        ValueError: If `target` is not such a picture, or `own_weight` outside [0, 1].
 
     Example:
 
@@ -24,8 +27,11 @@ class TargetLoss:
     TensorShape([1])
     """
 
-    def __init__(self, target):
+    def __init__(self, target, own_weight=1.0):
         self.target = np.asarray(target, np.float32)
+        self.own_weight = float(own_weight)
+        if not 0 <= self.own_weight <= 1:
+            raise ValueError(f"own_weight must lie in [0, 1]. Received: own_weight={own_weight}")
         if self.target.ndim != 3 or self.target.shape[-1] != ALPHA + 1:
             raise ValueError(
                 "target must be RGBA of shape (height, width, 4). "
@@ -34,14 +40,18 @@ class TargetLoss:
         if not np.isfinite(self.target).all():
             raise ValueError("target must be finite. Received: NaN or infinite values")
 
-    def __call__(self, state, labels=None):
-        """Returns one loss an item, ``(batch,)``."""
+    def __call__(self, state, labels=None, mask=None):
+        """Returns one loss an item, ``(batch,)``; `mask`, ``(batch, height, width)``, is 1 where
+        adversaries stand."""
         if tuple(state.shape[1:3]) != self.target.shape[:2]:
             raise ValueError(
                 f"The target is {self.target.shape[:2]}, the grid must be as large. "
                 f"Received: a state of shape {tuple(state.shape)}"
             )
-        return ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=(1, 2, 3))
+        errors = ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=-1)
+        if mask is not None and self.own_weight < 1:
+            errors *= 1.0 - (1.0 - self.own_weight) * mask
+        return ops.mean(errors, axis=(1, 2))
 
 
 class ClassLoss:
@@ -73,8 +83,9 @@ class ClassLoss:
         self.kind = kind
         self.digit = digit
 
-    def __call__(self, state, labels):
-        """Returns one loss an item, ``(batch,)``, given the digits' labels ``(batch,)``."""
+    def __call__(self, state, labels, mask=None):
+        """Returns one loss an item, ``(batch,)``, given the digits' labels ``(batch,)``; whose
+        cells they are (`mask`) makes no difference."""
         if self.digit is not None:
             labels = ops.full_like(labels, self.digit)
         expected = cell_labels(state[..., GREY], labels)

@@ -25,7 +25,8 @@ class Trainer(keras.Model):
 
     Args:
         step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`.
-        loss: A `TargetLoss` or `ClassLoss`, or any function of (state, labels) to ``(batch,)``.
+        loss: A `TargetLoss` or `ClassLoss`, or any function of (state, labels, mask) to
+            ``(batch,)``; the mask, ``(batch, height, width)``, is None without adversaries.
         steps: CA steps per training step: a number, or ``(low, high)`` to draw from, both
             included. Published: 64 to 95 for a Growing CA, 20 for an MNIST CA.
         engine: See `rollout`.
@@ -138,13 +139,13 @@ class Trainer(keras.Model):
         go = functools.partial(run, seed=seed, engine=self.engine, record=True)
         with tf.GradientTape() as tape:
             state = go(self.step, batch.state, steps, batch.mask, first_step=first)
-            loss = tf.reduce_mean(self.loss_of_states(state, batch.labels))
+            loss = tf.reduce_mean(self.loss_of_states(state, batch.labels, batch.mask))
             total = loss
             if self.lifted:
                 last = state[-self.lifted :]
                 following = first + tf.cast(steps, tf.int64)
                 back = go(self.step.host, last, steps, None, first_step=following)
-                total += tf.reduce_sum(self.lifted_loss(back, None)) / self.pool.batch_size
+                total += tf.reduce_sum(self.lifted_loss(back, None, None)) / self.pool.batch_size
         variables = self.step.trainable_variables
         gradients = tape.gradient(total, [variable.value for variable in variables])
         if self.normalize_gradients:

@@ -6,6 +6,7 @@ random, run the adversary's rule; the pool carries each state's own mask. The ar
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tfnca import experiment
 from tfnca.evaluation import grown_states, measure_adversary, target_masks
@@ -20,14 +21,30 @@ from tfnca.lizard_attack import (
     padded_target,
     pool_options,
 )
+from tfnca.losses import TargetLoss
 from tfnca.pool import GrowingPool
 from tfnca.state import ALPHA, LIVING_THRESHOLD
 
 
 @dataclass(frozen=True)
 class Config(Attack):
+    RECIPES: ClassVar[dict] = {
+        "published": Attack.RECIPES["published"] | {"start": "zero", "own_weight": 1.0},
+        "stable": Attack.RECIPES["stable"] | {"start": "host", "own_weight": 0.2},
+    }
+
     out: str = option("out/growing_adversary", "folder for results and snapshots")
     density: float = option(0.1, "share of the target's cells that are adversaries, in (0, 1]")
+    start: str | None = option(
+        None,
+        "the adversary's first rule: a copy of the 'host', or 'zero', which changes nothing",
+        choices=["host", "zero"],
+    )
+    own_weight: float | None = option(
+        None,
+        "what the error of the adversary's own cells counts, in [0, 1], beside 1 for the host's: "
+        "less than 1 makes it persuade",
+    )
 
 
 def main(config):
@@ -35,13 +52,15 @@ def main(config):
     host = load_host(config.host)
     target = padded_target(config, config.padding)
     step = Injected(host, GrowingCA(channels=host.channels))
+    if config.start == "host":
+        step.adversary.set_weights(host.get_weights())
     pool = GrowingPool(
         grown_states(host, target.shape[:2], 1, seed=config.seed),
         **pool_options(config, target),
         where=target[..., ALPHA] >= LIVING_THRESHOLD,
         density=config.density,
     )
-    trainer = attack_trainer(config, step, target)
+    trainer = attack_trainer(config, step, TargetLoss(target, config.own_weight))
     masks = target_masks(padded_target(config), config.density, 1, seed=1)
 
     def preview():

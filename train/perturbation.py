@@ -20,6 +20,7 @@ from tfnca.lizard_attack import (
     padded_target,
     pool_options,
 )
+from tfnca.losses import TargetLoss
 from tfnca.perturbation import Perturbed
 from tfnca.pool import GrowingPool
 from tfnca.state import seed_state
@@ -47,7 +48,7 @@ def main(config):
         starts,
         **pool_options(config, target),
     )
-    trainer = attack_trainer(config, step, target)
+    trainer = attack_trainer(config, step, TargetLoss(target))
 
     def preview():
         return draw_attack(config, step, host)
