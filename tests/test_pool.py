@@ -115,6 +115,20 @@ def test_regimes(regime, settings, restarted, damaged):
     np.testing.assert_array_equal(kept, ~at_start & ~with_holes)
 
 
+def test_any_of_a_batch_may_be_the_one_to_start_anew():
+    pool = tfnca.GrowingPool(starts(3), SLOTS, BATCH, restarts=2, chosen="any", damaged=0)
+    filled(pool)
+    counts = np.zeros(BATCH)
+    for i in range(100):
+        state = pool.draw(0, i, LOSS).state.numpy()
+        wanted = [starts(3)[(2 * i + k) % 3] for k in range(2)]
+        found = [np.all(state == start, axis=(1, 2, 3)) for start in wanted]
+        assert [hit.sum() for hit in found] == [1, 1]
+        counts += found[0] | found[1]
+    expected = 200 / BATCH
+    assert np.all(np.abs(counts - expected) < 4 * np.sqrt(expected))
+
+
 def test_all_that_is_hopeless_starts_anew_and_is_not_damaged():
     where = np.ones((SIZE, SIZE), bool)
     pool = tfnca.GrowingPool(
@@ -209,6 +223,7 @@ def test_holes_are_as_large_as_asked_for():
         ({"restarts": -1}, "restarts=-1"),
         ({"radii": (0.0, 0.4)}, r"radii=\(0.0, 0.4\)"),
         ({"radii": (0.5, 0.4)}, r"radii=\(0.5, 0.4\)"),
+        ({"chosen": "best"}, "chosen must be.*Received: chosen='best'"),
         ({"where": np.ones((SIZE, SIZE))}, "where and density"),
         ({"density": 0.1}, "where and density"),
         ({"where": np.ones((SIZE, SIZE)), "density": 0.0}, "density=0.0"),

@@ -26,12 +26,12 @@ class Attack(Common):
 
     RECIPES: ClassVar[dict] = {
         "published": {
-            "steps": 8000, "pool_size": 1024, "restarts": 1, "hopeless": 0.0, "lifted": 0,
-            "drops": "0.25", "ema": 0.0,
+            "steps": 8000, "pool_size": 1024, "restarts": 1, "chosen": "worst", "hopeless": 0.0,
+            "lifted": 0, "drops": "0.25", "ema": 0.0,
         },
         "stable": {
-            "steps": 2000, "pool_size": 256, "restarts": 1, "hopeless": 0.5, "lifted": 0,
-            "drops": "0.4,0.85", "ema": 0.99,
+            "steps": 2000, "pool_size": 256, "restarts": 1, "chosen": "any", "hopeless": 0.5,
+            "lifted": 0, "drops": "0.4,0.85", "ema": 0.99,
         },
     }  # fmt: skip
 
@@ -50,7 +50,8 @@ class Attack(Common):
     steps: int | None = option(None, "training steps")
     batch_size: int = option(8, "states in a batch")
     pool_size: int | None = option(None, "states in the pool")
-    restarts: int | None = option(None, "states of a batch, the worst, that start anew")
+    restarts: int | None = option(None, "states of a batch that start anew")
+    chosen: str | None = option(None, "which: the 'worst', or 'any'", choices=["worst", "any"])
     hopeless: float | None = option(
         None, "share of an empty grid's loss above which a state starts anew; 0: no such bound"
     )
@@ -126,6 +127,7 @@ def pool_options(config, target):
         "size": config.pool_size,
         "batch_size": config.batch_size,
         "restarts": config.restarts,
+        "chosen": config.chosen,
         "hopeless": config.hopeless * float(np.square(target).mean()) or None,
         "damaged": config.damaged,
         "seed": config.seed,

@@ -75,9 +75,11 @@ class GrowingPool(Pool):
             shares of them.
         size: Number of slots.
         batch_size: Items in a batch.
-        restarts: How many of a batch, the worst first, are replaced by `starts` in turn, going on
-            from batch to batch; all of them for a CA that only grows. One for each start if not
-            given.
+        restarts: How many of a batch are replaced by `starts` in turn, going on from batch to
+            batch; all of them for a CA that only grows. One for each start if not given.
+        chosen: Which of a batch are replaced: the ``"worst"``, as published, or ``"any"``. The
+            worst are those whose masks suit the adversary least, so that in the long run the pool
+            keeps the masks that suit it, and its loss says little about others.
         hopeless: Loss above which a state starts anew too, however many there are; None for no
             such bound. The published code has none: there a state that fell apart is only
             replaced when it is the worst of its batch.
@@ -102,6 +104,7 @@ class GrowingPool(Pool):
         size=1024,
         batch_size=8,
         restarts=None,
+        chosen="worst",
         hopeless=None,
         damaged=3,
         radii=(0.1, 0.4),
@@ -116,6 +119,8 @@ class GrowingPool(Pool):
                 f"restarts and damaged must lie in 0 to batch_size={batch_size}. "
                 f"Received: restarts={restarts}, damaged={damaged}"
             )
+        if chosen not in ("worst", "any"):
+            raise ValueError(f"chosen must be 'worst' or 'any'. Received: chosen={chosen!r}")
         if not 0 < radii[0] <= radii[1] <= 2:
             raise ValueError(f"radii must ascend and lie in (0, 2]. Received: radii={radii}")
         if (where is None) != (density is None):
@@ -133,6 +138,7 @@ class GrowingPool(Pool):
         super().__init__(starts[np.arange(size) * len(starts) // size], batch_size, masks)
         self.starts = starts
         self.restarts = restarts
+        self.chosen = chosen
         self.hopeless = np.inf if hopeless is None else hopeless
         self.damaged = damaged
         self.radii = radii
@@ -148,10 +154,12 @@ class GrowingPool(Pool):
         slots = tf.gather(slots, order)
         state = tf.gather(self.variables["states"], slots)
         mask = self._masks_of(slots)
-        place = tf.range(self.batch_size, dtype=tf.int64)
-        anew = (place < self.restarts) | ~(tf.gather(losses, order) <= self.hopeless)
+        # Slots were drawn in random order, so that their place before sorting is any place.
+        rank = tf.range(self.batch_size) if self.chosen == "worst" else order
+        anew = (rank < self.restarts) | ~(tf.gather(losses, order) <= self.hopeless)
         anew = anew[:, None, None]
-        turn = (tf.cast(index, tf.int64) * self.restarts + place) % len(self.starts)
+        first = tf.cast(index, tf.int64) * self.restarts
+        turn = (first + tf.cast(rank, tf.int64)) % len(self.starts)
         fresh = tf.gather(self.starts, turn)
         state = tf.where(anew[..., None], fresh, state)
         if mask is not None:
