@@ -23,6 +23,7 @@ import bench  # noqa: E402
 import ours  # noqa: E402
 import problems  # noqa: E402
 import published  # noqa: E402
+import recipes  # noqa: E402
 
 
 def small_problem(kind):
@@ -133,3 +134,25 @@ def test_bench_says_what_it_lacks(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 2
     assert "--rounds must be at least 1. Received: 0" in run.stderr
+
+
+def test_a_recipes_row_holds_its_measures():
+    rows = [{"step": step, "median": step / 1e6, "worst": 1.0} for step in (96, 500, 5000)]
+    metrics = {"from_seed": rows, "from_grown": rows, "lifted": {"back": 12}}
+    row = recipes.summary("published", metrics, 12.4)
+    assert row == {
+        "recipe": "published", "seconds": 12, "from_seed_500": 0.0005, "from_seed_5000": 0.005,
+        "from_grown_500": 0.0005, "from_grown_5000": 0.005, "back": 12,
+    }  # fmt: skip
+    assert recipes.table([row]).splitlines()[2] == (
+        "| published | 12 | 0.0005 | 0.0050 | 0.0005 | 0.0050 | 12 |"
+    )
+    attacked = {"from_grown": [row | {"host_median": 0.02} for row in rows]}
+    assert recipes.summary("stable", attacked, 1)["host_cells_5000"] == 0.02
+
+
+def test_unknown_recipes_are_named():
+    command = [sys.executable, FOLDER / "recipes.py", "perturbation", "--only", "magic"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Received: ['magic']" in done.stderr

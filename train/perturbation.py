@@ -30,7 +30,7 @@ from tfnca.state import seed_state
 class Config(Attack):
     RECIPES: ClassVar[dict] = {
         "published": Attack.RECIPES["published"] | {"restarts": 2},  # one of each start
-        "stable": Attack.RECIPES["stable"] | {"lifted": 2},
+        "stable": Attack.RECIPES["stable"] | {"lifted": 2, "learning_rate": 5e-4},
     }
 
     out: str = option("out/perturbation", "folder for results and snapshots")
