@@ -129,16 +129,6 @@ def test_any_of_a_batch_may_be_the_one_to_start_anew():
     assert np.all(np.abs(counts - expected) < 4 * np.sqrt(expected))
 
 
-def test_restarts_may_be_rare_and_still_take_turns():
-    pool = tfnca.GrowingPool(starts(2), SLOTS, BATCH, restarts=1, every=4, damaged=0)
-    filled(pool)
-    begun = []
-    for i in range(17):
-        state = pool.draw(0, i, LOSS).state.numpy()
-        begun += [(i, k) for k in range(2) if np.any(np.all(state == starts(2)[k], (1, 2, 3)))]
-    assert begun == [(0, 0), (4, 1), (8, 0), (12, 1), (16, 0)]
-
-
 def test_all_that_is_hopeless_starts_anew_and_is_not_damaged():
     where = np.ones((SIZE, SIZE), bool)
     pool = tfnca.GrowingPool(
@@ -233,7 +223,6 @@ def test_holes_are_as_large_as_asked_for():
         ({"restarts": -1}, "restarts=-1"),
         ({"radii": (0.0, 0.4)}, r"radii=\(0.0, 0.4\)"),
         ({"radii": (0.5, 0.4)}, r"radii=\(0.5, 0.4\)"),
-        ({"every": 0}, "every=0"),
         ({"chosen": "best"}, "chosen must be.*Received: chosen='best'"),
         ({"where": np.ones((SIZE, SIZE))}, "where and density"),
         ({"density": 0.1}, "where and density"),

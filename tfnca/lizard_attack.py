@@ -26,21 +26,19 @@ class Attack(Common):
 
     RECIPES: ClassVar[dict] = {
         "published": {
-            "steps": 8000, "pool_size": 1024, "restarts": 1, "chosen": "worst", "hopeless": 0.0,
-            "damaged": 3, "lifted": 0, "min_ca_steps": 64, "max_ca_steps": 95,
-            "learning_rate": 2e-3, "drops": "0.25", "ema": 0.0,
+            "steps": 8000, "pool_size": 1024, "hopeless": 0.0, "learning_rate": 2e-3,
+            "drops": "0.25", "ema": 0.0,
         },
         "stable": {
-            "steps": 2000, "pool_size": 256, "restarts": 1, "chosen": "any", "hopeless": 0.5,
-            "damaged": 0, "lifted": 0, "min_ca_steps": 40, "max_ca_steps": 56,
-            "learning_rate": 1e-3, "drops": "0.7,0.95", "ema": 0.99,
+            "steps": 2000, "pool_size": 256, "hopeless": 0.5, "learning_rate": 1e-3,
+            "drops": "0.4,0.9", "ema": 0.99,
         },
     }  # fmt: skip
 
     recipe: str = option("stable", "'published', or 'stable': fewer slots, so that states grow "
-                         "old and a pattern must last, while what fell apart starts anew; short "
-                         "rollouts, no damage, averaged weights; a perturbation must let go of the "
-                         "host once lifted, an adversary persuade the host's cells",
+                         "old and a pattern must last, while what fell apart starts anew; "
+                         "averaged weights; a perturbation must let go of the host once lifted, an "
+                         "adversary starts as the host and must persuade its cells",
                          choices=["published", "stable"])  # fmt: skip
     host: str = option(
         "saved_models/growing_lizard/model.keras", "the Growing CA to attack, any format"
@@ -53,20 +51,19 @@ class Attack(Common):
     steps: int | None = option(None, "training steps")
     batch_size: int = option(8, "states in a batch")
     pool_size: int | None = option(None, "states in the pool")
-    restarts: int | None = option(None, "states of a batch that start anew")
-    every: int = option(1, "training steps from one batch with restarts to the next")
-    chosen: str | None = option(None, "which: the 'worst', or 'any'", choices=["worst", "any"])
+    restarts: int = option(1, "states of a batch that start anew")
+    chosen: str = option("worst", "which: the 'worst', or 'any'", choices=["worst", "any"])
     hopeless: float | None = option(
         None, "share of an empty grid's loss above which a state starts anew; 0: no such bound"
     )
-    damaged: int | None = option(None, "states of a batch, the best, that lose a circle")
-    lifted: int | None = option(
-        None,
+    damaged: int = option(3, "states of a batch, the best, that lose a circle")
+    lifted: int = option(
+        0,
         "states of a batch, the best, that go on without the attack and must become what the "
         "host grows",
     )
-    min_ca_steps: int | None = option(None, "fewest CA steps per training step")
-    max_ca_steps: int | None = option(None, "most CA steps per training step")
+    min_ca_steps: int = option(64, "fewest CA steps per training step")
+    max_ca_steps: int = option(95, "most CA steps per training step")
     learning_rate: float | None = option(None, "at the start")
     drops: str | None = option(None, "fractions of the run at which the rate is divided by 10")
     ema: float | None = option(None, "momentum of an exponential average of the weights; 0: none")
@@ -131,7 +128,6 @@ def pool_options(config, target):
         "size": config.pool_size,
         "batch_size": config.batch_size,
         "restarts": config.restarts,
-        "every": config.every,
         "chosen": config.chosen,
         "hopeless": config.hopeless * float(np.square(target).mean()) or None,
         "damaged": config.damaged,

@@ -77,7 +77,6 @@ class GrowingPool(Pool):
         batch_size: Items in a batch.
         restarts: How many of a batch are replaced by `starts` in turn, going on from batch to
             batch; all of them for a CA that only grows. One for each start if not given.
-        every: Training steps from one such batch to the next; the larger, the older states grow.
         chosen: Which of a batch are replaced: the ``"worst"``, as published, or ``"any"``. The
             worst are those whose masks suit the adversary least, so that in the long run the pool
             keeps the masks that suit it, and its loss says little about others.
@@ -105,7 +104,6 @@ class GrowingPool(Pool):
         size=1024,
         batch_size=8,
         restarts=None,
-        every=1,
         chosen="worst",
         hopeless=None,
         damaged=3,
@@ -121,8 +119,6 @@ class GrowingPool(Pool):
                 f"restarts and damaged must lie in 0 to batch_size={batch_size}. "
                 f"Received: restarts={restarts}, damaged={damaged}"
             )
-        if every < 1:
-            raise ValueError(f"every must be positive. Received: every={every}")
         if chosen not in ("worst", "any"):
             raise ValueError(f"chosen must be 'worst' or 'any'. Received: chosen={chosen!r}")
         if not 0 < radii[0] <= radii[1] <= 2:
@@ -142,7 +138,6 @@ class GrowingPool(Pool):
         super().__init__(starts[np.arange(size) * len(starts) // size], batch_size, masks)
         self.starts = starts
         self.restarts = restarts
-        self.every = every
         self.chosen = chosen
         self.hopeless = np.inf if hopeless is None else hopeless
         self.damaged = damaged
@@ -161,11 +156,9 @@ class GrowingPool(Pool):
         mask = self._masks_of(slots)
         # Slots were drawn in random order, so that their place before sorting is any place.
         rank = tf.range(self.batch_size) if self.chosen == "worst" else order
-        index64 = tf.cast(index, tf.int64)
-        anew = (rank < self.restarts) & (index64 % self.every == 0)
-        anew |= ~(tf.gather(losses, order) <= self.hopeless)
+        anew = (rank < self.restarts) | ~(tf.gather(losses, order) <= self.hopeless)
         anew = anew[:, None, None]
-        first = index64 // self.every * self.restarts
+        first = tf.cast(index, tf.int64) * self.restarts
         turn = (first + tf.cast(rank, tf.int64)) % len(self.starts)
         fresh = tf.gather(self.starts, turn)
         state = tf.where(anew[..., None], fresh, state)

@@ -29,8 +29,9 @@ from tfnca.state import seed_state
 @dataclass(frozen=True)
 class Config(Attack):
     RECIPES: ClassVar[dict] = {
-        "published": Attack.RECIPES["published"] | {"restarts": 2},  # one of each start
-        "stable": Attack.RECIPES["stable"] | {"lifted": 2, "learning_rate": 5e-4},
+        "published": Attack.RECIPES["published"] | {"restarts": 2, "lifted": 0},
+        "stable": Attack.RECIPES["stable"]
+        | {"restarts": 1, "lifted": 2, "learning_rate": 5e-4, "drops": "0.6,0.9"},
     }
 
     out: str = option("out/perturbation", "folder for results and snapshots")
