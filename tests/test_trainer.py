@@ -239,7 +239,10 @@ class Clock(Step):
 
 def clock_losses(channel, steps, count):
     trainer = tfnca.Trainer(
-        Clock(), lambda s, labels=None: tf.reduce_mean(s[..., channel], (1, 2)), steps, "dense"
+        Clock(),
+        lambda s, labels=None, mask=None: tf.reduce_mean(s[..., channel], (1, 2)),
+        steps,
+        "dense",
     )
     trainer.compile(keras.optimizers.SGD(0.0))
     pool = tfnca.GrowingPool(np.zeros((1, 3, 3, 4)), 4, 2, restarts=2, damaged=0)
@@ -267,7 +270,7 @@ def test_a_wrong_number_of_steps_is_named(steps):
 # Lifting
 
 
-def plain_loss(state, labels=None):
+def plain_loss(state, labels=None, mask=None):
     return tf.reduce_mean(tf.square(state[..., :4]), axis=(1, 2, 3))
 
 
