@@ -226,6 +226,7 @@ def in_chromium(node, site, tmp_path_factory):
         )  # fmt: skip
         of_page = {
             "page": "mnist" if step.channels == 20 else "growing",
+            "adversary": "red" if name == "growing_adversary_red" else None,
             "perturbation": name.removeprefix("perturbation_") if perturbed else None,
             "steps": STEPS,
             "seed": SEED,

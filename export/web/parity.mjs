@@ -4,7 +4,7 @@
 //   node parity.mjs JOBS.json
 //
 // Jobs of graphs are those of tests/run_tfjs.mjs with a `backend`. A job with a `page` ("growing"
-// or "mnist") is {page, backend, steps, seed, state, given: {mask}, perturbation, out}. Prints one
+// or "mnist") is {page, backend, steps, seed, state, given: {mask}, adversary, perturbation, out}. Prints one
 // JSON line a backend that is not there: {"backend": name, "missing": why}.
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -77,8 +77,9 @@ function runPage(page, job) {
   };
   const mask = job.given.mask && read(job.given.mask).values;
   const given = { ...job, state: read(job.state), mask };
-  return page.evaluate(async ({ page, seed, steps, state, mask, perturbation }) => {
+  return page.evaluate(async ({ page, seed, steps, state, mask, adversary, perturbation }) => {
     const playground = window.tfnca[page];
+    if (adversary) playground.chooseAdversary(adversary);
     const { host, injected, constructor: CA } = playground.ca;
     const ca = new CA(page, state.shape[1], state.shape[2], seed);
     Object.assign(ca, { host, injected });

@@ -40,8 +40,8 @@ async function main() {
   await Promise.all([
     start(mnist, site.models, "mnist", ["mnist_adversary"]),
     start(growing, site.models, "growing_lizard", [
-      "growing_adversary_red",
       "growing_adversary_no_tail",
+      "growing_adversary_red", // the last is the one to begin with
     ]),
   ]);
   document.documentElement.dataset.ready = "";
