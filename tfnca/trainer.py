@@ -33,8 +33,8 @@ class Trainer(keras.Model):
         seed: What all draws depend on, with the number of the training step.
         normalize_gradients: Whether each variable's gradient is divided by its norm.
         lifted: How many of a batch, the last, go on as the host alone for as many steps again.
-            Their loss, against what the host grows, is added: a pattern should come back once
-            the attack is lifted. The pool gets the states from before.
+            Their loss, against what the host alone should come to, is added: it should recover
+            once the attack is lifted. The pool gets the states from before.
         lifted_loss: Their loss, as `loss`.
 
     Raises:
@@ -145,7 +145,8 @@ class Trainer(keras.Model):
                 last = state[-self.lifted :]
                 following = first + tf.cast(steps, tf.int64)
                 back = go(self.step.host, last, steps, None, first_step=following)
-                total += tf.reduce_sum(self.lifted_loss(back, None, None)) / self.pool.batch_size
+                labels = None if batch.labels is None else batch.labels[-self.lifted :]
+                total += tf.reduce_sum(self.lifted_loss(back, labels)) / self.pool.batch_size
         variables = self.step.trainable_variables
         gradients = tape.gradient(total, [variable.value for variable in variables])
         if self.normalize_gradients:

@@ -36,6 +36,9 @@ class Config(Common):
     pool_size: int = option(160, "states in the pool")
     fresh: int = option(4, "of a batch, new digits that start from an empty state")
     mutated: int = option(4, "of a batch, digits that change under a settled state")
+    lifted: int = option(
+        0, "of a batch, digits that go on without adversaries and must be themselves again"
+    )
     ca_steps: int = option(20, "CA steps per training step")
     learning_rate: float = option(1e-3, "at the start")
     drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10")
@@ -62,7 +65,15 @@ def main(config):
         mutated=config.mutated,
         seed=config.seed,
     )
-    trainer = Trainer(step, loss, config.ca_steps, engine=config.engine, seed=config.seed)
+    trainer = Trainer(
+        step,
+        loss,
+        config.ca_steps,
+        engine=config.engine,
+        seed=config.seed,
+        lifted=config.lifted,
+        lifted_loss=ClassLoss(),
+    )
     rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(experiment.adam(rate, config.ema))
 
