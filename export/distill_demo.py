@@ -5,7 +5,7 @@ head, arm, red, blue, in this order) with theirs become gca_data.js of the lizar
 """
 
 from tfnca.distill import save_demo
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, plain_errors
 from tfnca.graphs import load_step
 
 
@@ -17,11 +17,9 @@ def main():
     parser.add_argument("--host", required=True, help="their host")
     parser.add_argument("--out", required=True, help="folder to write to")
     arguments = parser.parse_args()
-    try:
+    with plain_errors():
         step, _ = load_step(arguments.models, arguments.host)
         path = save_demo(step, arguments.out)
-    except (ValueError, OSError) as error:
-        fail(error)
     print(f"Wrote {path}")
 
 

@@ -1,6 +1,6 @@
 """Exports a model as a SavedModel that runs where only TensorFlow is installed."""
 
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, plain_errors
 from tfnca.graphs import load_step, save_saved_model
 
 
@@ -15,11 +15,9 @@ def main():
     parser.add_argument("--host", help="the host, where MODEL is an adversary or a perturbation")
     parser.add_argument("--out", required=True, help="folder to write")
     arguments = parser.parse_args()
-    try:
+    with plain_errors():
         step, measures = load_step(arguments.models, arguments.host)
         save_saved_model(step, arguments.out, measures)
-    except (ValueError, OSError) as error:
-        fail(error)
     print(f"Wrote {arguments.out}")
 
 

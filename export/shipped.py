@@ -1,6 +1,6 @@
 """Writes saved_model/ and tfjs/ anew in each folder of saved_models/ whose weights changed."""
 
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, plain_errors
 from tfnca.shipped import refresh
 
 
@@ -8,11 +8,9 @@ def main():
     parser = Parser(description=__doc__)
     parser.add_argument("folder", nargs="?", default="saved_models", help="(default: saved_models)")
     arguments = parser.parse_args()
-    try:
+    with plain_errors():
         for export in refresh(arguments.folder):
             print(f"Wrote {export}")
-    except (ValueError, OSError) as error:
-        fail(error)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Exports a model for TensorFlow.js: a folder that tf.loadGraphModel takes as it is."""
 
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, plain_errors
 from tfnca.graphs import load_step
 from tfnca.tfjs import QUANTIZE, save_tfjs
 
@@ -17,11 +17,9 @@ def main():
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument("--quantize", choices=QUANTIZE, help="store kernels in fewer bits")
     arguments = parser.parse_args()
-    try:
+    with plain_errors():
         step, measures = load_step(arguments.models, arguments.host)
         save_tfjs(step, arguments.out, arguments.quantize, measures)
-    except (ValueError, OSError) as error:
-        fail(error)
     print(f"Wrote {arguments.out}")
 
 

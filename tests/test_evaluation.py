@@ -11,6 +11,7 @@ from tfnca.evaluation import (
     digit_mask,
     digit_measures,
     has_flipped,
+    host_cell_errors,
     mean_and_spread,
     measure_digits,
     swap_digits,
@@ -77,6 +78,13 @@ def test_half_of_the_host_cells_have_flipped():
     mask = masks([1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0])
     np.testing.assert_array_equal(has_flipped(state, mask), [True, False, False, True])
     np.testing.assert_array_equal(has_flipped(state, mask, target=3), [True, True, True, False])
+
+
+def test_without_a_host_cell_nothing_has_flipped_and_there_is_no_error():
+    state, mask = saying([8, 8], [8, 1]), masks([1, 1], [1, 0])
+    assert has_flipped(state, mask).tolist() == [False, False]
+    errors = host_cell_errors(state[..., :4], np.ones((1, 2, 4)), mask)
+    assert np.isnan(errors).tolist() == [True, False]
 
 
 def test_a_swap_brings_the_next_image_and_keeps_the_state_where_it_lives():
@@ -211,6 +219,13 @@ def test_digit_masks_have_one_adversary_on_each_stroke_if_asked():
     assert counts.min() == 1
     assert 1 < counts.mean() < 1.6  # of a Poisson distribution of mean 0.5, given one at least
     assert not np.array_equal(plain, digit_mask(some, 0.01, seed=2))
+
+
+def test_a_digit_without_a_stroke_takes_any_mask():
+    digits = Digits(np.zeros((2, 5, 5), np.float32), np.array([1, 2]), "")
+    digits.images[0, 2, 2] = 1.0
+    mask = np.asarray(digit_mask(digits, 0.1, seed=0, at_least_one=True))
+    assert mask[0, 2, 2] == 1
 
 
 def test_mean_and_spread_over_seeds():

@@ -175,6 +175,14 @@ def test_an_average_may_begin_or_end_where_weights_are_resumed(
     assert 0 < change < (0.0005 if after else 0.02)  # a tenth of a step where it averages
 
 
+def test_a_command_that_fails_leaves_the_settings_of_an_earlier_run(tmp_path, small_epochs):
+    (tmp_path / "config.json").write_text("earlier")
+    config = settings(tmp_path, resume="exact")
+    with pytest.raises(ValueError, match="Nothing to resume"):
+        experiment.train(config, *job(), steps=3)
+    assert (tmp_path / "config.json").read_text() == "earlier"
+
+
 def test_an_optimiser_of_other_weights_is_named(tmp_path, small_epochs):
     folder = tmp_path / "run"
     experiment.train(settings(folder), *job(), 2)
@@ -364,7 +372,7 @@ HOST = ["--host", "{data}/digits.keras"]
         (MNIST, ["--resume"], "no snapshot in this folder.*{out}"),
         (MNIST, ["--resume", "weights"], "--resume weights needs model.keras"),
         (MNIST, ["--loss", "l3"], "loss.*l3"),
-        (MNIST, ["--batch-size", 0], "batch_size.*0"),
+        (MNIST, ["--batch-size", 0], "batch-size must be positive.*0"),
         (MNIST, ["--ca-steps", 0], "steps must be.*0"),
         (MNIST, ["--noise", -1], "noise_std.*-1"),
         (MNIST, ["--test-digits", 26], "count must be at most 25.*26"),

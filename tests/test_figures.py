@@ -9,6 +9,7 @@ from PIL import Image
 
 import tfnca
 from tfnca import claims, figures
+from tfnca.cast import MissingModelError, Ours, Published
 
 
 class Models:
@@ -26,7 +27,7 @@ class Models:
 
     def perturbation(self, mutation):
         if mutation == "blue":
-            raise ValueError("no blue one. Received: blue")
+            raise MissingModelError("no blue one. Received: blue")
         return tfnca.Perturbation()
 
     def target(self, name):
@@ -71,7 +72,31 @@ def test_a_figure_without_its_model_is_left_out(models, tmp_path, monkeypatch, c
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize("models", [Ours, Published])
+def test_what_a_set_does_not_have_is_missing(models, tmp_path):
+    empty = models(tmp_path)
+    for ask in (lambda: empty.digits, lambda: empty.digits_adversary, lambda: empty.lizard,
+                lambda: empty.adversary("red"), lambda: empty.perturbation("red")):  # fmt: skip
+        with pytest.raises(MissingModelError, match=r"No such file. Received: "):
+            ask()
+    if models is Published:
+        with pytest.raises(MissingModelError):
+            empty.target("red")
+
+
 # Claims
+
+
+def test_without_models_the_page_of_claims_stays(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "claims.md"
+    page.write_text("numbers")
+    monkeypatch.setenv("TFNCA_ORIGINALS", str(tmp_path / "absent"))
+    monkeypatch.setattr("sys.argv", ["claims", "--models", "published", "--out", str(page)])
+    with pytest.raises(SystemExit) as stop:
+        claims.main()
+    assert stop.value.code == 2
+    assert "Received: none in" in capsys.readouterr().err
+    assert page.read_text() == "numbers"
 
 
 def rows(*errors, **more):

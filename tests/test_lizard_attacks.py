@@ -230,3 +230,32 @@ def test_a_perturbation_is_not_measured_without_its_host(jobs, monkeypatch, caps
         measure.main()
     assert stop.value.code == 2
     assert "--host" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seeds", "0"], "--seeds must be positive. Received: 0"),
+        (["--out", "."], "--out must name a file. Received: the folder ."),
+        ([], "its host in --host. Received: Injected"),
+    ],
+)
+def test_wrong_measurements_are_named_before_they_begin(
+    tmp_path, monkeypatch, capsys, options, message
+):
+    model = tmp_path / "pair.keras"
+    keras.saving.save_model(tfnca.Injected(tfnca.MNISTCA(), tfnca.MNISTCA()), model)
+    monkeypatch.setattr("sys.argv", ["measure", str(model), *options])
+    with pytest.raises(SystemExit) as stop:
+        measure.main()
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_digits_of_other_channels_are_measured(tmp_path, monkeypatch, capsys):
+    model = tmp_path / "digits.keras"
+    keras.saving.save_model(tfnca.MNISTCA(channels=24), model)
+    few = ["--test-digits", "2", "--seeds", "1", "--horizon", "200"]
+    monkeypatch.setattr("sys.argv", ["measure", str(model), *few])
+    measure.main()
+    assert json.loads(capsys.readouterr().out)["digits"] == 2

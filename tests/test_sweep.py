@@ -81,16 +81,19 @@ def test_lizards_are_swept_beside_the_host_alone(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--horizon", "0"], "--horizon must be at least 1. Received: 0"),
+        (["--horizon", "0"], "--horizon must be positive. Received: 0"),
+        (["--seeds", "0"], "--seeds must be positive. Received: 0"),
         (
             ["--densities", "10,0"],
-            "must be percentages in (0, 100], such as 1,10,60. Received: 10,0",
+            "must be percentages above 0 and below 100, such as 1,10,60. Received: 10,0",
         ),
+        (["--densities", "10,100"], "Received: 10,100"),
         (["--densities", "a"], "Received: a"),
         (["--host", "nowhere.keras"], "nowhere.keras"),
     ],
 )
-def test_wrong_calls_are_one_line(arguments, message, monkeypatch, capsys):
+def test_wrong_calls_are_one_line(arguments, message, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
     host = ["--host", str(MODELS / "mnist/model.keras")]
     adversary = str(MODELS / "mnist_adversary/model.keras")
     monkeypatch.setattr(sys, "argv", ["sweep", adversary, *host, *arguments])

@@ -9,6 +9,17 @@ from pathlib import Path
 from tfnca.checkpoints import load, load_perturbation
 from tfnca.targets import TARGETS, load_target
 
+
+class MissingModelError(ValueError):
+    """A set does not have the model or picture that was asked for."""
+
+
+def _present(path):
+    if not path.exists():
+        raise MissingModelError(f"No such file. Received: {path}")
+    return path
+
+
 MUTATIONS = tuple(name for name in TARGETS if name != "lizard")
 """The article's six mutations of the lizard."""
 
@@ -19,7 +30,7 @@ ADVERSARIES = {"no_tail": 0.1, "red": 0.6}
 class Ours:
     """The models that ship, in a folder such as ``saved_models``.
 
-    Each attribute raises ValueError where its model is missing.
+    Each attribute raises `MissingModelError` where its model is missing.
 
     Args:
         folder: Holds ``mnist/``, ``mnist_adversary/``, ``growing_lizard/`` and so on.
@@ -37,23 +48,25 @@ class Ours:
 
     @cached_property
     def digits(self):
-        return load(self.folder / "mnist/model.keras")
+        return load(_present(self.folder / "mnist/model.keras"))
 
     @cached_property
     def digits_adversary(self):
-        return load(self.folder / "mnist_adversary/model.keras")
+        return load(_present(self.folder / "mnist_adversary/model.keras"))
 
     @cached_property
     def lizard(self):
-        return load(self.folder / "growing_lizard/model.keras")
+        return load(_present(self.folder / "growing_lizard/model.keras"))
 
     def adversary(self, mutation):
         """The Growing CA's adversary for one of `ADVERSARIES`."""
-        return load(self.folder / f"growing_adversary_{mutation}/model.keras")
+        return load(_present(self.folder / f"growing_adversary_{mutation}/model.keras"))
 
     def perturbation(self, mutation):
         """The perturbation for one of `MUTATIONS`."""
-        return load_perturbation(self.folder / f"perturbation_{mutation}/perturbation.npy")
+        return load_perturbation(
+            _present(self.folder / f"perturbation_{mutation}/perturbation.npy")
+        )
 
     def target(self, name):
         """One of `TARGETS`, ``(40, 40, 4)``."""
@@ -70,29 +83,28 @@ class Published:
 
     @cached_property
     def digits(self):
-        return load(self.folder / "mnist_ca.json")
+        return load(_present(self.folder / "mnist_ca.json"))
 
     @cached_property
     def digits_adversary(self):
-        return load(self.folder / "mnist_ca_adversarial_model.zip")
+        return load(_present(self.folder / "mnist_ca_adversarial_model.zip"))
 
     @cached_property
     def lizard(self):
-        return load(self.folder / "growing_ca_lizard.json")
+        return load(_present(self.folder / "growing_ca_lizard.json"))
 
     def adversary(self, mutation):
         """Of `ADVERSARIES`, or "red_10", which was trained with 10 %."""
         names = {"no_tail": "no_tail_model", "red": "red_model_60perc", "red_10": "red_model"}
-        return load(self.folder / "growing_ca_adversarial_models.zip", name=names[mutation])
+        archive = _present(self.folder / "growing_ca_adversarial_models.zip")
+        return load(archive, name=names[mutation])
 
     def perturbation(self, mutation):
-        archive = self.folder / "growing_ca_saved_perturbations.zip"
+        archive = _present(self.folder / "growing_ca_saved_perturbations.zip")
         return load_perturbation(archive, name=mutation.removeprefix("no_"))
 
     def target(self, name):
         member = "lizard_complete.png" if name == "lizard" else f"lizard_{name}.png"
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            zipfile.ZipFile(self.folder / "growing_ca_target_images.zip") as archive,
-        ):
+        pictures = _present(self.folder / "growing_ca_target_images.zip")
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(pictures) as archive:
             return load_target(archive.extract(member, folder))

@@ -202,7 +202,7 @@ def _reader(member, data):
     if PurePosixPath(member).name.startswith(".") or member.startswith("__MACOSX/"):
         return None
     if _is_zip(data):
-        return _read_keras if b"model.weights.h5" in data else None
+        return _read_keras if _is_keras(data) else None
     if data.startswith(b"\x93NUMPY"):
         return _read_npy
     if data.endswith(b"\x57\xfb\x80\x8b\x24\x75\x47\xdb") or member.endswith(".index"):
@@ -218,6 +218,13 @@ def _reader(member, data):
 
 def _is_zip(data):
     return data.startswith((b"PK\3\4", b"PK\5\6"))
+
+
+def _is_keras(data):
+    """Whether a zip is a ``.keras`` file itself, not an archive that holds some."""
+    with contextlib.suppress(zipfile.BadZipFile, NotImplementedError):
+        return "model.weights.h5" in zipfile.ZipFile(io.BytesIO(data)).namelist()
+    return b"model.weights.h5" in data
 
 
 def _names(member):
@@ -343,7 +350,7 @@ def _read_webgl(where, member, files):
             rows, columns = int(layer["in_ch"]) + 1, int(layer["out_ch"])
             scale, bias_scale = float(layer["weight_scale"]), float(layer["bias_scale"])
         data = np.frombuffer(_decode_base64(where, f"{name}: data_b64", data), np.uint8)
-        if kind != "uint8" or rows < 2 or data.size != rows * columns:
+        if kind != "uint8" or rows < 2 or columns < 1 or data.size != rows * columns:
             raise ValueError(
                 f"{where}: {name} must hold {rows} x {columns} values of type uint8. "
                 f"Received: {data.size} values of type {kind}"
@@ -560,6 +567,12 @@ def _build(where, tensors, flat=False):
     channels = [shape[-1] + fixed for shape in kernels[-1:]] + [n + fixed for n in biases[-1:]]
     channels += [shape[-2] // (NUM_KERNELS if growing else 1) for shape in kernels[:1]]
     channels = mode([*channels, GROWING_CHANNELS if growing else MNIST_CHANNELS])
+    least = ALPHA + 1 if growing else NUM_CLASSES + 2
+    if not least <= channels <= MAX_SIDE or not 1 <= hidden <= MAX_SIDE:
+        raise ValueError(
+            f"{where} must have {least} to {MAX_SIDE} channels and a width of 1 to {MAX_SIDE}. "
+            f"Received: channels={channels}, hidden={hidden}"
+        )
     if growing:
         shapes = [(1, 1, NUM_KERNELS * channels, hidden)]
     else:
@@ -573,12 +586,6 @@ def _build(where, tensors, flat=False):
                 f"{where}: {name} must have shape {shape}. Received: shape={array.shape}"
             )
         _check_finite(where, name, array)
-    least = ALPHA + 1 if growing else NUM_CLASSES + 2
-    if not least <= channels <= MAX_SIDE or not 1 <= hidden <= MAX_SIDE:
-        raise ValueError(
-            f"{where} must have {least} to {MAX_SIDE} channels and a width of 1 to {MAX_SIDE}. "
-            f"Received: channels={channels}, hidden={hidden}"
-        )
     step = (GrowingCA if growing else MNISTCA)(channels=channels, hidden=hidden)
     for variable, (_, array) in zip(engine_weights(step), tensors, strict=True):
         variable.assign(array.reshape(variable.shape))

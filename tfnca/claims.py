@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfnca.cast import ADVERSARIES, MUTATIONS, Ours, Published
+from tfnca.cast import ADVERSARIES, MUTATIONS, MissingModelError, Ours, Published
 from tfnca.digits import load_digits
 from tfnca.evaluation import (
     RUNS,
@@ -30,7 +30,7 @@ from tfnca.evaluation import (
     measure_strengths,
     target_masks,
 )
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, check_output, plain_errors
 from tfnca.injection import Injected
 from tfnca.perturbation import Perturbed, combine
 from tfnca.rollout import rollout
@@ -103,12 +103,7 @@ def _strengths(models):
     tail = lost_cells(
         pad_target(models.target("lizard"), PADDING), pad_target(models.target("no_tail"), PADDING)
     )
-    rows = measure_strengths(models.lizard, models.perturbation("no_tail"), tail, STRENGTHS, seed=1)
-    for row in rows:
-        step = Perturbed(models.lizard, models.perturbation("no_tail").scaled(row["k"]))
-        last = measure_drift(step, seed_state(SIZE, RUNS), 500, every=500, seed=1)[-1]
-        row |= {"cells": last["cells"], "dead": last["dead"]}
-    return rows
+    return measure_strengths(models.lizard, models.perturbation("no_tail"), tail, STRENGTHS, seed=1)
 
 
 def _compositions(models):
@@ -161,7 +156,7 @@ def gather(models, cache):
         if not path.exists():
             try:
                 result = measure(models)
-            except ValueError as error:
+            except MissingModelError as error:
                 tqdm.write(f"{models.name}, {name}: left out. {error}")
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -447,11 +442,13 @@ def main():
     arguments = parser.parse_args()
     tf.get_logger().setLevel("ERROR")  # each step has a graph of its own, that is no mistake
     sets = [models for models in (Ours(), Published()) if arguments.models in (None, models.name)]
-    try:
+    with plain_errors():
+        check_output(arguments.out)
         evidence = {m.name: gather(m, arguments.cache) for m in sets if m.folder.is_dir()}
+        if not any(evidence.values()):
+            folders = " or ".join(str(models.folder) for models in sets)
+            raise ValueError(f"There must be models to measure. Received: none in {folders}")
         write_atomically(arguments.out, table(evidence))
-    except (ValueError, OSError) as error:
-        fail(error)
     print(f"Wrote {arguments.out}")
 
 

@@ -86,7 +86,7 @@ def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swa
         said the target at some measured step since the mask came on.
     """
     labels = digits.labels
-    state = digit_state(digits.images)
+    state = digit_state(digits.images, step.channels)
     rows, now = [], 0
     for number, (steps, mask) in enumerate(phases):
         flipped = np.zeros(len(labels), bool)
@@ -97,7 +97,8 @@ def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swa
             row = {"step": now, **digit_measures(state, labels, target, mask)}
             if mask is not None:
                 flipped |= has_flipped(state, mask, target)
-                row["flipped"] = float(flipped[labels != target].mean())
+                others = labels != target
+                row["flipped"] = float(flipped[others].mean()) if others.any() else float("nan")
             rows.append(row)
         if swap and number == 0:
             state, labels = swap_digits(state, digits.images, labels)
@@ -105,7 +106,7 @@ def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swa
 
 
 def has_flipped(state, mask, target=TARGET_DIGIT):
-    """Of which items half of the living host cells say the target.
+    """Of which items half of the living host cells, one at least, say the target.
 
     Args:
         state: ``(batch, height, width, channels)``.
@@ -117,7 +118,8 @@ def has_flipped(state, mask, target=TARGET_DIGIT):
     """
     said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
     hosts = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0] & (np.asarray(mask) < 0.5)
-    return 2 * ((said == target) & hosts).sum((1, 2)) >= hosts.sum((1, 2))
+    count = hosts.sum((1, 2))
+    return (2 * ((said == target) & hosts).sum((1, 2)) >= count) & (count > 0)
 
 
 def swap_digits(state, images, labels):
@@ -132,7 +134,7 @@ def swap_digits(state, images, labels):
         The new states and labels.
     """
     images, labels = np.roll(images, -1, axis=0), np.roll(labels, -1)
-    fresh = digit_state(images)
+    fresh = digit_state(images, state.shape[-1])
     alive = keras.ops.cast(is_digit_cell(fresh), "float32")
     return keras.ops.concatenate([fresh[..., :1], state[..., 1:] * alive], axis=-1), labels
 
@@ -144,7 +146,8 @@ def digit_mask(digits, density, seed, at_least_one=False):
         digits: `Digits`.
         density: Their share, in (0, 1].
         seed: Random seed.
-        at_least_one: Whether a mask without an adversary on the digit's own stroke is drawn anew.
+        at_least_one: Whether a mask without an adversary on the digit's own stroke is drawn anew;
+            an image without a stroke keeps its first.
 
     Returns:
         Tensor ``(batch, height, width)``.
@@ -153,7 +156,8 @@ def digit_mask(digits, density, seed, at_least_one=False):
     everywhere = np.ones_like(stroke)
     mask = random_mask(everywhere, density, seed)
     index = 0
-    while at_least_one and (empty := ~(np.asarray(mask) * stroke).any((1, 2))).any():
+    inked = stroke.any((1, 2))
+    while at_least_one and (empty := inked & ~(np.asarray(mask) * stroke).any((1, 2))).any():
         index += 1
         redrawn = random_mask(everywhere, density, seed, index)
         mask = keras.ops.where(empty[:, None, None], redrawn, mask)
@@ -172,7 +176,7 @@ def mean_and_spread(runs):
     summary = []
     for rows in zip(*runs, strict=True):
         row = {"step": rows[0]["step"]}
-        for name in rows[0].keys() - {"step"}:
+        for name in [name for name in rows[0] if name != "step"]:
             values = [r[name] for r in rows]
             row[name] = float(np.mean(values))
             row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
@@ -325,7 +329,7 @@ def measure_growing(step, state, target, at=HORIZONS, seed=0, mask=None, first_s
         }
         if mask is not None:
             own = host_cell_errors(values, target, mask)
-            row |= {"host_median": float(np.median(own)), "host_worst": float(np.max(own))}
+            row |= {"host_median": float(np.nanmedian(own)), "host_worst": float(np.nanmax(own))}
         rows.append(row)
     return rows
 
@@ -345,12 +349,14 @@ def host_cell_errors(state, target, mask):
         mask: Where adversaries stand, ``(batch, height, width)``.
 
     Returns:
-        Array ``(batch,)``: over cells where target or state has alpha above 0.1.
+        Array ``(batch,)``: over cells where target or state has alpha above 0.1; NaN where all
+        of them are adversaries.
     """
     opaque = (state[..., ALPHA] > LIVING_THRESHOLD) | (target[..., ALPHA] > LIVING_THRESHOLD)
     cells = opaque & (np.asarray(mask) < 0.5)
     errors = np.square(state[..., : ALPHA + 1] - target).mean(-1)
-    return (errors * cells).sum((1, 2)) / np.maximum(cells.sum((1, 2)), 1)
+    count = cells.sum((1, 2))
+    return np.where(count > 0, (errors * cells).sum((1, 2)) / np.maximum(count, 1), np.nan)
 
 
 def measure_damage(step, target, runs=16, radius=0.4, seed=0):
@@ -391,7 +397,9 @@ def measure_damage(step, target, runs=16, radius=0.4, seed=0):
     return found | {"below": int((errors < 0.0005).sum())}
 
 
-def measure_lift(step, state, plain, on=500, off=500, seed=0, tolerance=0.0005, mask=None):
+def measure_lift(
+    step, state, plain, on=500, off=500, seed=0, tolerance=0.0005, mask=None, first_step=0
+):
     """Whether a pattern comes back once an attack is lifted.
 
     Args:
@@ -403,6 +411,7 @@ def measure_lift(step, state, plain, on=500, off=500, seed=0, tolerance=0.0005, 
         seed: Of the fire masks.
         tolerance: A run is back if its error is at most this, after the best shift.
         mask: Where adversaries stand, ``(runs, height, width)``.
+        first_step: Number of the run's first step.
 
     Returns:
         Dictionary: ``runs``; ``back``, how many are back; ``dead``, how many grids are empty;
@@ -411,8 +420,8 @@ def measure_lift(step, state, plain, on=500, off=500, seed=0, tolerance=0.0005, 
     Reference:
         The article's Figure 11: perturbations are switched off at step 500.
     """
-    state = rollout(step, state, on, mask=mask, seed=seed)
-    state = rollout(step.host, state, off, seed=seed, step_offset=on)
+    state = rollout(step, state, on, mask=mask, seed=seed, step_offset=first_step)
+    state = rollout(step.host, state, off, seed=seed, step_offset=first_step + on)
     errors = np.sort(shifted_errors(_bounded(state), plain))
     return {
         "runs": len(errors),
@@ -450,12 +459,13 @@ def measure_drift(step, state, steps, every=100, seed=0):
             continue  # a seed's own place says nothing about the pattern's
         first = centre if first is None else first
         before = first if before is None else before
+        cells = (alpha > LIVING_THRESHOLD).sum((1, 2))
         rows.append(
             {
                 "step": now,
                 "drift": _median(np.linalg.norm(centre - before, axis=1)),
                 "away": _median(np.linalg.norm(centre - first, axis=1)),
-                "cells": _median((alpha > LIVING_THRESHOLD).sum((1, 2))),
+                "cells": _median(np.where(total > 0, cells, np.nan)),
                 "dead": int((np.asarray(values) == 0).all((1, 2, 3)).sum()),
             }
         )
@@ -560,8 +570,9 @@ def measure_strengths(host, perturbation, cells, strengths, runs=16, steps=500, 
         seed: Of the fire masks.
 
     Returns:
-        List of dictionaries: ``k``; ``alpha``, the mean alpha over the cells and runs; and
-        ``alpha_sd``, its standard deviation over the runs.
+        List of dictionaries: ``k``; ``alpha``, the mean alpha over the cells and runs;
+        ``alpha_sd``, its standard deviation over the runs; ``cells``, how many have alpha above
+        0.1, the median over the runs that live; and ``dead``, how many grids are empty.
 
     Reference:
         The article's Figure 12.
@@ -570,9 +581,18 @@ def measure_strengths(host, perturbation, cells, strengths, runs=16, steps=500, 
     for k in strengths:
         step = Perturbed(host, perturbation.scaled(k))
         state = rollout(step, seed_state(cells.shape, runs, host.channels), steps, seed=seed)
-        alpha = np.asarray(state)[..., ALPHA][:, cells].mean(1)
-        row = {"k": float(k), "alpha": float(alpha.mean()), "alpha_sd": float(alpha.std(ddof=1))}
-        rows.append(row)
+        alpha = np.asarray(state)[..., ALPHA]
+        size = (alpha > LIVING_THRESHOLD).sum((1, 2))
+        part = alpha[:, cells].mean(1)
+        rows.append(
+            {
+                "k": float(k),
+                "alpha": float(part.mean()),
+                "alpha_sd": float(part.std(ddof=1)),
+                "cells": _median(np.where(size > 0, size, np.nan)),
+                "dead": int((np.asarray(state) == 0).all((1, 2, 3)).sum()),
+            }
+        )
     return rows
 
 

@@ -5,6 +5,7 @@ A script declares its hyperparameters as a frozen dataclass, builds step, loss a
 """
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -74,6 +75,40 @@ def fail(message):
     raise SystemExit(2)
 
 
+@contextlib.contextmanager
+def plain_errors():
+    """Turns bad input into one line with exit code 2, and Ctrl-C into exit code 130."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def check_output(path):
+    """Makes the folder of a file that is to be written, before the work is done for nothing.
+
+    Raises:
+        ValueError: If the path is a folder.
+        OSError: If its folder cannot be made.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"--out must name a file. Received: the folder {path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def check_positive(options, *names):
+    """Raises ValueError if one of these options, where it is there and set, is below 1."""
+    for name in names:
+        value = getattr(options, name, None)
+        if value is not None and value < 1:
+            shown = "--" + name.replace("_", "-")
+            raise ValueError(f"{shown} must be positive. Received: {value}")
+
+
 def run(config_class, job, description):
     """Parses the command line, runs `job(config)`, and turns bad input into one line.
 
@@ -102,23 +137,19 @@ def run(config_class, job, description):
     if recipes:
         parser.set_defaults(**recipes[parser.parse_args().recipe])
     config = config_class(**vars(parser.parse_args()))
-    try:
+    with plain_errors():
         start(config)
         job(config)
-    except (ValueError, OSError) as error:
-        fail(error)
 
 
 def start(config):
-    """Makes the run reproducible, prints the device, and makes sure that results can be kept."""
+    """Makes the run reproducible, prints the device, and makes the folder for results."""
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    if config.steps < 1:
-        raise ValueError(f"--steps must be positive. Received: {config.steps}")
+    check_positive(config, "steps", "batch_size", "pool_size", "test_digits", "test_seeds")
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
     print(f"Device: {device_name()}")
 
 
@@ -248,6 +279,8 @@ def train(config, trainer, pool, steps, preview=None, callbacks=()):
         print(f"Resuming at step {int(trainer.optimizer.iterations)}.")
     elif config.resume == "weights":
         _restore_weights(folder, trainer)
+    # Only now, so that a command that fails leaves an earlier run's settings alone.
+    write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
     progress = _Run(config, steps, history, preview)
     tensorboard = keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=EPOCH)
     done = int(trainer.optimizer.iterations)
@@ -278,8 +311,11 @@ def train(config, trainer, pool, steps, preview=None, callbacks=()):
 
 def _save_weights(folder, trainer):
     temporary = folder / ".model.keras"
-    trainer.save(temporary)
-    temporary.replace(folder / "model.keras")
+    try:
+        trainer.save(temporary)
+        temporary.replace(folder / "model.keras")
+    finally:
+        temporary.unlink(missing_ok=True)
     buffer = io.BytesIO()
     np.savez(buffer, **{each.path: np.asarray(each) for each in trainer.optimizer.variables})
     write_atomically(folder / "optimizer.npz", buffer.getvalue())

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfnca.cast import ADVERSARIES, MUTATIONS, Ours, Published
+from tfnca.cast import ADVERSARIES, MUTATIONS, MissingModelError, Ours, Published
 from tfnca.digits import load_digits
 from tfnca.evaluation import digit_mask, grown_states, target_masks
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, plain_errors
 from tfnca.injection import Injected
 from tfnca.perturbation import Perturbed, combine
 from tfnca.render import caption, digits_to_rgb, save_animation, save_png, save_video, tile
@@ -249,7 +249,7 @@ def main():
     numbers = [arguments.figure] if arguments.figure else list(FIGURES)
     sets = [models for models in (Ours(), Published()) if arguments.models in (None, models.name)]
     sets = [models for models in sets if models.folder.is_dir()]
-    try:
+    with plain_errors():
         if not sets:
             raise ValueError(f"No models of this set here. Received: --models {arguments.models}")
         Path(arguments.out).mkdir(parents=True, exist_ok=True)
@@ -257,10 +257,8 @@ def main():
         for number, models in tqdm(work, unit="figure"):
             try:
                 write_figure(number, models, arguments.out)
-            except ValueError as error:
+            except MissingModelError as error:
                 tqdm.write(f"Figure {number}, {models.name}: left out. {error}")
-    except (ValueError, OSError) as error:
-        fail(error)
     print(f"Wrote {arguments.out}")
 
 

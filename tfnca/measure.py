@@ -7,7 +7,6 @@ adversary that should turn the host's pattern into --target.
 
 import argparse
 import json
-from pathlib import Path
 
 from tfnca.checkpoints import load
 from tfnca.digits import load_digits
@@ -18,7 +17,8 @@ from tfnca.evaluation import (
     measure_base,
     measure_perturbation,
 )
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, check_output, check_positive, plain_errors
+from tfnca.growing import GrowingCA
 from tfnca.injection import Injected, check_density
 from tfnca.lizard_attack import MEASURED_PADDING
 from tfnca.mnist import MNISTCA
@@ -30,7 +30,12 @@ from tfnca.targets import load_target, pad_target
 def measure(options):
     """The measures that fit the model, a JSON-able dictionary."""
     model = load(options.model, options.name)
-    host = load(options.host) if options.host else None
+    host = load(options.host, options.host_name) if options.host else None
+    if not isinstance(model, MNISTCA | GrowingCA | Perturbation):
+        raise ValueError(
+            "MODEL must be a CA, an adversary or a perturbation by itself, its host in --host. "
+            f"Received: {type(model).__name__}"
+        )
     if isinstance(model, MNISTCA):
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds = range(options.seeds)
@@ -57,6 +62,7 @@ def main():
     parser.add_argument("model", help="a model in any format that tfnca.load reads")
     parser.add_argument("--name", help="which model, where MODEL holds several")
     parser.add_argument("--host", help="the host, where MODEL is an adversary or a perturbation")
+    parser.add_argument("--host-name", help="which model, where that file holds several")
     parser.add_argument(
         "--target", default="lizard", help="what it should grow: a name, a PNG (%(default)s)"
     )
@@ -78,14 +84,14 @@ def main():
     )
     parser.add_argument("--out", help="JSON file to write; printed if not given")
     options = parser.parse_args()
-    try:
+    with plain_errors():
         check_density(options.density)
+        check_positive(options, "test_digits", "seeds", "horizon")
+        if options.out:
+            check_output(options.out)
         text = json.dumps(measure(options), indent=2)
         if options.out:
-            Path(options.out).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(options.out, text)
-    except (ValueError, OSError) as error:
-        fail(error)
     print(f"Wrote {options.out}" if options.out else text)
 
 

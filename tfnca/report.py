@@ -15,7 +15,7 @@ import numpy as np
 from tfnca.checkpoints import load
 from tfnca.digits import load_digits
 from tfnca.evaluation import attack_digits, digit_mask
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, plain_errors
 from tfnca.injection import Injected
 from tfnca.render import DIGIT_COLOURS, digits_to_rgb, plot, png_bytes, save_video, tile
 from tfnca.rollout import rollout, trajectory
@@ -188,10 +188,8 @@ def main():
     parser = Parser(description=__doc__)
     parser.add_argument("folder", help="a finished run of train/mnist_adversary.py")
     folder = parser.parse_args().folder
-    try:
+    with plain_errors():
         write_report(folder)
-    except (ValueError, OSError) as error:
-        fail(error)
     print(f"Wrote {Path(folder) / 'report.html'}")
 
 

@@ -1,9 +1,9 @@
 """Snapshots: all that a training run needs to go on exactly where it was killed.
 
 A snapshot holds the trained weights, the optimiser, the pool, and the history so far. Nothing
-else has state: every draw is a function of the seed and the optimiser's step count. It is
-written under a temporary name and renamed; the one before is kept; a checksum tells a whole file
-from a torn one.
+else steers a run: every draw is a function of the seed and the optimiser's step count. (The mean
+loss since the history's last row starts anew.) It is written under a temporary name and renamed;
+the one before is kept; a checksum tells a whole file from a torn one.
 """
 
 import hashlib

@@ -28,7 +28,7 @@ from tfnca.evaluation import (
     measure_lift,
     target_masks,
 )
-from tfnca.experiment import Parser, fail
+from tfnca.experiment import Parser, check_positive, plain_errors
 from tfnca.injection import Injected, check_density
 from tfnca.lizard_attack import MEASURED_PADDING
 from tfnca.mnist import MNISTCA
@@ -128,7 +128,7 @@ def sweep_lizard(step, target, plain, densities=DENSITIES, horizon=2000, runs=16
         found = measure_growing(step, grown, target, stops(horizon), seed, masks, first_step=200)
         rows += [{"density": density, **row} for row in found]
         last = found[-1]
-        lifted = measure_lift(step, grown, plain, seed=seed, mask=masks)
+        lifted = measure_lift(step, grown, plain, seed=seed, mask=masks, first_step=200)
         kept = "median", "worst", "host_median", "host_worst", "dead"
         summary.append(
             {"density": density, **{name: last[name] for name in kept}, "back": lifted["back"]}
@@ -154,7 +154,7 @@ def pictures(found):
         for density in sorted({row["density"] for row in found["rows"]}):
             rows = [r for r in found["rows"] if r["density"] == density and name in r]
             if rows := [row for row in rows if 0 < row["step"] <= found["horizon"]]:
-                curves[f"{density:.1%}"] = [r["step"] for r in rows], [r[name] for r in rows]
+                curves[f"{100 * density:g} %"] = [r["step"] for r in rows], [r[name] for r in rows]
         return plot(curves, "CA step", label, log=name.endswith("median"), log_x=True)
 
     if "digits" in found:
@@ -199,23 +199,26 @@ def sweep(options):
     """The sweep that fits the model."""
     try:
         densities = [check_density(float(part) / 100) for part in options.densities.split(",")]
+        if max(densities) == 1:
+            raise ValueError
     except ValueError:
         raise ValueError(
-            f"--densities must be percentages in (0, 100], such as 1,10,60. "
+            f"--densities must be percentages above 0 and below 100, such as 1,10,60. "
             f"Received: {options.densities}"
         ) from None
-    if options.horizon < 1:
-        raise ValueError(f"--horizon must be at least 1. Received: {options.horizon}")
-    adversary, host = load(options.model, options.name), load(options.host)
+    check_positive(options, "test_digits", "seeds", "horizon")
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    adversary, host = load(options.model, options.name), load(options.host, options.host_name)
+    length = {} if options.horizon is None else {"horizon": options.horizon}
     step = Injected(host, adversary)
     if isinstance(host, MNISTCA):
         digits = load_digits("test", options.data_dir, options.test_digits)
-        return sweep_digits(step, digits, densities, options.horizon, range(options.seeds))
+        return sweep_digits(step, digits, densities, seeds=range(options.seeds), **length)
     target, plain = (
         pad_target(load_target(name), MEASURED_PADDING)
         for name in (options.target, options.host_target)
     )
-    return sweep_lizard(step, target, plain, densities, options.horizon)
+    return sweep_lizard(step, target, plain, densities, **length)
 
 
 def main():
@@ -223,13 +226,16 @@ def main():
     parser.add_argument("model", help="the adversary, in any format that tfnca.load reads")
     parser.add_argument("--name", help="which model, where MODEL holds several")
     parser.add_argument("--host", required=True, help="the CA that is attacked")
+    parser.add_argument("--host-name", help="which model, where that file holds several")
     parser.add_argument(
         "--densities",
         default=",".join(f"{100 * density:g}" for density in DENSITIES),
         help="shares of adversaries in percent (default: %(default)s)",
     )
     parser.add_argument(
-        "--horizon", type=int, default=200, help="CA steps under attack (default: %(default)s)"
+        "--horizon",
+        type=int,
+        help="CA steps under attack (default: 200 for digits, 2000 for lizards)",
     )
     parser.add_argument(
         "--target", default="no_tail", help="what a lizard should become (default: %(default)s)"
@@ -247,11 +253,9 @@ def main():
     parser.add_argument("--out", default="out/sweep", help="folder (default: %(default)s)")
     options = parser.parse_args()
     tf.get_logger().setLevel("ERROR")
-    try:
+    with plain_errors():
         found = sweep(options)
         save_sweep(found, options.out)
-    except (ValueError, OSError) as error:
-        fail(error)
     for row in found["summary"]:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
     print(f"Wrote {options.out}")
