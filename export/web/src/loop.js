@@ -20,8 +20,8 @@ export class Loop {
     const update = () => {
       if (this.visible && !document.hidden) this.#start();
     };
-    new IntersectionObserver(([entry]) => {
-      this.visible = entry.isIntersecting;
+    new IntersectionObserver((entries) => {
+      this.visible = entries.at(-1).isIntersecting; // a busy page hears of several changes at once
       update();
     }).observe(element);
     document.addEventListener("visibilitychange", update);
