@@ -24,6 +24,7 @@ from tfnca.evaluation import (
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ["train/perturbation.py", "train/growing_adversary.py"]
+START = 0.9 * np.eye(16, dtype=np.float32)
 FILES = {"model.keras", "config.json", "metrics.json", "history.csv", "preview.png", "loss.png"}
 
 
@@ -44,6 +45,9 @@ def jobs(tmp_path_factory):
             }  # fmt: skip
             if script == "train/growing_adversary.py":
                 arguments["--start"] = "host"
+            else:
+                arguments["--start"] = folder / "start.npy"
+                np.save(arguments["--start"], START)
             words = [str(word) for pair in arguments.items() for word in pair]
             patch.setattr("sys.argv", [script, *words])
             runpy.run_path(str(ROOT / script), run_name="__main__")
@@ -70,7 +74,8 @@ def test_a_perturbation_is_a_symmetric_matrix_and_its_measures(jobs):
     folder = jobs[1]["train/perturbation.py"]
     matrix = np.load(folder / "perturbation.npy")
     assert np.array_equal(matrix, matrix.T)
-    assert not np.array_equal(matrix, np.eye(16))
+    assert not np.array_equal(matrix, START)
+    np.testing.assert_allclose(matrix, START, atol=1e-4)  # two steps at a rate of 1e-6 ago
     for path in (folder / "perturbation.npy", folder / "model.keras"):
         assert np.array_equal(tfnca.load_perturbation(path).matrix, matrix)
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -93,6 +98,19 @@ def test_an_adversary_is_saved_alone(jobs):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) == {"runs", "density", "host", "from_grown"}
     assert all(row["host_median"] > 0 for row in metrics["from_grown"])
+
+
+def test_an_adversary_goes_on_from_a_file(jobs):
+    host = tfnca.load(jobs[0])
+    first_rule = runpy.run_path(str(ROOT / SCRIPTS[1]))["first_rule"]
+    rules = {start: first_rule(start, host) for start in ("zero", "host", str(jobs[0]))}
+    assert not rules["zero"].get_weights()[-1].any()
+    for name in ("host", str(jobs[0])):
+        assert rules[name] is not host  # which stays as it is while the rule learns
+        for ours, theirs in zip(rules[name].get_weights(), host.get_weights(), strict=True):
+            assert np.array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="nowhere"):
+        first_rule("nowhere.keras", host)
 
 
 # Measures

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tfnca import experiment
+from tfnca.checkpoints import load
 from tfnca.evaluation import grown_states, measure_adversary, target_masks
 from tfnca.experiment import option
 from tfnca.growing import GrowingCA
@@ -37,8 +38,8 @@ class Config(Attack):
     density: float = option(0.1, "share of the target's cells that are adversaries, in (0, 1]")
     start: str | None = option(
         None,
-        "the adversary's first rule: a copy of the 'host', or 'zero', which changes nothing",
-        choices=["host", "zero"],
+        "the adversary's first rule: a copy of the 'host'; 'zero', which changes nothing; or an "
+        "adversary to go on from, any format",
     )
     own_weight: float | None = option(
         None,
@@ -47,13 +48,21 @@ class Config(Attack):
     )
 
 
+def first_rule(start, host):
+    """The adversary that training begins with."""
+    if start not in ("host", "zero"):
+        return load(start)
+    rule = GrowingCA(channels=host.channels)
+    if start == "host":
+        rule.set_weights(host.get_weights())
+    return rule
+
+
 def main(config):
     check_density(config.density)
     host = load_host(config.host)
     target = padded_target(config, config.padding)
-    step = Injected(host, GrowingCA(channels=host.channels))
-    if config.start == "host":
-        step.adversary.set_weights(host.get_weights())
+    step = Injected(host, first_rule(config.start, host))
     pool = GrowingPool(
         grown_states(host, target.shape[:2], 1, seed=config.seed),
         **pool_options(config, target),

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from tfnca import experiment
+from tfnca.checkpoints import load_perturbation
 from tfnca.evaluation import grown_states, measure_perturbation
 from tfnca.experiment import option
 from tfnca.lizard_attack import (
@@ -35,13 +36,17 @@ class Config(Attack):
     }
 
     out: str = option("out/perturbation", "folder for results and snapshots")
+    start: str | None = option(
+        None,
+        "a matrix to begin with, any format; the identity, which changes nothing, if not given",
+    )
 
 
 def main(config):
     host = load_host(config.host)
     target = padded_target(config, config.padding)
     size = target.shape[:2]
-    step = Perturbed(host)
+    step = Perturbed(host, load_perturbation(config.start) if config.start else None)
     starts = np.concatenate(
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
     )
