@@ -119,7 +119,7 @@ def time_training(problem, engines, rounds, folder, log, progress):
         for worker in others:
             progress(worker.engine)
             worker.ask("warm")
-            times = time_in_turn([worker, *sparse], "train", rounds, progress)
+            times = time_in_turn([worker, *sparse], rounds, progress)
             for engine, values in times.items():
                 seconds[engine] += values
             if sparse and times[worker.engine]:
@@ -127,7 +127,7 @@ def time_training(problem, engines, rounds, folder, log, progress):
             finish(worker)
         for worker in sparse:
             if not others:
-                seconds |= time_in_turn(sparse, "train", rounds, progress)
+                seconds |= time_in_turn(sparse, rounds, progress)
             finish(worker)
     errors = [f"{w.engine}: {w.reason}" for w in workers if w.failed]
     checks, wrong = compare(found)
@@ -142,15 +142,15 @@ def time_training(problem, engines, rounds, folder, log, progress):
     return result, errors + wrong
 
 
-def time_in_turn(workers, do, rounds, progress, **requests):
-    """Measures each worker once a round. Returns ``{engine: seconds}``."""
+def time_in_turn(workers, rounds, progress):
+    """Times a training step of each worker once a round. Returns ``{engine: seconds}``."""
     seconds = {worker.engine: [] for worker in workers}
     for round_ in range(rounds):
         if round_ >= 2 and sum(map(sum, seconds.values())) > PATIENCE:
             break
         for worker in workers:
             progress(worker.engine)
-            if answer := worker.ask(do, **requests.get(worker.engine, {})):
+            if answer := worker.ask("train"):
                 seconds[worker.engine].append(answer["seconds"])
     return seconds
 
@@ -178,7 +178,7 @@ def compare(found):
 
 
 def time_rollouts(cases, rounds, folder, log, progress):
-    """Times rollouts by our two engines.
+    """Times rollouts by our two engines: in each round every case, so that cases compare too.
 
     Args:
         cases: Dictionary of ``name: (problem, {engine: steps})``.
@@ -186,23 +186,27 @@ def time_rollouts(cases, rounds, folder, log, progress):
     Returns:
         Dictionary of ``name: {engine: {"steps", "step_ms", "total_s"}}``.
     """
-    results = {}
+    results = {name: {} for name in cases}
     with processes(("dense", "sparse"), log) as workers:
+        by_engine = {worker.engine: worker for worker in workers}
         for name, (problem, steps) in cases.items():
             path = folder / "problem.pickle"
             path.write_bytes(pickle.dumps(problem))
-            asked = [worker for worker in workers if worker.engine in steps]
-            for worker in asked:
-                worker.ask("load_rollout", problem=str(path))
-            requests = {engine: {"steps": count} for engine, count in steps.items()}
-            seconds = time_in_turn(asked, "rollout", rounds, progress, **requests)
-            results[name] = {
-                e: {"steps": steps[e], "step_ms": 1000 * median(s) / steps[e], "total_s": median(s)}
-                for e, s in seconds.items()
-                if s
-            }
+            for engine in steps:
+                by_engine[engine].ask("load_rollout", name=name, problem=str(path))
+        for _ in range(rounds):
+            for name, (_, steps) in cases.items():
+                for engine, count in steps.items():
+                    progress(f"{name} {engine}")
+                    if answer := by_engine[engine].ask("rollout", name=name, steps=count):
+                        results[name].setdefault(engine, []).append(answer["seconds"])
             progress(done=1)
         errors = [f"{w.engine}: {w.reason}" for w in workers if w.reason]
+    for name, (_, steps) in cases.items():
+        for engine, seconds in results[name].items():
+            total = median(seconds)
+            step_ms = 1000 * total / steps[engine]
+            results[name][engine] = {"steps": steps[engine], "step_ms": step_ms, "total_s": total}
     return results, errors
 
 
@@ -262,7 +266,7 @@ def main(options):
     rates = results["machine"]["product_rates"] = {}
     results |= {"train_step": {}, "rollout": {}, "scaling": {}}
     workloads = [name for name in WORKLOADS if name in chosen]
-    bar = tqdm(total=len(workloads) * len(options.engines), unit="engine")
+    bar = tqdm(total=len(workloads) * len(options.engines))
 
     def digits(count, data_dir=None):
         images = load_digits("test", data_dir, count, source="idx" if data_dir else "sample").images
@@ -298,7 +302,7 @@ def main(options):
         if "scaling" in chosen:
             cases["scaling"] = scaling_cases(problems, weights, options.quick)
         for part, of_part in cases.items():
-            bar.total += len(of_part)
+            bar.total += rounds
             results[part], found = time_rollouts(of_part, rounds, folder, log, progress(part))
             errors += found
         if "rollout" in chosen and options.data_dir:

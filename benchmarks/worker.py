@@ -47,15 +47,16 @@ class Worker:
     def __init__(self, engine):
         self.engine = engine
         self.module = importlib.import_module(MODULES[engine])
+        self.rollers = {}
 
     def load(self, problem):
         self.problem = pickle.loads(Path(problem).read_bytes())
         self.train_step, self.check_engine = self.module.make(self.problem, self.engine)
 
-    def load_rollout(self, problem):
-        self.problem = pickle.loads(Path(problem).read_bytes())
-        self.roll = self.module.roller(self.problem, self.engine)
-        self.roll(1)
+    def load_rollout(self, name, problem):
+        loaded = pickle.loads(Path(problem).read_bytes())
+        self.rollers[name] = self.module.roller(loaded, self.engine)
+        self.rollers[name](1)
 
     def warm(self):
         """The first step, which traces and compiles. Memory is counted from just before it."""
@@ -72,8 +73,8 @@ class Worker:
         most = memory("VmHWM")
         return {"more": None if most is None else most - self.before, "absolute": most}
 
-    def rollout(self, steps):
-        return {"seconds": timed(lambda: self.roll(steps).numpy())[1]}
+    def rollout(self, name, steps):
+        return {"seconds": timed(lambda: self.rollers[name](steps).numpy())[1]}
 
     def check(self, steps, out):
         arrays = self.check_engine(steps)
