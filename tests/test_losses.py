@@ -41,6 +41,32 @@ def test_an_adversarys_own_cells_may_count_less():
         np.testing.assert_allclose(loss(state), errors.mean((1, 2)), 1e-5)
 
 
+def test_a_pattern_is_found_where_it_stands_and_compared_there():
+    random = np.random.default_rng(0)
+    target = np.zeros((12, 14, 4), np.float32)
+    target[4:8, 4:9] = random.uniform(0.5, 1.0, (4, 5, 4))
+    loss = tfnca.TargetLoss(target)
+    moves = np.array([[0, 0], [1, 13], [9, 2], [3, 3]])
+    state = random.normal(scale=0.01, size=(4, 12, 14, 16)).astype(np.float32)
+    for i, move in enumerate(moves):
+        state[i, ..., :4] += np.roll(target, move, axis=(0, 1))
+    state[3, 7:9, 7:9] = 0.0  # a hole in the last
+    np.testing.assert_array_equal(loss.places(state), moves)
+    there = np.stack([np.roll(target, move, axis=(0, 1)) for move in moves])
+    expected = np.square(state[..., :4] - there).mean((1, 2, 3))
+    np.testing.assert_allclose(loss(state, moves), expected, 1e-4)
+    assert np.all(loss(state, moves)[:3] < 1e-3)
+
+
+def test_what_fits_elsewhere_hardly_better_stands_in_its_place():
+    target = np.zeros((12, 12, 4), np.float32)
+    target[3:9, 3:9] = 1.0
+    seed = tfnca.seed_state(12)
+    seed[0, 6, 6] = 0.0
+    seed[0, 1, 1, 3:] = 1.0  # a seed that stands beside the target fits it better when moved
+    assert not tfnca.TargetLoss(target).places(seed).numpy().any()
+
+
 def oracle(kind, state, labels):
     losses = []
     for item, label in zip(state.astype(np.float64), labels, strict=True):

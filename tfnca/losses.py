@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from tfnca.digits import cell_labels
@@ -40,18 +41,48 @@ class TargetLoss:
         if not np.isfinite(self.target).all():
             raise ValueError("target must be finite. Received: NaN or infinite values")
 
-    def __call__(self, state, labels=None, mask=None):
-        """Returns one loss an item, ``(batch,)``; `mask`, ``(batch, height, width)``, is 1 where
-        adversaries stand."""
+    def __call__(self, state, places=None, mask=None):
+        """Returns one loss an item, ``(batch,)``; `places`, ``(batch, 2)``, moves the target by so
+        many rows and columns, around the grid's edge; `mask`, ``(batch, height, width)``, is 1
+        where adversaries stand."""
         if tuple(state.shape[1:3]) != self.target.shape[:2]:
             raise ValueError(
                 f"The target is {self.target.shape[:2]}, the grid must be as large. "
                 f"Received: a state of shape {tuple(state.shape)}"
             )
-        errors = ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=-1)
+        target = self.target if places is None else self._moved(places)
+        errors = ops.mean(ops.square(state[..., : ALPHA + 1] - target), axis=-1)
         if mask is not None and self.own_weight < 1:
             errors *= 1.0 - (1.0 - self.own_weight) * mask
         return ops.mean(errors, axis=(1, 2))
+
+    def places(self, state):
+        """Where each item's pattern stands: the move of the target that fits it best.
+
+        Args:
+            state: ``(batch, height, width, channels)``.
+
+        Returns:
+            Rows and columns, ``(batch, 2)`` int32; zero unless the move lowers the error by a
+            tenth, as for a seed, which fits anywhere.
+        """
+        images, target = (
+            tf.signal.fft2d(tf.cast(tf.einsum("...hwc->...chw", rgba), tf.complex64))
+            for rgba in (state[..., : ALPHA + 1], tf.constant(self.target))
+        )
+        # |s - t|² = |s|² + |t|² - 2 s·t, the last for all moves around the edge at once.
+        products = tf.reduce_sum(tf.math.real(tf.signal.ifft2d(images * tf.math.conj(target))), 1)
+        width, flat = self.target.shape[1], tf.reshape(products, [tf.shape(products)[0], -1])
+        best = tf.argmax(flat, axis=1, output_type=tf.int32)
+        gain = 2.0 * (tf.reduce_max(flat, axis=1) - flat[:, 0]) / self.target.size
+        moves = tf.stack([best // width, best % width], axis=1)
+        return tf.where((gain > 0.1 * self(state))[:, None], moves, 0)
+
+    def _moved(self, places):
+        height, width = self.target.shape[:2]
+        rows = (tf.range(height) - places[:, :1]) % height
+        columns = (tf.range(width) - places[:, 1:]) % width
+        return tf.gather(tf.gather(self.target, rows), columns, axis=2, batch_dims=1)
 
 
 class ClassLoss:
