@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfnca
+from tfnca.losses import pattern_centres
 
 SHAPE = (3, 5, 6)
 LABELS = np.array([3, 8, 0])
@@ -41,30 +42,23 @@ def test_an_adversarys_own_cells_may_count_less():
         np.testing.assert_allclose(loss(state), errors.mean((1, 2)), 1e-5)
 
 
-def test_a_pattern_is_found_where_it_stands_and_compared_there():
-    random = np.random.default_rng(0)
-    target = np.zeros((12, 14, 4), np.float32)
-    target[4:8, 4:9] = random.uniform(0.5, 1.0, (4, 5, 4))
-    loss = tfnca.TargetLoss(target)
-    moves = np.array([[0, 0], [1, 13], [9, 2], [3, 3]])
-    state = random.normal(scale=0.01, size=(4, 12, 14, 16)).astype(np.float32)
-    for i, move in enumerate(moves):
-        state[i, ..., :4] += np.roll(target, move, axis=(0, 1))
-    state[3, 7:9, 7:9] = 0.0  # a hole in the last
-    np.testing.assert_array_equal(loss.places(state), moves)
-    there = np.stack([np.roll(target, move, axis=(0, 1)) for move in moves])
-    expected = np.square(state[..., :4] - there).mean((1, 2, 3))
-    np.testing.assert_allclose(loss(state, moves), expected, 1e-4)
-    assert np.all(loss(state, moves)[:3] < 1e-3)
-
-
-def test_what_fits_elsewhere_hardly_better_stands_in_its_place():
-    target = np.zeros((12, 12, 4), np.float32)
-    target[3:9, 3:9] = 1.0
-    seed = tfnca.seed_state(12)
-    seed[0, 6, 6] = 0.0
-    seed[0, 1, 1, 3:] = 1.0  # a seed that stands beside the target fits it better when moved
-    assert not tfnca.TargetLoss(target).places(seed).numpy().any()
+def test_a_pattern_that_moves_costs_more():
+    target = np.zeros((9, 12, 4), np.float32)
+    state = np.zeros((4, 9, 12, 16), np.float32)
+    state[:3, 2:5, 3:8, 3] = 7.0  # clipped: any living cell weighs as much
+    state[1, 2:5, 3:8, 3] = 1.0
+    np.testing.assert_allclose(pattern_centres(state), [[3, 5]] * 3 + [[0, 0]])
+    before = np.array([[3.0, 5.0], [1.0, 4.5], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
+    plain = np.asarray(tfnca.TargetLoss(target)(state, before))
+    np.testing.assert_allclose(plain, tfnca.TargetLoss(target)(state))
+    loss = tfnca.TargetLoss(target, still=0.1)
+    np.testing.assert_allclose(loss(state), plain)
+    np.testing.assert_allclose(loss(state, before) - plain, [0, 0.1 * 4.25, 0, 0], atol=1e-5)
+    state = tf.constant(state)
+    with tf.GradientTape() as tape:
+        tape.watch(state)
+        total = tf.reduce_sum(loss(state, before))
+    assert np.isfinite(tape.gradient(total, state)).all()
 
 
 def oracle(kind, state, labels):
@@ -121,6 +115,8 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
         ),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), 1.5), "own_weight.*Received.*1.5"),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), np.nan), "own_weight.*Received.*nan"),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=-1), "still.*Received.*-1"),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=np.nan), "still.*Received.*nan"),
         (lambda: tfnca.ClassLoss("l1"), "kind must be.*Received: kind='l1'"),
         (lambda: tfnca.ClassLoss(digit=10), "digit must lie in 0 to 9.*Received: digit=10"),
         (lambda: tfnca.ClassLoss(digit=-1), "Received: digit=-1"),

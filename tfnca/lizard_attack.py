@@ -62,6 +62,9 @@ class Attack(Common):
         "states of a batch, the best, that go on without the attack and must become what the "
         "host grows",
     )
+    still: float = option(
+        0.0, "error for each squared cell by which a pattern's centre moves in a training step"
+    )
     min_ca_steps: int = option(64, "fewest CA steps per training step")
     max_ca_steps: int = option(95, "most CA steps per training step")
     learning_rate: float | None = option(None, "at the start")

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from tfnca.digits import cell_labels
@@ -17,9 +16,12 @@ class TargetLoss:
         own_weight: What the error of an adversary's own cells counts, in [0, 1], where that of
             the host's cells counts 1. Below 1 the adversaries learn to persuade rather than to
             paint themselves; published: 1.
+        still: Error added for each squared cell by which a pattern's centre moved, so that it does
+            not wander off; published: 0.
 
     Raises:
-        ValueError: If `target` is not such a picture, or `own_weight` outside [0, 1].
+        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], or `still`
+            negative or not finite.
 
     Example:
 
@@ -28,11 +30,14 @@ class TargetLoss:
     TensorShape([1])
     """
 
-    def __init__(self, target, own_weight=1.0):
+    def __init__(self, target, own_weight=1.0, still=0.0):
         self.target = np.asarray(target, np.float32)
         self.own_weight = float(own_weight)
         if not 0 <= self.own_weight <= 1:
             raise ValueError(f"own_weight must lie in [0, 1]. Received: own_weight={own_weight}")
+        self.still = float(still)
+        if not 0 <= self.still < np.inf:
+            raise ValueError(f"still must be 0 or more. Received: still={still}")
         if self.target.ndim != 3 or self.target.shape[-1] != ALPHA + 1:
             raise ValueError(
                 "target must be RGBA of shape (height, width, 4). "
@@ -41,48 +46,33 @@ class TargetLoss:
         if not np.isfinite(self.target).all():
             raise ValueError("target must be finite. Received: NaN or infinite values")
 
-    def __call__(self, state, places=None, mask=None):
-        """Returns one loss an item, ``(batch,)``; `places`, ``(batch, 2)``, moves the target by so
-        many rows and columns, around the grid's edge; `mask`, ``(batch, height, width)``, is 1
-        where adversaries stand."""
+    def __call__(self, state, centres=None, mask=None):
+        """Returns one loss an item, ``(batch,)``; `centres`, ``(batch, 2)``, is where patterns
+        stood before, NaN where nothing stood; `mask`, ``(batch, height, width)``, is 1 where
+        adversaries stand."""
         if tuple(state.shape[1:3]) != self.target.shape[:2]:
             raise ValueError(
                 f"The target is {self.target.shape[:2]}, the grid must be as large. "
                 f"Received: a state of shape {tuple(state.shape)}"
             )
-        target = self.target if places is None else self._moved(places)
-        errors = ops.mean(ops.square(state[..., : ALPHA + 1] - target), axis=-1)
+        errors = ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=-1)
         if mask is not None and self.own_weight < 1:
             errors *= 1.0 - (1.0 - self.own_weight) * mask
-        return ops.mean(errors, axis=(1, 2))
+        errors = ops.mean(errors, axis=(1, 2))
+        if centres is not None and self.still:
+            now = pattern_centres(state)
+            moved = now - ops.where(ops.isnan(centres), ops.stop_gradient(now), centres)
+            errors += self.still * ops.sum(ops.square(moved), axis=-1)
+        return errors
 
-    def places(self, state):
-        """Where each item's pattern stands: the move of the target that fits it best.
 
-        Args:
-            state: ``(batch, height, width, channels)``.
-
-        Returns:
-            Rows and columns, ``(batch, 2)`` int32; zero unless the move lowers the error by a
-            tenth, as for a seed, which fits anywhere.
-        """
-        images, target = (
-            tf.signal.fft2d(tf.cast(tf.einsum("...hwc->...chw", rgba), tf.complex64))
-            for rgba in (state[..., : ALPHA + 1], tf.constant(self.target))
-        )
-        # |s - t|² = |s|² + |t|² - 2 s·t, the last for all moves around the edge at once.
-        products = tf.reduce_sum(tf.math.real(tf.signal.ifft2d(images * tf.math.conj(target))), 1)
-        width, flat = self.target.shape[1], tf.reshape(products, [tf.shape(products)[0], -1])
-        best = tf.argmax(flat, axis=1, output_type=tf.int32)
-        gain = 2.0 * (tf.reduce_max(flat, axis=1) - flat[:, 0]) / self.target.size
-        moves = tf.stack([best // width, best % width], axis=1)
-        return tf.where((gain > 0.1 * self(state))[:, None], moves, 0)
-
-    def _moved(self, places):
-        height, width = self.target.shape[:2]
-        rows = (tf.range(height) - places[:, :1]) % height
-        columns = (tf.range(width) - places[:, 1:]) % width
-        return tf.gather(tf.gather(self.target, rows), columns, axis=2, batch_dims=1)
+def pattern_centres(state):
+    """The centre of each item's alpha, clipped to [0, 1]: row and column, ``(batch, 2)``."""
+    alpha = ops.clip(state[..., ALPHA], 0.0, 1.0)
+    mass = ops.maximum(ops.sum(alpha, axis=(1, 2)), 1.0)
+    rows, columns = (ops.arange(size, dtype="float32") for size in state.shape[1:3])
+    sums = [ops.sum(alpha * rows[:, None], axis=(1, 2)), ops.sum(alpha * columns, axis=(1, 2))]
+    return ops.stack(sums, axis=-1) / mass[:, None]
 
 
 class ClassLoss:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfnca.damage import circle_masks
 from tfnca.injection import check_density, random_mask
+from tfnca.losses import pattern_centres
 from tfnca.state import GREY, MNIST_CHANNELS, digit_state, is_digit_cell
 
 
@@ -24,7 +25,8 @@ class Batch(NamedTuple):
     mask: tf.Tensor | None
     """Where adversaries stand, ``(batch, height, width)``."""
     labels: tf.Tensor | None
-    """Digits' labels, ``(batch,)``; or where patterns stand, see `TargetLoss.places`."""
+    """Digits' labels, ``(batch,)``; or where lizards stood, see `pattern_centres`: ``(batch, 2)``,
+    NaN where one starts anew."""
 
 
 class Pool:
@@ -88,9 +90,6 @@ class GrowingPool(Pool):
         radii: Range of the circles' radii in (0, 2], the grid spanning [-1, 1]².
         where: Cells where adversaries may stand, ``(height, width)``; None without adversaries.
         density: Their share, in (0, 1]. Each slot has a mask of its own, drawn anew on restart.
-        anchor: Where a pattern should be: ``"grid"``, as published, at the target's place, to which
-            one that has wandered off must come back; or ``"pattern"``, where it stood when it
-            was drawn, so that it must stay. That needs a `TargetLoss`.
         seed: For the first masks.
 
     Raises:
@@ -113,7 +112,6 @@ class GrowingPool(Pool):
         radii=(0.1, 0.4),
         where=None,
         density=None,
-        anchor="grid",
         seed=0,
     ):
         starts = np.asarray(starts, np.float32)
@@ -125,8 +123,6 @@ class GrowingPool(Pool):
             )
         if chosen not in ("worst", "any"):
             raise ValueError(f"chosen must be 'worst' or 'any'. Received: chosen={chosen!r}")
-        if anchor not in ("grid", "pattern"):
-            raise ValueError(f"anchor must be 'grid' or 'pattern'. Received: anchor={anchor!r}")
         if not 0 < radii[0] <= radii[1] <= 2:
             raise ValueError(f"radii must ascend and lie in (0, 2]. Received: radii={radii}")
         if (where is None) != (density is None):
@@ -148,7 +144,6 @@ class GrowingPool(Pool):
         self.hopeless = np.inf if hopeless is None else hopeless
         self.damaged = damaged
         self.radii = radii
-        self.anchor = anchor
 
     def _new_masks(self, count, seed, index):
         where = tf.repeat(tf.constant(self.where)[None], count, axis=0)
@@ -157,16 +152,14 @@ class GrowingPool(Pool):
     def draw(self, seed, index, loss):
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
         state = tf.gather(self.variables["states"], slots)
-        places = loss.places(state) if self.anchor == "pattern" else None
-        losses = loss(state, places)
+        losses = loss(state)
         order = tf.argsort(losses, direction="DESCENDING", stable=True)
         slots, state = tf.gather(slots, order), tf.gather(state, order)
         mask = self._masks_of(slots)
         # Slots were drawn in random order, so that their place before sorting is any place.
         rank = tf.range(self.batch_size) if self.chosen == "worst" else order
         anew = (rank < self.restarts) | ~(tf.gather(losses, order) <= self.hopeless)
-        if places is not None:
-            places = tf.where(anew[:, None], 0, tf.gather(places, order))
+        centres = tf.where(anew[:, None], np.nan, pattern_centres(state))
         anew = anew[:, None, None]
         first = tf.cast(index, tf.int64) * self.restarts
         turn = (first + tf.cast(rank, tf.int64)) % len(self.starts)
@@ -180,7 +173,7 @@ class GrowingPool(Pool):
             circles = circle_masks(self.damaged, self.starts.shape[1:3], key, radius=self.radii)
             circles = tf.where(anew[keep:, ..., None], 1.0, circles)
             state = tf.concat([state[:keep], state[keep:] * circles], axis=0)
-        return Batch(slots, state, mask, places)
+        return Batch(slots, state, mask, centres)
 
 
 class DigitPool(Pool):

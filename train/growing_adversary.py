@@ -69,7 +69,7 @@ def main(config):
         where=target[..., ALPHA] >= LIVING_THRESHOLD,
         density=config.density,
     )
-    trainer = attack_trainer(config, step, TargetLoss(target, config.own_weight))
+    trainer = attack_trainer(config, step, TargetLoss(target, config.own_weight, config.still))
     masks = target_masks(padded_target(config), config.density, 1, seed=1)
 
     def preview():

@@ -40,12 +40,6 @@ class Config(Attack):
         None,
         "a matrix to begin with, any format; the identity, which changes nothing, if not given",
     )
-    anchor: str = option(
-        "grid",
-        "where a pattern should be: at the target's place on the 'grid', or where the 'pattern' "
-        "itself stood, so that it must stay rather than come back",
-        choices=["grid", "pattern"],
-    )
 
 
 def main(config):
@@ -56,8 +50,8 @@ def main(config):
     starts = np.concatenate(
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
     )
-    pool = GrowingPool(starts, **pool_options(config, target), anchor=config.anchor)
-    trainer = attack_trainer(config, step, TargetLoss(target))
+    pool = GrowingPool(starts, **pool_options(config, target))
+    trainer = attack_trainer(config, step, TargetLoss(target, still=config.still))
 
     def preview():
         return draw_attack(config, step, host)
