@@ -34,14 +34,21 @@ def jobs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attacks")
     host = folder / "host.keras"
     keras.saving.save_model(tfnca.GrowingCA(), host)
-    done = {}
+    done, losses = {}, {}
+
+    class Loss(tfnca.TargetLoss):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            losses[script] = self
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfnca.losses.TargetLoss", Loss)
         for script, recipe in zip(SCRIPTS, ["stable", "published"], strict=True):
             done[script] = folder / Path(script).stem
             arguments = {
                 "--host": host, "--out": done[script], "--recipe": recipe, "--steps": 2,
                 "--size": 12, "--padding": 2, "--min-ca-steps": 2, "--max-ca-steps": 4,
-                "--pool-size": 16, "--learning-rate": 1e-6,
+                "--pool-size": 16, "--learning-rate": 1e-6, "--still": 0.25,
             }  # fmt: skip
             if script == "train/growing_adversary.py":
                 arguments["--start"] = "host"
@@ -52,6 +59,7 @@ def jobs(tmp_path_factory):
             patch.setattr("sys.argv", [script, *words])
             runpy.run_path(str(ROOT / script), run_name="__main__")
     disable_op_determinism()
+    assert [losses[script].still for script in SCRIPTS] == [0.25, 0.25]
     return host, done
 
 

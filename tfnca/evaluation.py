@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfnca.injection import Injected, random_mask
-from tfnca.losses import TargetLoss
+from tfnca.losses import TargetLoss, pattern_centres
 from tfnca.perturbation import Perturbed
 from tfnca.rollout import rollout, trajectory
 from tfnca.state import (
@@ -448,13 +448,9 @@ def measure_drift(step, state, steps, every=100, seed=0):
     """
     rows, before, first = [], None, None
     for now, values in trajectory(step, state, steps, every, seed=seed):
-        alpha = np.clip(np.asarray(values)[..., ALPHA], 0.0, 1.0).astype(np.float64)
+        alpha = np.clip(np.asarray(values)[..., ALPHA], 0.0, 1.0)
         total = alpha.sum((1, 2))
-        centre = [
-            (alpha.sum(3 - axis) * np.arange(alpha.shape[axis])).sum(1) / np.maximum(total, 1e-9)
-            for axis in (1, 2)
-        ]
-        centre = np.where(total[:, None] > 0, np.stack(centre, axis=1), np.nan)
+        centre = np.where(total[:, None] > 0, np.asarray(pattern_centres(values)), np.nan)
         if now == 0:
             continue  # a seed's own place says nothing about the pattern's
         first = centre if first is None else first

@@ -69,7 +69,7 @@ class TargetLoss:
 def pattern_centres(state):
     """The centre of each item's alpha, clipped to [0, 1]: row and column, ``(batch, 2)``."""
     alpha = ops.clip(state[..., ALPHA], 0.0, 1.0)
-    mass = ops.maximum(ops.sum(alpha, axis=(1, 2)), 1.0)
+    mass = ops.maximum(ops.sum(alpha, axis=(1, 2)), 1e-6)
     rows, columns = (ops.arange(size, dtype="float32") for size in state.shape[1:3])
     sums = [ops.sum(alpha * rows[:, None], axis=(1, 2)), ops.sum(alpha * columns, axis=(1, 2))]
     return ops.stack(sums, axis=-1) / mass[:, None]
