@@ -45,8 +45,8 @@ def test_an_adversarys_own_cells_may_count_less():
 def test_a_pattern_that_moves_costs_more():
     target = np.zeros((9, 12, 4), np.float32)
     state = np.zeros((4, 9, 12, 16), np.float32)
-    state[:3, 2:5, 3:8, 3] = 7.0  # clipped: any living cell weighs as much
-    state[1, 2:5, 3:8, 3] = 1.0
+    state[:3, 2:5, 3:8, 3] = 1.0
+    state[:2, 2, 3, 3] = 7.0  # clipped: an opaque cell weighs no more than another
     np.testing.assert_allclose(pattern_centres(state), [[3, 5]] * 3 + [[0, 0]])
     before = np.array([[3.0, 5.0], [1.0, 4.5], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
     plain = np.asarray(tfnca.TargetLoss(target)(state, before))
