@@ -121,6 +121,21 @@ def test_an_adversary_goes_on_from_a_file(jobs):
         first_rule("nowhere.keras", host)
 
 
+@pytest.mark.parametrize(("first", "shares"), [(None, [0.1] * 3), (0.9, [0.9, 0.5, 0.1])])
+def test_the_share_of_adversaries_may_fall(first, shares):
+    script = runpy.run_path(str(ROOT / SCRIPTS[1]))
+    density = script["share"](script["Config"](steps=8, density=0.1, first_density=first))
+    falling = [density if first is None else float(density(step)) for step in (0, 2, 7)]
+    np.testing.assert_allclose(falling, shares, atol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["density", "first_density"])
+def test_a_share_out_of_range_is_named(option):
+    script = runpy.run_path(str(ROOT / SCRIPTS[1]))
+    with pytest.raises(ValueError, match=r"density must lie in \(0, 1\]. Received: density=1.5"):
+        script["share"](script["Config"](steps=8, **{option: 1.5}))
+
+
 # Measures
 
 

@@ -1,5 +1,6 @@
 """The pools draw, repair, damage and write back as published."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -206,6 +207,15 @@ def test_masks_have_the_density_where_they_may_stand(density):
         assert abs(drawn.mean() - density) < 4 * sigma
         assert not masks[:, ~where].any()
         assert len(np.unique(drawn, axis=0)) > 0.9 * len(masks)
+
+
+def test_new_masks_follow_a_schedule_of_the_density():
+    where = np.ones((SIZE, SIZE), bool)
+    falling = keras.optimizers.schedules.PolynomialDecay(0.8, 10, 0.2)
+    pool = tfnca.GrowingPool(starts(), 100, BATCH, restarts=BATCH, where=where, density=falling)
+    shares = [values(pool.draw(0, tf.constant(i), LOSS))["mask"].mean() for i in (0, 5, 10, 90)]
+    shares.append(pool.variables["masks"].numpy().mean())
+    np.testing.assert_allclose(shares, [0.8, 0.5, 0.2, 0.2, 0.8], atol=0.06)
 
 
 def test_all_slots_are_drawn_alike():

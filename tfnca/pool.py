@@ -89,7 +89,9 @@ class GrowingPool(Pool):
             without regenerating.
         radii: Range of the circles' radii in (0, 2], the grid spanning [-1, 1]².
         where: Cells where adversaries may stand, ``(height, width)``; None without adversaries.
-        density: Their share, in (0, 1]. Each slot has a mask of its own, drawn anew on restart.
+        density: Their share, in (0, 1], or a schedule of it (any function of the training step, for
+            instance `keras.optimizers.schedules.PolynomialDecay`). Each slot has a mask of its own,
+            drawn anew on restart.
         seed: For the first masks.
 
     Raises:
@@ -129,14 +131,14 @@ class GrowingPool(Pool):
             raise ValueError("where and density go together. Received: only one of them")
         self.where = self.density = masks = None
         if where is not None:
-            self.density = check_density(density)
+            self.density = density if callable(density) else check_density(density)
             self.where = np.asarray(where, bool)
             if self.where.shape != starts.shape[1:3]:
                 raise ValueError(
                     f"where must be of the grid's size {starts.shape[1:3]}. "
                     f"Received: shape={self.where.shape}"
                 )
-            masks = self._new_masks(size, seed, index=2**32 - 1)
+            masks = self._new_masks(size, seed, index=2**32 - 1, training_step=0)
         super().__init__(starts[np.arange(size) * len(starts) // size], batch_size, masks)
         self.starts = starts
         self.restarts = restarts
@@ -145,9 +147,10 @@ class GrowingPool(Pool):
         self.damaged = damaged
         self.radii = radii
 
-    def _new_masks(self, count, seed, index):
+    def _new_masks(self, count, seed, index, training_step):
         where = tf.repeat(tf.constant(self.where)[None], count, axis=0)
-        return random_mask(where, self.density, seed, index)
+        density = self.density(training_step) if callable(self.density) else self.density
+        return random_mask(where, density, seed, index)
 
     def draw(self, seed, index, loss):
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
@@ -166,7 +169,8 @@ class GrowingPool(Pool):
         fresh = tf.gather(self.starts, turn)
         state = tf.where(anew[..., None], fresh, state)
         if mask is not None:
-            mask = tf.where(anew, self._new_masks(self.batch_size, seed, index), mask)
+            new = self._new_masks(self.batch_size, seed, index, training_step=index)
+            mask = tf.where(anew, new, mask)
         if self.damaged:
             keep = self.batch_size - self.damaged
             key = tf.stack([seed, 2 * index + 1])

@@ -8,6 +8,8 @@ random, run the adversary's rule; the pool carries each state's own mask. The ar
 from dataclasses import dataclass
 from typing import ClassVar
 
+import keras
+
 from tfnca import experiment
 from tfnca.checkpoints import load
 from tfnca.evaluation import grown_states, measure_adversary, target_masks
@@ -36,6 +38,11 @@ class Config(Attack):
 
     out: str = option("out/growing_adversary", "folder for results and snapshots")
     density: float = option(0.1, "share of the target's cells that are adversaries, in (0, 1]")
+    first_density: float | None = option(
+        None,
+        "share at first, from which new masks go evenly to --density by half of the run; the same "
+        "throughout if not given",
+    )
     start: str | None = option(
         None,
         "the adversary's first rule: a copy of the 'host'; 'zero', which changes nothing; or an "
@@ -58,8 +65,18 @@ def first_rule(start, host):
     return rule
 
 
+def share(config):
+    """The share of adversaries in new masks: a number, or a schedule; raises ValueError if out of
+    (0, 1]."""
+    density = check_density(config.density)
+    if config.first_density is None:
+        return density
+    first = check_density(config.first_density)
+    return keras.optimizers.schedules.PolynomialDecay(first, max(config.steps // 2, 1), density)
+
+
 def main(config):
-    check_density(config.density)
+    density = share(config)
     host = load_host(config.host)
     target = padded_target(config, config.padding)
     step = Injected(host, first_rule(config.start, host))
@@ -67,7 +84,7 @@ def main(config):
         grown_states(host, target.shape[:2], 1, seed=config.seed),
         **pool_options(config, target),
         where=target[..., ALPHA] >= LIVING_THRESHOLD,
-        density=config.density,
+        density=density,
     )
     trainer = attack_trainer(config, step, TargetLoss(target, config.own_weight, config.still))
     masks = target_masks(padded_target(config), config.density, 1, seed=1)
