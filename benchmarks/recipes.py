@@ -27,7 +27,11 @@ COMMON = {
 VARIANTS = {
     "perturbation": COMMON | {"not lifted": ["--lifted", "0"]},
     "growing_adversary": COMMON
-    | {"from zero": ["--start", "zero"], "own cells count fully": ["--own-weight", "1"]},
+    | {
+        "from zero": ["--start", "zero"],
+        "own cells count fully": ["--own-weight", "1"],
+        "a share that falls from 0.4": ["--first-density", "0.4"],
+    },
 }
 
 
