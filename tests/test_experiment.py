@@ -53,7 +53,7 @@ def job(ema=0.0):
     """A run of a base: its first weights are always the same."""
     keras.utils.set_random_seed(1)
     trainer = tfnca.Trainer(tfnca.MNISTCA(), tfnca.ClassLoss(), 2)
-    trainer.compile(experiment.adam(1e-3, ema))
+    trainer.compile(experiment.make_optimizer("adam", 1e-3, ema))
     return trainer, tfnca.DigitPool(DIGITS, 8, 4)
 
 

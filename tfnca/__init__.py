@@ -6,6 +6,7 @@ from tfnca.growing import GrowingCA
 from tfnca.injection import Injected, random_mask
 from tfnca.losses import ClassLoss, TargetLoss
 from tfnca.mnist import MNISTCA
+from tfnca.optimizers import WhitenedAdam
 from tfnca.perturbation import Perturbation, Perturbed, combine
 from tfnca.pool import DigitPool, GrowingPool
 from tfnca.rollout import rollout, trajectory
@@ -26,6 +27,7 @@ __all__ = [
     "Perturbed",
     "TargetLoss",
     "Trainer",
+    "WhitenedAdam",
     "cell_labels",
     "class_logits",
     "combine",

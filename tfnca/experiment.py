@@ -25,6 +25,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfnca.checkpoints import load
+from tfnca.optimizers import WhitenedAdam
 from tfnca.render import plot, save_png
 from tfnca.snapshots import (
     remove_leftovers,
@@ -187,17 +188,21 @@ def schedule(learning_rate, steps, drops):
     )
 
 
-def adam(rate, ema=0.0):
-    """Adam, at need with an exponential average of the weights that replaces them at the end.
+OPTIMIZERS = {"adam": keras.optimizers.Adam, "whitened": WhitenedAdam}
+
+
+def make_optimizer(name, rate, ema=0.0):
+    """An optimiser, at need with an exponential average of the weights that replaces them at the
+    end.
 
     Args:
+        name: One of `OPTIMIZERS`.
         rate: Learning rate or schedule.
         ema: Momentum of the average, in [0, 1); 0 for none.
     """
     # Named, since Keras numbers unnamed optimisers and a saved one is read by its names.
-    return keras.optimizers.Adam(
-        rate, use_ema=ema > 0, ema_momentum=ema if ema > 0 else 0.99, name="adam"
-    )
+    momentum = ema if ema > 0 else 0.99
+    return OPTIMIZERS[name](rate, use_ema=ema > 0, ema_momentum=momentum, name=name)
 
 
 class _Run(keras.callbacks.Callback):

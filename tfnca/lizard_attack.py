@@ -7,7 +7,7 @@ import numpy as np
 
 from tfnca.checkpoints import load
 from tfnca.evaluation import grown_states
-from tfnca.experiment import Common, adam, option, schedule
+from tfnca.experiment import Common, make_optimizer, option, schedule
 from tfnca.growing import GrowingCA
 from tfnca.losses import TargetLoss
 from tfnca.render import tile
@@ -108,7 +108,7 @@ def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):
     return tile(to_rgb(pictures), columns=5, scale=3)
 
 
-def attack_trainer(config, step, loss):
+def attack_trainer(config, step, loss, optimizer="adam"):
     """A compiled `Trainer` for either attack, as its options say."""
     lifted = config.lifted
     trainer = Trainer(
@@ -123,7 +123,7 @@ def attack_trainer(config, step, loss):
         else None,
     )
     rate = schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(adam(rate, config.ema))
+    trainer.compile(make_optimizer(optimizer, rate, config.ema))
     return trainer
 
 

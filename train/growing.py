@@ -64,7 +64,7 @@ def main(config):
         seed=config.seed,
     )
     rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(experiment.adam(rate, config.ema))
+    trainer.compile(experiment.make_optimizer("adam", rate, config.ema))
 
     def preview():
         seed = seed_state(target.shape[:2])

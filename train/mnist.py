@@ -55,7 +55,7 @@ def main(config):
         step, ClassLoss(config.loss), config.ca_steps, engine=config.engine, seed=config.seed
     )
     rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(experiment.adam(rate, config.ema))
+    trainer.compile(experiment.make_optimizer("adam", rate, config.ema))
 
     def preview():
         state = rollout(step, digit_state(test.images[:60]), 200, seed=config.seed)

@@ -75,7 +75,7 @@ def main(config):
         lifted_loss=ClassLoss(),
     )
     rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(experiment.adam(rate, config.ema))
+    trainer.compile(experiment.make_optimizer("adam", rate, config.ema))
 
     few = dataclasses.replace(test, images=test.images[:60], labels=test.labels[:60])
 

@@ -30,12 +30,19 @@ from tfnca.state import seed_state
 @dataclass(frozen=True)
 class Config(Attack):
     RECIPES: ClassVar[dict] = {
-        "published": Attack.RECIPES["published"] | {"restarts": 2, "lifted": 0},
+        "published": Attack.RECIPES["published"]
+        | {"restarts": 2, "lifted": 0, "optimizer": "adam"},
         "stable": Attack.RECIPES["stable"]
-        | {"restarts": 1, "lifted": 2, "learning_rate": 5e-4, "drops": "0.6,0.9"},
+        | {"restarts": 1, "lifted": 2, "optimizer": "whitened", "drops": "0.6,0.9"},
     }
 
     out: str = option("out/perturbation", "folder for results and snapshots")
+    optimizer: str | None = option(
+        None,
+        "'adam', or 'whitened': Adam with the gradients' whole second moment, which matters to a "
+        "matrix, whose entries act together",
+        choices=["adam", "whitened"],
+    )
     start: str | None = option(
         None,
         "a matrix to begin with, any format; the identity, which changes nothing, if not given",
@@ -51,7 +58,7 @@ def main(config):
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
     )
     pool = GrowingPool(starts, **pool_options(config, target))
-    trainer = attack_trainer(config, step, TargetLoss(target, still=config.still))
+    trainer = attack_trainer(config, step, TargetLoss(target, still=config.still), config.optimizer)
 
     def preview():
         return draw_attack(config, step, host)
