@@ -25,7 +25,7 @@ COMMON = {
     "rate 2e-3": ["--learning-rate", "2e-3"],
 }
 VARIANTS = {
-    "perturbation": COMMON | {"not lifted": ["--lifted", "0"]},
+    "perturbation": COMMON | {"not lifted": ["--lifted", "0"], "adam": ["--optimizer", "adam"]},
     "growing_adversary": COMMON
     | {
         "from zero": ["--start", "zero"],
