@@ -42,33 +42,23 @@ def test_an_adversarys_own_cells_may_count_less():
         np.testing.assert_allclose(loss(state), errors.mean((1, 2)), 1e-5)
 
 
-def test_patterns_that_move_together_cost_more():
+def test_a_pattern_that_moves_costs_more():
     target = np.zeros((9, 12, 4), np.float32)
-    state = np.zeros((5, 9, 12, 16), np.float32)
-    state[:4, 2:5, 3:8, 3] = 1.0
+    state = np.zeros((4, 9, 12, 16), np.float32)
+    state[:3, 2:5, 3:8, 3] = 1.0
     state[:2, 2, 3, 3] = 7.0  # clipped: an opaque cell weighs no more than another
-    np.testing.assert_allclose(pattern_centres(state), [[3, 5]] * 4 + [[0, 0]])
-    nothing = [np.nan, np.nan]
-    before = np.array([[3.0, 5.0], [2.8, 4.6], [3.3, 5.4], nothing, nothing], np.float32)
+    np.testing.assert_allclose(pattern_centres(state), [[3, 5]] * 3 + [[0, 0]])
+    before = np.array([[3.0, 5.0], [1.0, 4.5], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
     plain = np.asarray(tfnca.TargetLoss(target)(state, before))
     np.testing.assert_allclose(plain, tfnca.TargetLoss(target)(state))
-    loss = tfnca.TargetLoss(target, still=0.6)
+    loss = tfnca.TargetLoss(target, still=0.1)
     np.testing.assert_allclose(loss(state), plain)
-    drift = (0.2**2 + 0.4**2) / 2**2  # of the first two: the third moved by half a cell
-    np.testing.assert_allclose(loss(state, before) - plain, [0.6 * drift] * 5, atol=1e-5)
-    opposite = np.array([[3.2, 5.0], [2.8, 5.0], nothing, nothing, nothing], np.float32)
-    np.testing.assert_allclose(loss(state, opposite), plain, atol=1e-6)
-    np.testing.assert_allclose(loss(state, np.full((5, 2), np.nan, np.float32)), plain)
+    np.testing.assert_allclose(loss(state, before) - plain, [0, 0.1 * 4.25, 0, 0], atol=1e-5)
     state = tf.constant(state)
     with tf.GradientTape() as tape:
         tape.watch(state)
         total = tf.reduce_sum(loss(state, before))
     assert np.isfinite(tape.gradient(total, state)).all()
-    with tf.GradientTape() as tape:
-        tape.watch(state)
-        moved = tf.reduce_sum(loss(state, before) - tfnca.TargetLoss(target)(state))
-    pulled = np.abs(tape.gradient(moved, state)).sum((1, 2, 3)) > 0
-    np.testing.assert_array_equal(pulled, [True, True, False, False, False])
 
 
 def oracle(kind, state, labels):

@@ -63,9 +63,7 @@ class Attack(Common):
         "host grows",
     )
     still: float = option(
-        0.0,
-        "error for each squared cell by which the patterns of a batch drift together in a "
-        "training step",
+        0.0, "error for each squared cell by which a pattern's centre moves in a training step"
     )
     min_ca_steps: int = option(64, "fewest CA steps per training step")
     max_ca_steps: int = option(95, "most CA steps per training step")

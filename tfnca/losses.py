@@ -16,9 +16,8 @@ class TargetLoss:
         own_weight: What the error of an adversary's own cells counts, in [0, 1], where that of
             the host's cells counts 1. Below 1 the adversaries learn to persuade rather than to
             paint themselves; published: 1.
-        still: Error added for each squared cell by which the batch's patterns moved together, so
-            that they do not wander off; published: 0. Together: chance moves each another way, a
-            drift all of them. What moved by half a cell or more is taken for growing and left out.
+        still: Error added for each squared cell by which a pattern's centre moved, so that it does
+            not wander off; published: 0.
 
     Raises:
         ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], or `still`
@@ -61,18 +60,10 @@ class TargetLoss:
             errors *= 1.0 - (1.0 - self.own_weight) * mask
         errors = ops.mean(errors, axis=(1, 2))
         if centres is not None and self.still:
-            drift = self._drift(pattern_centres(state), centres)
-            errors += self.still * ops.sum(ops.square(drift))
+            now = pattern_centres(state)
+            moved = now - ops.where(ops.isnan(centres), ops.stop_gradient(now), centres)
+            errors += self.still * ops.sum(ops.square(moved), axis=-1)
         return errors
-
-    def _drift(self, now, before):
-        """The mean move, ``(2,)``, of what moved by less than half a cell."""
-        moved = now - ops.where(ops.isnan(before), now, before)
-        wandered = ops.logical_and(
-            ops.sum(ops.square(moved), axis=-1) < 0.25, ops.isfinite(before[:, 0])
-        )
-        moved = ops.where(wandered[:, None], moved, 0.0)
-        return ops.sum(moved, axis=0) / ops.maximum(ops.sum(ops.cast(wandered, "float32")), 1.0)
 
 
 def pattern_centres(state):
