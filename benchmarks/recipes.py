@@ -25,7 +25,11 @@ COMMON = {
     "rate 2e-3": ["--learning-rate", "2e-3"],
 }
 VARIANTS = {
-    "perturbation": COMMON | {"not lifted": ["--lifted", "0"], "adam": ["--optimizer", "adam"]},
+    "perturbation": COMMON
+    | {
+        "not lifted": ["--lifted", "0"],
+        "adam at 5e-4": ["--optimizer", "adam", "--learning-rate", "5e-4"],
+    },
     "growing_adversary": COMMON
     | {
         "from zero": ["--start", "zero"],
