@@ -41,7 +41,7 @@ class Config(Attack):
         None,
         "'adam', or 'whitened': Adam with the gradients' whole second moment, which matters to a "
         "matrix, whose entries act together",
-        choices=["adam", "whitened"],
+        choices=list(experiment.OPTIMIZERS),
     )
     start: str | None = option(
         None,
