@@ -34,15 +34,21 @@ def jobs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attacks")
     host = folder / "host.keras"
     keras.saving.save_model(tfnca.GrowingCA(), host)
-    done, losses = {}, {}
+    done, losses, pools = {}, {}, {}
 
     class Loss(tfnca.TargetLoss):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             losses[script] = self
 
+    class Pool(tfnca.GrowingPool):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            pools[script] = self
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tfnca.losses.TargetLoss", Loss)
+        patch.setattr("tfnca.pool.GrowingPool", Pool)
         for script, recipe in zip(SCRIPTS, ["stable", "published"], strict=True):
             done[script] = folder / Path(script).stem
             arguments = {
@@ -51,7 +57,7 @@ def jobs(tmp_path_factory):
                 "--pool-size": 16, "--learning-rate": 1e-6, "--still": 0.25,
             }  # fmt: skip
             if script == "train/growing_adversary.py":
-                arguments["--start"] = "host"
+                arguments |= {"--start": "host", "--first-density": 0.75}
             else:
                 arguments["--start"] = folder / "start.npy"
                 np.save(arguments["--start"], START)
@@ -60,6 +66,8 @@ def jobs(tmp_path_factory):
             runpy.run_path(str(ROOT / script), run_name="__main__")
     disable_op_determinism()
     assert [losses[script].still for script in SCRIPTS] == [0.25, 0.25]
+    shares = [float(pools["train/growing_adversary.py"].density(step)) for step in (0, 1)]
+    np.testing.assert_allclose(shares, [0.75, 0.1], rtol=1e-6)
     return host, done
 
 
@@ -76,6 +84,9 @@ def test_jobs_leave_their_files(jobs, script):
     assert config["restarts"] == 1
     assert config["lifted"] == (2 if script == "train/perturbation.py" else 0)
     assert (config["steps"], config["pool_size"]) == (2, 16)
+    with np.load(done[script] / "optimizer.npz") as averages:
+        whitened = "whitened/moment_0" in averages.files
+    assert whitened == (script == "train/perturbation.py")
 
 
 def test_a_perturbation_is_a_symmetric_matrix_and_its_measures(jobs):
