@@ -11,8 +11,8 @@ class WhitenedAdam(keras.optimizers.Optimizer):
 
     The mean gradient is multiplied by the inverse square root of that matrix, so that directions
     in which the loss is steep and those in which it is flat are walked alike, whichever parameters
-    they mix. The cost of a step grows with the cube of a variable's size: some 5 ms on 2 cores
-    for the 256 numbers of a lizard's matrix.
+    they mix. The cost of a step grows with the cube of a variable's size; for the 256 numbers of a
+    lizard's matrix it is little beside the rollout.
 
     Args:
         learning_rate: Rate or schedule; about the move of each parameter in a step, as in Adam.
