@@ -29,7 +29,8 @@ _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem 
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .7rem;text-align:right;
 border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}
 img,video{max-width:100%;image-rendering:pixelated}figure{margin:1.5rem 0}
-.key{display:inline-block;width:1em;height:1em;vertical-align:-.15em;margin-left:.8em}"""
+.key{display:inline-block;width:1em;height:1em;vertical-align:-.15em;margin-left:.8em}
+pre{white-space:pre-wrap;overflow-wrap:anywhere}"""
 
 
 def published_metrics(digits, density, seeds, target):
