@@ -21,16 +21,16 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 	$(RUN) train/mnist_adversary.py --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 --lifted 2 --test-digits 600 --out out/reproduce
 	$(RUN) export/saved_model.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/saved_model
 	$(RUN) export/tfjs.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/tfjs
-	$(RUN) -m tfnca.report out/reproduce
+	$(RUN) -m tfnca.article.report out/reproduce
 
 test: $(READY)  ## the whole test suite
 	$(RUN) -m pytest -q -n 2 --dist loadfile
 
 figures: $(READY)  ## the article's figures, drawn anew
-	$(RUN) -m tfnca.figures --out out/figures
+	$(RUN) -m tfnca.article.figures --out out/figures
 
 claims: $(READY)  ## the article's claims as numbers: docs/claims.md
-	$(RUN) -m tfnca.claims
+	$(RUN) -m tfnca.article.claims
 
 bench: $(READY)  ## side-by-side speed
 	$(VENV)/bin/python -m pip install --quiet --editable '.[bench]'

@@ -254,9 +254,9 @@ def main(options):
     from report import report, scaling_plot, targets, training_plot
     from tqdm import tqdm
 
-    from tfnca.digits import load_digits
-    from tfnca.snapshots import write_atomically
-    from tfnca.state import digit_state
+    from tfnca.automata.state import digit_state
+    from tfnca.data.digits import load_digits
+    from tfnca.files import write_atomically
 
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)

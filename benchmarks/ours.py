@@ -4,8 +4,7 @@ import keras
 import tensorflow as tf
 
 import tfnca
-from tfnca.pool import Batch
-from tfnca.sparse import engine_weights
+from tfnca.training.pools import Batch
 
 
 class FixedBatch:
@@ -30,7 +29,7 @@ def make_step(problem):
         if name in problem["parts"]:
             networks[name] = kind(fire_rate=problem["fire_rate"])
             for variable, array in zip(
-                engine_weights(networks[name]), problem["parts"][name], strict=True
+                networks[name].weights_in_order, problem["parts"][name], strict=True
             ):
                 variable.assign(array.reshape(variable.shape))
     step = networks["host"]

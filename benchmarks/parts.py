@@ -63,7 +63,7 @@ def milliseconds(function, *arguments):
 
 def measure(host, state):
     """Dictionary of a part's name to milliseconds in a training step of one lizard."""
-    weights = [variable.numpy() for variable in sparse.engine_weights(host)]
+    weights = [variable.numpy() for variable in host.weights_in_order]
     program = sparse.Engine(host)._program(weights)
     rule, none = program.rules[0], np.empty((0, 0, 0), np.uint8)
     empty = np.empty(0, np.float32)

@@ -11,12 +11,11 @@ from ours import make_step
 from threadpoolctl import threadpool_limits
 
 import tfnca
-from tfnca.checkpoints import load, load_perturbation
-from tfnca.digits import cell_labels, load_digits
-from tfnca.perception import sobel_kernels
-from tfnca.randomness import fire_mask
-from tfnca.sparse import engine_weights
-from tfnca.state import ALPHA, is_digit_cell
+from tfnca.automata.perception import sobel_kernels
+from tfnca.automata.randomness import fire_mask
+from tfnca.automata.state import ALPHA, is_digit_cell
+from tfnca.data.digits import cell_labels, load_digits
+from tfnca.formats.load import load, load_perturbation
 
 ROOT = Path(__file__).resolve().parent.parent
 GROWN_STEPS = 200
@@ -78,7 +77,7 @@ class Weights:
 
 def arrays(ca):
     """Weights as every engine takes them: kernels ``(height, width, in, out)``, and biases."""
-    values = [np.array(variable) for variable in engine_weights(ca)]
+    values = [np.array(variable) for variable in ca.weights_in_order]
     return [v[None, None] if v.ndim == 2 else v for v in values]
 
 

@@ -6,7 +6,7 @@ import math
 from matplotlib.figure import Figure
 from worker import ENGINES
 
-from tfnca.render import plot
+from tfnca.plots import plot
 
 PUBLISHED_HERE = {"growing_72": 1.7, "injection_72": 2.6, "injection_104": 5.3,
                   "perturbation_72": 1.1, "perturbation_104": 2.3,

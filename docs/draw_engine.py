@@ -5,10 +5,10 @@ import argparse
 import numpy as np
 
 import tfnca
-from tfnca import randomness
-from tfnca.perception import perceive
-from tfnca.render import save_png
-from tfnca.state import ALPHA, LIVING_THRESHOLD
+from tfnca.automata import randomness
+from tfnca.automata.perception import perceive
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD
+from tfnca.pictures import save_png
 
 IDLE, RESTS, FIRES, RING, ASKED = (
     np.array(colour) / 255

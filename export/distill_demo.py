@@ -4,9 +4,9 @@ An MNIST adversary with its host becomes data.js of the digits page; six perturb
 head, arm, red, blue, in this order) with theirs become gca_data.js of the lizard page.
 """
 
-from tfnca.distill import save_demo
-from tfnca.experiment import Parser, plain_errors
-from tfnca.graphs import load_step
+from tfnca.commands import Parser, plain_errors
+from tfnca.export.demo_pages import save_demo
+from tfnca.export.signatures import load_step
 
 
 def main():

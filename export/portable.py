@@ -1,8 +1,8 @@
 """Exports a model for LiteRT (--out FILE.tflite) or ONNX (--out FILE.onnx)."""
 
-from tfnca.experiment import Parser, fail
-from tfnca.graphs import load_step
-from tfnca.portable import save_portable
+from tfnca.commands import Parser, fail
+from tfnca.export.portable import save_portable
+from tfnca.export.signatures import load_step
 
 
 def main():

@@ -1,7 +1,8 @@
 """Exports a model as a SavedModel that runs where only TensorFlow is installed."""
 
-from tfnca.experiment import Parser, plain_errors
-from tfnca.graphs import load_step, save_saved_model
+from tfnca.commands import Parser, plain_errors
+from tfnca.export.saved_model import save_saved_model
+from tfnca.export.signatures import load_step
 
 
 def main():

@@ -1,7 +1,7 @@
 """Writes saved_model/ and tfjs/ anew in each folder of saved_models/ whose weights changed."""
 
-from tfnca.experiment import Parser, plain_errors
-from tfnca.shipped import refresh
+from tfnca.commands import Parser, plain_errors
+from tfnca.export.shipped import refresh
 
 
 def main():

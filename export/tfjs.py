@@ -1,8 +1,8 @@
 """Exports a model for TensorFlow.js: a folder that tf.loadGraphModel takes as it is."""
 
-from tfnca.experiment import Parser, plain_errors
-from tfnca.graphs import load_step
-from tfnca.tfjs import QUANTIZE, save_tfjs
+from tfnca.commands import Parser, plain_errors
+from tfnca.export.signatures import load_step
+from tfnca.export.tfjs import QUANTIZE, save_tfjs
 
 
 def main():

@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 import tfnca
-from tfnca.growing import GrowingCA
-from tfnca.injection import Injected
-from tfnca.mnist import MNISTCA
-from tfnca.perturbation import Perturbation, Perturbed
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.injection import Injected
+from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbed import Perturbed
 
 
 def counted(layer, scale=1.0):

@@ -11,8 +11,8 @@ import pytest
 from conftest import random_draws, shuffled, symmetric
 
 import tfnca
-from tfnca.growing import GrowingCA
-from tfnca.mnist import MNISTCA
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.mnist import MNISTCA
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "benchmarks"

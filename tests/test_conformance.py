@@ -12,10 +12,11 @@ import tensorflow as tf
 from conftest import LAYERS, STEPS, counted, gradients, random_masks, random_state, shuffled
 
 import tfnca
-from tfnca.growing import GrowingCA
-from tfnca.injection import Injected
-from tfnca.perturbation import Perturbation, Perturbed
-from tfnca.step import Step
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.injection import Injected
+from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.step import Step
 
 MODULES = sorted(f"tfnca.{module.name}" for module in pkgutil.iter_modules(tfnca.__path__))
 WRAPPERS = [name for name in STEPS if name.startswith(("Injected", "Perturbed"))]

@@ -1,18 +1,22 @@
 """tfnca: adversarial reprogramming of neural cellular automata, in Keras 3."""
 
-from tfnca.checkpoints import load, load_perturbation
-from tfnca.digits import Digits, cell_labels, load_digits
-from tfnca.growing import GrowingCA
-from tfnca.injection import Injected, random_mask
-from tfnca.losses import ClassLoss, TargetLoss
-from tfnca.mnist import MNISTCA
-from tfnca.optimizers import WhitenedAdam
-from tfnca.perturbation import Perturbation, Perturbed, combine
-from tfnca.pool import DigitPool, GrowingPool
-from tfnca.rollout import rollout, trajectory
-from tfnca.state import class_logits, digit_state, living_mask, seed_state, to_rgb
-from tfnca.targets import TARGETS, lizard, load_target, pad_target
-from tfnca.trainer import Trainer
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.injection import Injected
+from tfnca.automata.masks import random_mask
+from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.perturbations import combine
+from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
+from tfnca.data.digits import Digits, cell_labels, load_digits
+from tfnca.data.drawing import lizard
+from tfnca.data.targets import TARGETS, load_target, pad_target
+from tfnca.engines.rollout import rollout, trajectory
+from tfnca.formats.load import load, load_perturbation
+from tfnca.training.losses import ClassLoss, TargetLoss
+from tfnca.training.optimizers import WhitenedAdam
+from tfnca.training.pools import DigitPool, GrowingPool
+from tfnca.training.trainer import Trainer
 
 __all__ = [
     "MNISTCA",

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfnca import experiment
-from tfnca.evaluation import measure_base
-from tfnca.experiment import Common, option
-from tfnca.growing import GrowingCA
-from tfnca.losses import TargetLoss
-from tfnca.pool import GrowingPool
-from tfnca.render import tile
-from tfnca.rollout import rollout
-from tfnca.state import seed_state, to_rgb
-from tfnca.targets import load_target, pad_target
-from tfnca.trainer import Trainer
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.state import seed_state, to_rgb
+from tfnca.data.targets import load_target, pad_target
+from tfnca.engines.rollout import rollout
+from tfnca.jobs.options import Common, option, run
+from tfnca.jobs.results import save_results
+from tfnca.jobs.run import make_optimizer, schedule, train
+from tfnca.measures.lizard import measure_base
+from tfnca.pictures import tile
+from tfnca.training.losses import TargetLoss
+from tfnca.training.pools import GrowingPool
+from tfnca.training.trainer import Trainer
 
 REGIMES = {"growing": (None, 0), "persistent": (1, 0), "regenerating": (1, 3)}
 """How many of a batch start anew (all if None), and how many are damaged."""
@@ -63,8 +64,8 @@ def main(config):
         engine=config.engine,
         seed=config.seed,
     )
-    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(experiment.make_optimizer("adam", rate, config.ema))
+    rate = schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(make_optimizer("adam", rate, config.ema))
 
     def preview():
         seed = seed_state(target.shape[:2])
@@ -76,9 +77,9 @@ def main(config):
         rows = [to_rgb(np.concatenate([target[None], *[s[..., :4] for s in states[1:]]]))]
         return tile(np.concatenate([*rows, to_rgb(kept)[:10]]), columns=5, scale=3)
 
-    history = experiment.train(config, trainer, pool, config.steps, preview)
-    experiment.save_results(config, history, measure_base(step, target), preview())
+    history = train(config, trainer, pool, config.steps, preview)
+    save_results(config, history, measure_base(step, target), preview())
 
 
 if __name__ == "__main__":
-    experiment.run(Config, main, __doc__)
+    run(Config, main, __doc__)

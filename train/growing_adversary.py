@@ -10,13 +10,13 @@ from typing import ClassVar
 
 import keras
 
-from tfnca import experiment
-from tfnca.checkpoints import load
-from tfnca.evaluation import grown_states, measure_adversary, target_masks
-from tfnca.experiment import option
-from tfnca.growing import GrowingCA
-from tfnca.injection import Injected, check_density
-from tfnca.lizard_attack import (
+from tfnca.automata.checks import check_density
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.injection import Injected
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD
+from tfnca.files import weights_sha256
+from tfnca.formats.load import load
+from tfnca.jobs.lizard_attack import (
     Attack,
     attack_trainer,
     draw_attack,
@@ -24,9 +24,12 @@ from tfnca.lizard_attack import (
     padded_target,
     pool_options,
 )
-from tfnca.losses import TargetLoss
-from tfnca.pool import GrowingPool
-from tfnca.state import ALPHA, LIVING_THRESHOLD
+from tfnca.jobs.options import option, run
+from tfnca.jobs.results import save_results
+from tfnca.jobs.run import train
+from tfnca.measures.lizard import grown_states, measure_adversary, target_masks
+from tfnca.training.losses import TargetLoss
+from tfnca.training.pools import GrowingPool
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,10 @@ def main(config):
     def preview():
         return draw_attack(config, step, host, masks)
 
-    history = experiment.train(config, trainer, pool, config.steps, preview)
+    history = train(config, trainer, pool, config.steps, preview)
     metrics = measure_adversary(step, padded_target(config), config.density)
-    experiment.save_results(
-        config, history, metrics, preview(), host_sha256=experiment.weights_sha256(host)
-    )
+    save_results(config, history, metrics, preview(), host_sha256=weights_sha256(host))
 
 
 if __name__ == "__main__":
-    experiment.run(Config, main, __doc__)
+    run(Config, main, __doc__)

@@ -6,17 +6,18 @@ digit changes under them. Defaults are the published settings.
 
 from dataclasses import dataclass
 
-from tfnca import experiment
-from tfnca.digits import load_digits
-from tfnca.evaluation import base_digits
-from tfnca.experiment import Common, option
-from tfnca.losses import ClassLoss
-from tfnca.mnist import MNISTCA
-from tfnca.pool import DigitPool
-from tfnca.render import digits_to_rgb, tile
-from tfnca.rollout import rollout
-from tfnca.state import digit_state
-from tfnca.trainer import Trainer
+from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.state import digit_state
+from tfnca.data.digits import load_digits
+from tfnca.engines.rollout import rollout
+from tfnca.jobs.options import Common, option, run
+from tfnca.jobs.results import save_results
+from tfnca.jobs.run import make_optimizer, schedule, train
+from tfnca.measures.digits import base_digits
+from tfnca.pictures import digits_to_rgb, tile
+from tfnca.training.losses import ClassLoss
+from tfnca.training.pools import DigitPool
+from tfnca.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,17 @@ def main(config):
     trainer = Trainer(
         step, ClassLoss(config.loss), config.ca_steps, engine=config.engine, seed=config.seed
     )
-    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(experiment.make_optimizer("adam", rate, config.ema))
+    rate = schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(make_optimizer("adam", rate, config.ema))
 
     def preview():
         state = rollout(step, digit_state(test.images[:60]), 200, seed=config.seed)
         return tile(digits_to_rgb(state, test.labels[:60]), columns=10, scale=3)
 
-    history = experiment.train(config, trainer, pool, config.steps, preview)
+    history = train(config, trainer, pool, config.steps, preview)
     metrics = base_digits(step, test, seeds=range(config.test_seeds))
-    experiment.save_results(config, history, metrics, preview(), source=digits.source)
+    save_results(config, history, metrics, preview(), source=digits.source)
 
 
 if __name__ == "__main__":
-    experiment.run(Config, main, __doc__)
+    run(Config, main, __doc__)

@@ -9,19 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfnca import experiment
-from tfnca.checkpoints import load
-from tfnca.digits import load_digits
-from tfnca.evaluation import attack_digits, digit_mask
-from tfnca.experiment import Common, option
-from tfnca.injection import Injected, check_density
-from tfnca.losses import ClassLoss
-from tfnca.mnist import MNISTCA
-from tfnca.pool import DigitPool
-from tfnca.render import digits_to_rgb, tile
-from tfnca.rollout import rollout
-from tfnca.state import digit_state
-from tfnca.trainer import Trainer
+from tfnca.automata.checks import check_density
+from tfnca.automata.injection import Injected
+from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.state import digit_state
+from tfnca.data.digits import load_digits
+from tfnca.engines.rollout import rollout
+from tfnca.files import weights_sha256
+from tfnca.formats.load import load
+from tfnca.jobs.options import Common, option, run
+from tfnca.jobs.results import save_results
+from tfnca.jobs.run import make_optimizer, schedule, train
+from tfnca.measures.digits import attack_digits, digit_mask
+from tfnca.pictures import digits_to_rgb, tile
+from tfnca.training.losses import ClassLoss
+from tfnca.training.pools import DigitPool
+from tfnca.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ def main(config):
         lifted=config.lifted,
         lifted_loss=ClassLoss(),
     )
-    rate = experiment.schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(experiment.make_optimizer("adam", rate, config.ema))
+    rate = schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(make_optimizer("adam", rate, config.ema))
 
     few = dataclasses.replace(test, images=test.images[:60], labels=test.labels[:60])
 
@@ -85,17 +88,17 @@ def main(config):
         state = rollout(step, state, 200, mask=mask, seed=config.seed, step_offset=200)
         return tile(digits_to_rgb(state, few.labels, np.asarray(mask)), columns=10, scale=3)
 
-    history = experiment.train(config, trainer, pool, config.steps, preview)
+    history = train(config, trainer, pool, config.steps, preview)
     metrics = attack_digits(step, test, config.density, target=config.digit)
-    experiment.save_results(
+    save_results(
         config,
         history,
         metrics,
         preview(),
         source=digits.source,
-        host_sha256=experiment.weights_sha256(host),
+        host_sha256=weights_sha256(host),
     )
 
 
 if __name__ == "__main__":
-    experiment.run(Config, main, __doc__)
+    run(Config, main, __doc__)

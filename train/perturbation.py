@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tfnca import experiment
-from tfnca.checkpoints import load_perturbation
-from tfnca.evaluation import grown_states, measure_perturbation
-from tfnca.experiment import option
-from tfnca.lizard_attack import (
+from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.state import seed_state
+from tfnca.files import weights_sha256
+from tfnca.formats.load import load_perturbation
+from tfnca.jobs.lizard_attack import (
     Attack,
     attack_trainer,
     draw_attack,
@@ -21,10 +21,12 @@ from tfnca.lizard_attack import (
     padded_target,
     pool_options,
 )
-from tfnca.losses import TargetLoss
-from tfnca.perturbation import Perturbed
-from tfnca.pool import GrowingPool
-from tfnca.state import seed_state
+from tfnca.jobs.options import option, run
+from tfnca.jobs.results import save_array, save_results
+from tfnca.jobs.run import OPTIMIZERS, train
+from tfnca.measures.lizard import grown_states, measure_perturbation
+from tfnca.training.losses import TargetLoss
+from tfnca.training.pools import GrowingPool
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Config(Attack):
         None,
         "'adam', or 'whitened': Adam with the gradients' whole second moment, which matters to a "
         "matrix, whose entries act together",
-        choices=list(experiment.OPTIMIZERS),
+        choices=list(OPTIMIZERS),
     )
     start: str | None = option(
         None,
@@ -63,15 +65,13 @@ def main(config):
     def preview():
         return draw_attack(config, step, host)
 
-    history = experiment.train(config, trainer, pool, config.steps, preview)
-    experiment.save_array(config, "perturbation.npy", np.asarray(step.perturbation.matrix))
+    history = train(config, trainer, pool, config.steps, preview)
+    save_array(config, "perturbation.npy", np.asarray(step.perturbation.matrix))
     metrics = measure_perturbation(
         step, padded_target(config), padded_target(config, name="host_target")
     )
-    experiment.save_results(
-        config, history, metrics, preview(), host_sha256=experiment.weights_sha256(host)
-    )
+    save_results(config, history, metrics, preview(), host_sha256=weights_sha256(host))
 
 
 if __name__ == "__main__":
-    experiment.run(Config, main, __doc__)
+    run(Config, main, __doc__)

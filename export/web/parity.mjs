@@ -1,9 +1,9 @@
-// Runs CAs in Chromium, for tests/test_web.py: exported graphs as docs/export.md says, with plain
+// Runs CAs in Chromium, for tests/export/test_web.py: exported graphs as docs/export.md says, with plain
 // TF.js, and the page's own CA, in which a seed must be the run that it is in Python.
 //
 //   node parity.mjs JOBS.json
 //
-// Jobs of graphs are those of tests/run_tfjs.mjs with a `backend`. A job with a `page` ("growing"
+// Jobs of graphs are those of tests/export/run_tfjs.mjs with a `backend`. A job with a `page` ("growing"
 // or "mnist") is {page, backend, steps, seed, state, given: {mask}, adversary, perturbation, out}. Prints one
 // JSON line a backend that is not there: {"backend": name, "missing": why}.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import tfnca
-from tfnca.targets import TARGETS, load_target
+from tfnca.data.targets import TARGETS, load_target
 
 ROOT = Path(__file__).parents[2]
 MODELS = {

@@ -1,0 +1,192 @@
+"""The article's figures and claims: drawn and judged with any set of models."""
+
+import json
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnca
+from tfnca.article import claims, evidence, figures
+from tfnca.article.models import MissingModelError, Ours, Published
+
+
+class Models:
+    """A set of models that never change a state."""
+
+    name = "still"
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.digits, self.digits_adversary = tfnca.MNISTCA(), tfnca.MNISTCA()
+        self.lizard = tfnca.GrowingCA()
+
+    def adversary(self, mutation):
+        return tfnca.GrowingCA()
+
+    def perturbation(self, mutation):
+        if mutation == "blue":
+            raise MissingModelError("no blue one. Received: blue")
+        return tfnca.Perturbation()
+
+    def target(self, name):
+        return tfnca.load_target(name, 12)
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "SIZE", (44, 44))
+    monkeypatch.setattr(claims, "SIZE", (44, 44))
+    return Models(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio-ffmpeg's pipes
+@pytest.mark.parametrize(
+    ("number", "frames", "stills"), [(4, 101, 3), (5, 101, 4), (6, 0, 2), (8, 151, 4)]
+)
+def test_a_figure_is_a_still_and_where_it_moves_a_video(models, tmp_path, number, frames, stills):
+    drawn = figures.FIGURES[number](models)
+    assert (len(drawn.frames), len(drawn.stills)) == (frames, stills)
+    figures.write_figure(number, models, tmp_path)
+    stem = tmp_path / f"figure_{number:02d}_still"
+    with Image.open(stem.with_suffix(".png")) as still:
+        assert np.asarray(still).std() > 1
+    for suffix in (".mp4", ".webp"):
+        assert stem.with_suffix(suffix).exists() == (frames > 0)
+    if frames:
+        with imageio.get_reader(stem.with_suffix(".mp4")) as video:
+            assert video.count_frames() == frames
+        with Image.open(stem.with_suffix(".webp")) as animation:
+            # Equal frames become one; here a lizard that has not grown stays as it is.
+            assert (animation.n_frames > 1) == (number != 5)
+
+
+def test_a_figure_without_its_model_is_left_out(models, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(figures, "Ours", lambda: models)
+    monkeypatch.setattr(figures, "Published", lambda: Models(tmp_path / "absent"))
+    words = ["figures", "--figure", "11", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", words)
+    figures.main()
+    assert "Figure 11, still: left out. no blue one" in capsys.readouterr().out
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("models", [Ours, Published])
+def test_what_a_set_does_not_have_is_missing(models, tmp_path):
+    empty = models(tmp_path)
+    for ask in (lambda: empty.digits, lambda: empty.digits_adversary, lambda: empty.lizard,
+                lambda: empty.adversary("red"), lambda: empty.perturbation("red")):  # fmt: skip
+        with pytest.raises(MissingModelError, match=r"No such file. Received: "):
+            ask()
+    if models is Published:
+        with pytest.raises(MissingModelError):
+            empty.target("red")
+
+
+# Claims
+
+
+def test_without_models_the_page_of_claims_stays(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "claims.md"
+    page.write_text("numbers")
+    monkeypatch.setenv("TFNCA_ORIGINALS", str(tmp_path / "absent"))
+    monkeypatch.setattr("sys.argv", ["claims", "--models", "published", "--out", str(page)])
+    with pytest.raises(SystemExit) as stop:
+        claims.main()
+    assert stop.value.code == 2
+    assert "Received: none in" in capsys.readouterr().err
+    assert page.read_text() == "numbers"
+
+
+def rows(*errors, **more):
+    keys = ("median", "shifted_median", "host_median")
+    return [{"step": step} | dict.fromkeys(keys, error) | more for step, error in errors]
+
+
+def perturbed(early, late, back=16):
+    return {
+        "host": rows((500, 0.01)),
+        "from_seed": rows((500, early), (5000, late)),
+        "from_grown": rows((500, early), (5000, late)),
+        "lifted": {"runs": 16, "back": back},
+    }
+
+
+def attack(takeover=1.0, recovered=0.9):
+    shares = {200: (0.95, 0.01), 400: (0.1, takeover), 600: (recovered, 0.05)}
+    attacked = [
+        {"step": step, "digit_accuracy": right, "takeover": eights, "host_takeover": eights}
+        | {f"{name}_sd": 0.0 for name in ("digit_accuracy", "takeover", "host_takeover")}
+        for step, (right, eights) in shares.items()
+    ]
+    thin = [{"takeover": takeover / 2, "takeover_sd": 0.0}]
+    return {"attack": attacked, "sparse": thin, "steps_to_flip": 8}
+
+
+@pytest.mark.parametrize(
+    ("judge", "evidence", "expected"),
+    [
+        (claims._takeover, attack(), "holds"),
+        (claims._takeover, attack(takeover=0.4), "does not hold"),
+        (claims._recovery, attack(), "holds"),
+        (claims._recovery, attack(recovered=0.5), "holds in part"),
+        (claims._thin, attack(), "holds"),
+        (claims._thin, attack(takeover=0.05), "does not hold"),
+        (claims._stable, {"red": perturbed(0.001, 0.0015)}, "holds"),
+        (claims._stable, {"red": perturbed(0.001, 0.05)}, "does not hold"),
+        (claims._reached, {"red": perturbed(0.004, 1), "blue": perturbed(0.006, 1)},
+         "holds in part"),
+        (claims._lifted, {"red": perturbed(0, 0, 16), "blue": perturbed(0, 0, 12)}, "holds"),
+        (claims._lifted, {"red": perturbed(0, 0, 2)}, "does not hold"),
+        (claims._headless, {"no_head": perturbed(0.004, 1), "red": perturbed(0.002, 1)}, "holds"),
+        (claims._headless, {"no_head": perturbed(0.001, 1), "red": perturbed(0.002, 1)},
+         "does not hold"),
+        (claims._unstable_later, perturbed(0.004, 0.04), "holds"),
+        (claims._unstable_later, perturbed(0.004, 0.004), "does not hold"),
+        (claims._needs_majority, perturbed(0.02, 0), "holds"),
+        (claims._needs_majority, perturbed(0.001, 0), "does not hold"),
+        (claims._interpolates, [{"k": 1, "alpha": 0.1}, {"k": 0, "alpha": 0.9}], "holds"),
+        (claims._interpolates, [{"k": 1, "alpha": 0.9}, {"k": 0, "alpha": 0.1}], "does not hold"),
+        (claims._negative, [{"k": 0, "cells": 100}, {"k": -1, "cells": 400}], "holds"),
+        (claims._negative, [{"k": 0, "cells": 100}, {"k": -1, "cells": 90}], "does not hold"),
+        (claims._vary, {"left": [0.0, 0.8, 0.9], "size": [1.0, 1.1, 3.0]}, "holds"),
+        (claims._vary, {"left": [0.8, 0.8, 0.9], "size": [1.0, 1.1, 1.0]}, "does not hold"),
+    ],
+)  # fmt: skip
+def test_verdicts_follow_the_numbers(judge, evidence, expected):
+    number, share = judge(evidence)
+    assert number
+    assert claims.verdict(share) == expected
+
+
+def test_every_claim_has_evidence_and_is_listed_once():
+    assert len(claims.CLAIMS) >= 15
+    assert {claim.evidence for claim in claims.CLAIMS} == set(evidence.EVIDENCE)
+    page = claims.table({"ours": {"digits": attack()}, "published": {"digits": attack(0.2)}})
+    for claim in claims.CLAIMS:
+        assert page.count(claim.text) == (claim.evidence == "digits")
+    assert "| ours | 100.0 ± 0.0 % say 8" in page
+    assert "|  |  | published | 20.0 ± 0.0 % say 8" in page
+
+
+def test_evidence_is_measured_once_and_what_is_missing_left_out(models, tmp_path, monkeypatch):
+    calls = []
+
+    def measure(models):
+        calls.append(models.name)
+        return {"share": 0.5}
+
+    evidence = {"red_hosts": measure, "perturbations": lambda m: m.perturbation("blue")}
+    monkeypatch.setattr(claims, "EVIDENCE", evidence)
+    first = evidence.gather(models, tmp_path / "cache")
+    assert first == evidence.gather(models, tmp_path / "cache") == {"red_hosts": {"share": 0.5}}
+    assert calls == ["still"]
+    assert json.loads((tmp_path / "cache/still_red_hosts.json").read_text()) == {"share": 0.5}
+
+
+def test_tails_and_red_hosts_of_a_lizard_that_stays_a_seed(models):
+    tails = evidence._tails(models)
+    assert len(tails["left"]) == len(tails["size"]) == 16
+    assert max(tails["size"]) < 0.2
+    assert evidence._red_hosts(models) == {"share": 0.0}

@@ -1,0 +1,579 @@
+"""Runs that survive, the scripts' command lines, and whole small jobs with all that they leave."""
+
+import base64
+import csv
+import dataclasses
+import gc
+import gzip
+import io
+import json
+import os
+import re
+import runpy
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v2 as imageio
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.python.framework.config import disable_op_determinism
+
+import tfnca
+from tfnca.files import weights_sha256
+from tfnca.jobs.options import Common
+from tfnca.jobs.run import make_optimizer, schedule, train
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("train/*.py"))
+DIGITS = tfnca.load_digits("train", count=8, source="sample")
+
+
+# Runs
+
+
+@pytest.fixture
+def small_epochs(monkeypatch):
+    """Epochs of three training steps, and a run's determinism, undone afterwards."""
+    monkeypatch.setattr("tfnca.jobs.run.EPOCH", 3)
+    tf.config.experimental.enable_op_determinism()
+    yield
+    disable_op_determinism()
+
+
+def settings(folder, **kwargs):
+    folder.mkdir(exist_ok=True)
+    return Common(out=str(folder), **{"snapshot_seconds": 0.0} | kwargs)
+
+
+def job(ema=0.0):
+    """A run of a base: its first weights are always the same."""
+    keras.utils.set_random_seed(1)
+    trainer = tfnca.Trainer(tfnca.MNISTCA(), tfnca.ClassLoss(), 2)
+    trainer.compile(make_optimizer("adam", 1e-3, ema))
+    return trainer, tfnca.DigitPool(DIGITS, 8, 4)
+
+
+def everything(trainer):
+    variables = [
+        *trainer.step.variables,
+        *trainer.optimizer.variables,
+        *trainer.pool.variables.values(),
+    ]
+    return [variable.numpy() for variable in variables]
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+class At(keras.callbacks.Callback):
+    """Does something at the end of a training step."""
+
+    def __init__(self, step, action):
+        super().__init__()
+        self.step, self.action = step, action
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) == self.step:
+            self.action(self.model)
+
+
+def interrupt(_):
+    signal.raise_signal(signal.SIGINT)  # the run stops after the training step that follows
+
+
+class KilledError(Exception):
+    """In place of a signal that ends the process."""
+
+
+def kill(_):
+    raise KilledError
+
+
+def whole_run(folder, steps=8, **adam):
+    trainer, pool = job(**adam)
+    history = train(settings(folder), trainer, pool, steps)
+    return everything(trainer), history
+
+
+def resumed_run(folder, action, at, steps=8, **adam):
+    trainer, pool = job(**adam)
+    with pytest.raises((SystemExit, KilledError)) as stop:
+        train(settings(folder), trainer, pool, steps, callbacks=[At(at, action)])
+    trainer, pool = job(**adam)
+    for variable in trainer.step.trainable_variables:
+        variable.assign(tf.zeros(variable.shape))  # must come from the snapshot
+    train(settings(folder, resume="exact"), trainer, pool, steps)
+    return everything(trainer), stop.value
+
+
+@pytest.mark.parametrize(("action", "at"), [(kill, 5), (interrupt, 4)])
+def test_a_stopped_run_ends_as_one_that_was_left_alone(tmp_path, small_epochs, action, at, capsys):
+    expected, history = whole_run(tmp_path / "whole")
+    assert [row["step"] for row in history] == [3, 6, 8]
+    ours, stop = resumed_run(tmp_path / "stopped", action, at)
+    printed = capsys.readouterr().out
+    assert "Resuming at step" in printed
+    if action is interrupt:
+        assert stop.code == 130
+        assert f"Stopped at step {at + 1}" in printed
+        assert "--resume" in printed
+    assert same(expected, ours)
+
+
+def test_an_average_of_the_weights_survives_a_stop_too(tmp_path, small_epochs):
+    expected, _ = whole_run(tmp_path / "whole", steps=9, ema=0.5)
+    ours, _ = resumed_run(tmp_path / "stopped", interrupt, 3, steps=9, ema=0.5)
+    assert same(expected, ours)
+
+
+def test_a_finished_run_with_an_average_is_left_as_it_ended(tmp_path, small_epochs):
+    trainer, pool = job(ema=0.5)
+    train(settings(tmp_path / "run"), trainer, pool, 6)
+    expected = trainer.step.get_weights()
+    trainer, pool = job(ema=0.5)
+    train(settings(tmp_path / "run", resume="exact"), trainer, pool, 6)
+    assert same(expected, trainer.step.get_weights())
+
+
+def test_resuming_with_weights_takes_a_fresh_pool(tmp_path, small_epochs):
+    folder = tmp_path / "run"
+    train(settings(folder), *job(), 4)
+    trainer, pool = job()
+    first_pool = pool.variables["states"].numpy()
+    pools = []
+    look = At(5, lambda model: pools.append(model.pool.variables["states"].numpy()))
+    saved = tfnca.load(folder / "model.keras").get_weights()
+    history = train(settings(folder, resume="weights"), trainer, pool, 5, callbacks=[look])
+    assert [row["step"] for row in history] == [5]
+    changed = np.any(pools[0] != first_pool, axis=(1, 2, 3))
+    assert 0 < changed.sum() <= 4  # one batch of a pool of eight
+    change = max(
+        np.abs(a - b).max() for a, b in zip(saved, trainer.step.get_weights(), strict=True)
+    )
+    assert 0 < change < 0.02  # one step of Adam away
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 0.9), (0.9, 0.0), (0.9, 0.9)])
+def test_an_average_may_begin_or_end_where_weights_are_resumed(
+    tmp_path, small_epochs, before, after
+):
+    folder = tmp_path / "run"
+    train(settings(folder), *job(before), 4)
+    saved = tfnca.load(folder / "model.keras").get_weights()
+    trainer, pool = job(after)
+    train(settings(folder, resume="weights"), trainer, pool, 5)
+    change = max(
+        np.abs(a - b).max() for a, b in zip(saved, trainer.step.get_weights(), strict=True)
+    )
+    assert 0 < change < (0.0005 if after else 0.02)  # a tenth of a step where it averages
+
+
+def test_a_command_that_fails_leaves_the_settings_of_an_earlier_run(tmp_path, small_epochs):
+    (tmp_path / "config.json").write_text("earlier")
+    config = settings(tmp_path, resume="exact")
+    with pytest.raises(ValueError, match="Nothing to resume"):
+        train(config, *job(), steps=3)
+    assert (tmp_path / "config.json").read_text() == "earlier"
+
+
+def test_an_optimiser_of_other_weights_is_named(tmp_path, small_epochs):
+    folder = tmp_path / "run"
+    train(settings(folder), *job(), 2)
+    with np.load(folder / "optimizer.npz") as arrays:
+        values = dict(arrays)
+    for wrong, message in [
+        (values | {"adam/hidden_bias_momentum": np.zeros(3)}, r"momentum .*Received: shape \(3,\)"),
+        ({"adam/iteration": values["adam/iteration"]}, "learning_rate .*Received: nothing"),
+    ]:
+        np.savez(folder / "optimizer.npz", **wrong)
+        with pytest.raises(ValueError, match=message):
+            train(settings(folder, resume="weights"), *job(), 3)
+
+
+@pytest.mark.parametrize("missing", ["model.keras", "optimizer.npz"])
+def test_weights_to_resume_from_must_be_there(tmp_path, missing):
+    trainer, pool = job()
+    trainer.attach(pool)
+    trainer.save(tmp_path / "model.keras")
+    (tmp_path / "optimizer.npz").write_bytes(b"")
+    (tmp_path / missing).unlink()
+    with pytest.raises(ValueError, match=f"needs {missing}"):
+        train(settings(tmp_path, resume="weights"), trainer, pool, 1)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_weights(tmp_path, small_epochs):
+    trainer, pool = job()
+    kept = []
+
+    def poison(model):
+        kept[:] = model.step.get_weights()
+        states = model.pool.variables["states"]
+        states.assign(tf.fill(states.shape, np.nan))
+
+    with pytest.raises(ValueError, match=r"not finite at step 5\b.*lower learning rate"):
+        train(settings(tmp_path), trainer, pool, 9, callbacks=[At(4, poison)])
+    assert int(trainer.optimizer.iterations) == 4
+    assert same(kept, trainer.step.get_weights())
+    assert same(kept, tfnca.load(tmp_path / "model.keras").get_weights())
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["3"]
+
+
+def test_previews_and_histories_are_written_on_the_way(tmp_path, small_epochs):
+    trainer, pool = job()
+    picture = np.random.default_rng(0).random((4, 5, 3))
+    config = settings(tmp_path, preview_steps=6)
+    train(config, trainer, pool, 14, lambda: picture)
+    previews = sorted((tmp_path / "previews").iterdir())
+    assert [path.name for path in previews] == ["000006.png", "000012.png"]
+    with Image.open(previews[0]) as image:
+        assert np.array_equal(image, np.round(255 * picture))
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["3", "6", "9", "12", "14"]
+    seconds = [float(row["seconds"]) for row in rows]
+    assert seconds == sorted(seconds)
+    assert all(float(row["loss"]) > 0 for row in rows)
+    assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+def test_the_learning_rate_falls_twice_by_ten():
+    rate = schedule(2e-3, 1000, "0.3,0.7")
+    at = [float(rate(step)) for step in (0, 299, 302, 699, 702, 5000)]
+    np.testing.assert_allclose(at, [2e-3, 2e-3, 2e-4, 2e-4, 2e-5, 2e-5], rtol=1e-5)
+
+
+@pytest.mark.parametrize("drops", ["a", "0.7,0.3", "0,0.5", "1.0", "nan"])
+def test_wrong_drops_are_named(drops):
+    with pytest.raises(ValueError, match=f"drops must be .*Received: '{drops}'"):
+        schedule(2e-3, 1000, drops)
+
+
+# Command lines, in this process
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs a script or a module; returns its exit code, what it printed, and its complaints."""
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    monkeypatch.chdir(ROOT)
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        try:
+            if script.endswith(".py"):
+                runpy.run_path(script, run_name="__main__")
+            else:
+                sys.modules.pop(script, None)
+                runpy.run_module(script, run_name="__main__")
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def complaint(result):
+    """The one line of a wrong call."""
+    code, _, err = result
+    lines = [line for line in err.splitlines() if line.startswith("error:")]
+    assert code == 2, err
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_mentions_every_option(script, command):
+    code, out, _ = command(script, "--help")
+    config = runpy.run_path(str(ROOT / script)).get("Config")
+    assert code == 0
+    assert config is not None
+    for field in dataclasses.fields(config):
+        assert re.search(rf"^  --{field.name.replace('_', '-')}\b", out, re.MULTILINE)
+        words = field.metadata["help"].split()
+        assert " ".join(words) in " ".join(out.split())
+    assert {"out", "seed", "resume"} <= {field.name for field in dataclasses.fields(config)}
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("export/saved_model.py", ["model", "--out OUT", "--host HOST"]),
+        ("tfnca.article.report", ["folder"]),
+    ],
+)
+def test_help_of_the_others(script, options, command):
+    code, out, _ = command(script, "--help")
+    assert code == 0
+    assert all(option in out for option in options)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of idx files, and models to attack."""
+    folder = tmp_path_factory.mktemp("data")
+    for split, name, count in (("train", "train", 40), ("test", "t10k", 25)):
+        digits = tfnca.load_digits(split, count=count, source="sample")
+        images = np.round(255 * digits.images).astype(np.uint8)
+        for kind, array in (("images-idx3", images), ("labels-idx1", digits.labels)):
+            header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            path = folder / f"{name}-{kind}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
+    keras.saving.save_model(tfnca.MNISTCA(), folder / "digits.keras")
+    keras.saving.save_model(tfnca.GrowingCA(), folder / "lizard.keras")
+    keras.saving.save_model(tfnca.Perturbation(), folder / "matrix.keras")
+    (folder / "file").write_text("no folder")
+    (folder / "broken.keras").write_bytes(b"PK\x03\x04 broken")
+    return folder
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--unknown", 1], "--unknown"),
+        (["--steps", "many"], "steps.*many"),
+        (["--steps", -5], "steps"),
+        (["--seed", -1], "(?i)seed"),
+        (["--engine", "warp"], "engine.*warp"),
+        (["--resume", "all"], "resume.*all"),
+        (["--out", "{data}/file/below"], "file"),
+    ],
+)
+def test_wrong_calls_of_any_script(script, arguments, message, command, data, tmp_path):
+    given = [str(argument).format(data=data) for argument in arguments]
+    if "--out" not in given:
+        given += ["--out", tmp_path / "out"]
+    if "adversary" in script or "perturbation" in script:
+        given += ["--host", data / ("digits.keras" if "mnist" in script else "lizard.keras")]
+    if "mnist" in script:
+        given += ["--data-dir", data, "--test-digits", 5]
+    assert re.search(message, complaint(command(script, *given)))
+
+
+MNIST, ATTACK = "train/mnist.py", "train/mnist_adversary.py"
+HOST = ["--host", "{data}/digits.keras"]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        (MNIST, ["--data-dir", "{data}/none"], "data_dir must be a folder.*{data}/none"),
+        (MNIST, ["--data-dir", "{out}"], "data_dir must hold"),
+        (MNIST, ["--resume"], "no snapshot in this folder.*{out}"),
+        (MNIST, ["--resume", "weights"], "--resume weights needs model.keras"),
+        (MNIST, ["--loss", "l3"], "loss.*l3"),
+        (MNIST, ["--batch-size", 0], "batch-size must be positive.*0"),
+        (MNIST, ["--ca-steps", 0], "steps must be.*0"),
+        (MNIST, ["--noise", -1], "noise_std.*-1"),
+        (MNIST, ["--test-digits", 26], "count must be at most 25.*26"),
+        (ATTACK, ["--host", "{data}/none.keras"], "{data}/none.keras"),
+        (ATTACK, ["--host", "{data}/broken.keras"], "{data}/broken.keras"),
+        (ATTACK, ["--host", "{data}/lizard.keras"], "host must be an MNIST CA.*GrowingCA"),
+        (ATTACK, [*HOST, "--digit", 11], "digit must lie in 0 to 9.*11"),
+        (ATTACK, [*HOST, "--digit", -1], "digit must lie in 0 to 9.*-1"),
+        (ATTACK, [*HOST, "--digit", "eight"], "digit.*eight"),
+        (ATTACK, [*HOST, "--density", 0], r"density must lie in \(0, 1\].*density=0"),
+        (ATTACK, [*HOST, "--density", 1.5], r"density must lie in \(0, 1\].*density=1.5"),
+        (ATTACK, [*HOST, "--density", "nan"], r"density must lie in \(0, 1\].*nan"),
+        (ATTACK, [*HOST, "--data-dir", "{data}/none"], "{data}/none"),
+        (ATTACK, [*HOST, "--resume"], "no snapshot in this folder"),
+        ("export/saved_model.py", [], "required"),
+        ("export/saved_model.py", ["{data}/none", "--out", "{out}/x"], "{data}/none"),
+        ("export/saved_model.py", ["{data}/matrix.keras", "--out", "{out}/x"], "needs its host"),
+        (
+            "export/saved_model.py",
+            ["{data}/lizard.keras", "--host", "{data}/digits.keras", "--out", "{out}/x"],
+            "same kind",
+        ),
+        (
+            "export/saved_model.py",
+            ["{data}/lizard.keras", "--out", "{data}/file/below"],
+            "{data}/file",
+        ),
+        ("export/saved_model.py", ["{data}/lizard.keras", "--out", "{data}/file"], "{data}/file"),
+        ("tfnca.article.report", [], "required"),
+        ("tfnca.article.report", ["{data}/none"], "{data}/none"),
+        ("tfnca.article.report", ["{data}"], "{data}"),
+    ],
+)
+def test_wrong_calls(script, arguments, message, command, data, tmp_path):
+    places = {"data": data, "out": tmp_path}
+    given = [str(argument).format(**places) for argument in arguments]
+    if script in (MNIST, ATTACK):
+        given += ["--out", tmp_path]
+        if "--data-dir" not in given:
+            given += ["--data-dir", data]
+        if "--test-digits" not in given:
+            given += ["--test-digits", 5]
+    assert re.search(message.format(**places), complaint(command(script, *given)))
+
+
+# Whole jobs, in processes of their own
+
+
+def process(*arguments, folder):
+    """Runs a script as a user does, where MNIST cannot be downloaded and no originals are."""
+    nowhere = "http://127.0.0.1:9"
+    environment = os.environ | {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "HTTP_PROXY": nowhere,
+        "HTTPS_PROXY": nowhere,
+        "http_proxy": nowhere,
+        "https_proxy": nowhere,
+        "NO_PROXY": "",
+        "no_proxy": "",
+        "TFDS_DATA_DIR": str(folder / "tfds"),
+        "TFNCA_ORIGINALS": str(folder / "none"),
+    }
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory, data):
+    """A tiny base, a tiny attack on it, stopped and resumed, its report: folders and outputs."""
+    folder = tmp_path_factory.mktemp("jobs")
+    base, attack = folder / "base", folder / "attack"
+    few = ["--steps", 3, "--test-digits", 20]
+    attacking = [
+        *(ATTACK, "--host", base / "model.keras", "--data-dir", data, "--out", attack),
+        *("--test-digits", 10, "--ca-steps", 4),
+    ]
+    done = [
+        process(MNIST, *few, "--out", base, folder=folder),
+        process(*attacking, "--steps", 3, folder=folder),
+        process(*attacking, "--steps", 5, "--resume", folder=folder),
+        process("-m", "tfnca.article.report", attack, folder=folder),
+    ]
+    return base, attack, done
+
+
+@pytest.mark.parametrize("number", range(4), ids=["base", "attack", "resumed", "report"])
+def test_jobs_succeed(jobs, number):
+    done = jobs[2][number]
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    if number < 3:
+        assert "Device: " in done.stdout
+    if number < 2:
+        assert "3/3" in done.stderr  # the progress bar
+        assert "loss=" in done.stderr
+    if number == 2:
+        assert "Resuming at step 3." in done.stdout
+
+
+def test_the_base_is_trained_on_the_bundled_sample(jobs):
+    base, _, done = jobs
+    assert "10000 for training from sample" in done[0].stdout
+    config = json.loads((base / "config.json").read_text())
+    assert config["source"].startswith("sample: first 10000 train digits")
+    assert config["steps"] == 3
+    assert config["seed"] == 0
+    assert "train/mnist.py --steps 3" in config["command"]
+    metrics = json.loads((base / "metrics.json").read_text())
+    assert set(metrics) == {"digits", "seeds", "base", "swapped"}
+    assert metrics["digits"] == 20
+    assert [row["step"] for row in metrics["base"]] == [20, 50, 200, 1000]
+    assert [row["step"] for row in metrics["swapped"]] == [200, 400]
+    names = ("digit_accuracy", "cell_accuracy", "agreement", "takeover")
+    for row in metrics["base"]:
+        assert set(row) == {"step", *names, *(f"{name}_sd" for name in names)}
+        assert all(0 <= row[name] <= 1 for name in names)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_jobs_leave_their_files(jobs, which):
+    folder = jobs[which]
+    model = tfnca.load(folder / "model.keras")
+    assert isinstance(model, tfnca.MNISTCA)
+    assert model.count_params() == 22_499
+    assert any(np.any(weight) for weight in model.update_layers[-1].get_weights())
+    assert (folder / "model.keras").stat().st_size < 200_000
+    for name in ("preview.png", "loss.png"):
+        with Image.open(folder / name) as image:
+            pixels = np.asarray(image)
+        assert min(pixels.shape[:2]) > 50
+        assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 5
+    assert not [path.name for path in folder.iterdir() if ".tmp" in path.name]
+
+
+def test_the_attack_knows_its_host_and_goes_on(jobs):
+    base, attack, _ = jobs
+    config = json.loads((attack / "config.json").read_text())
+    assert config["host_sha256"] == weights_sha256(tfnca.load(base / "model.keras"))
+    assert config["source"].startswith("idx")
+    assert config["density"] == 0.1
+    assert config["digit"] == 8
+    rows = list(csv.DictReader((attack / "history.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["3", "5"]
+    assert list(rows[0]) == ["step", "loss", "seconds"]
+    assert all(float(row["loss"]) > 0 for row in rows)
+    metrics = json.loads((attack / "metrics.json").read_text())
+    assert set(metrics) == {
+        *("digits", "others", "target", "density", "seeds"),
+        *("attack", "sparse", "steps_to_flip", "published"),
+    }
+    at = {row["step"]: row for row in metrics["attack"]}
+    assert {20, 50, 200, 250, 400, 450, 600} <= set(at)
+    assert {"host_takeover", "host_cell_accuracy", "flipped", "flipped_sd"} <= set(at[400])
+    assert "host_takeover" not in at[200]
+    assert metrics["published"] is None
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio-ffmpeg's pipes
+def test_the_report_is_one_page_with_everything(jobs):
+    page = (jobs[1] / "report.html").read_text()
+    sources = re.findall(r"(?:src|href)='([^']*)'", page)
+    assert all(source.startswith("data:") for source in sources)
+    assert "http" not in re.sub(r"data:[^']*", "", page)
+    pictures = [s.removeprefix("data:image/png;base64,") for s in sources if "image/png" in s]
+    assert len(pictures) == 5  # the curves; before, during, after; 1 %
+    sizes = []
+    for picture in pictures:
+        with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+            image.load()
+            sizes.append(image.size)
+    assert sizes[1:] == [sizes[1]] * 4
+    (video,) = [s.removeprefix("data:video/mp4;base64,") for s in sources if "video/mp4" in s]
+    with imageio.get_reader(base64.b64decode(video), "mp4") as reader:
+        assert reader.count_frames() >= 300
+    gc.collect()  # so that they are closed in here
+    assert "Takeover" in page
+    assert "host_sha256" in page
+
+
+def test_a_report_needs_an_attack(jobs, command):
+    assert str(jobs[0]) in complaint(command("tfnca.article.report", jobs[0]))
+
+
+def test_a_host_may_be_a_folder(data, tmp_path, command):
+    """As `tfnca.load` takes it; after hours of training it is too late to find out."""
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "model.keras").write_bytes((data / "digits.keras").read_bytes())
+    code, _, err = command(
+        *(ATTACK, "--host", tmp_path / "host", "--data-dir", data, "--out", tmp_path / "out"),
+        *("--steps", 1, "--ca-steps", 2, "--test-digits", 5),
+    )
+    assert code == 0, err
+    assert "host_sha256" in json.loads((tmp_path / "out" / "config.json").read_text())
+
+
+def test_a_wrong_call_in_a_process_of_its_own(tmp_path):
+    done = process(ATTACK, "--host", tmp_path / "none", "--out", tmp_path / "out", folder=tmp_path)
+    result = done.returncode, done.stdout, done.stderr
+    assert str(tmp_path / "none") in complaint(result)

@@ -1,0 +1,314 @@
+"""The attacks on a Growing CA: their jobs, and how they are measured."""
+
+import hashlib
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework.config import disable_op_determinism
+
+import tfnca
+from tfnca.measures import __main__
+from tfnca.measures.lizard import (
+    lost_cells,
+    measure_damage,
+    measure_drift,
+    measure_lift,
+    measure_strengths,
+)
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ["train/perturbation.py", "train/growing_adversary.py"]
+START = 0.9 * np.eye(16, dtype=np.float32)
+FILES = {"model.keras", "config.json", "metrics.json", "history.csv", "preview.png", "loss.png"}
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """Both attacks, tiny, by each recipe's defaults in turn: folder of the host, and of each."""
+    folder = tmp_path_factory.mktemp("attacks")
+    host = folder / "host.keras"
+    keras.saving.save_model(tfnca.GrowingCA(), host)
+    done, losses, pools = {}, {}, {}
+
+    class Loss(tfnca.TargetLoss):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            losses[script] = self
+
+    class Pool(tfnca.GrowingPool):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            pools[script] = self
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfnca.training.losses.TargetLoss", Loss)
+        patch.setattr("tfnca.training.pools.GrowingPool", Pool)
+        for script, recipe in zip(SCRIPTS, ["stable", "published"], strict=True):
+            done[script] = folder / Path(script).stem
+            arguments = {
+                "--host": host, "--out": done[script], "--recipe": recipe, "--steps": 2,
+                "--size": 12, "--padding": 2, "--min-ca-steps": 2, "--max-ca-steps": 4,
+                "--pool-size": 16, "--learning-rate": 1e-6, "--still": 0.25,
+            }  # fmt: skip
+            if script == "train/growing_adversary.py":
+                arguments |= {"--start": "host", "--first-density": 0.75}
+            else:
+                arguments["--start"] = folder / "start.npy"
+                np.save(arguments["--start"], START)
+            words = [str(word) for pair in arguments.items() for word in pair]
+            patch.setattr("sys.argv", [script, *words])
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+    disable_op_determinism()
+    assert [losses[script].still for script in SCRIPTS] == [0.25, 0.25]
+    shares = [float(pools["train/growing_adversary.py"].density(step)) for step in (0, 1)]
+    np.testing.assert_allclose(shares, [0.75, 0.1], rtol=1e-6)
+    return host, done
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_jobs_leave_their_files(jobs, script):
+    host, done = jobs
+    assert {path.name for path in done[script].iterdir()} >= FILES
+    config = json.loads((done[script] / "config.json").read_text())
+    weights = tfnca.load(host).get_weights()
+    digest = hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
+    assert config["host_sha256"] == digest
+    recipe = {"stable": (0.99, "0.6,0.9"), "published": (0.0, "0.25")}[config["recipe"]]
+    assert (config["ema"], config["drops"]) == recipe
+    assert config["restarts"] == 1
+    assert config["lifted"] == (2 if script == "train/perturbation.py" else 0)
+    assert (config["steps"], config["pool_size"]) == (2, 16)
+    with np.load(done[script] / "optimizer.npz") as averages:
+        whitened = "whitened/moment_0" in averages.files
+    assert whitened == (script == "train/perturbation.py")
+
+
+def test_a_perturbation_is_a_symmetric_matrix_and_its_measures(jobs):
+    folder = jobs[1]["train/perturbation.py"]
+    matrix = np.load(folder / "perturbation.npy")
+    assert np.array_equal(matrix, matrix.T)
+    assert not np.array_equal(matrix, START)
+    np.testing.assert_allclose(matrix, START, atol=1e-4)  # two steps at a rate of 1e-6 ago
+    for path in (folder / "perturbation.npy", folder / "model.keras"):
+        assert np.array_equal(tfnca.load_perturbation(path).matrix, matrix)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) == {
+        "runs", "host", "from_seed", "from_grown", "lifted", "drift", "spectrum"
+    }  # fmt: skip
+    assert [row["step"] for row in metrics["from_seed"]] == [96, 200, 500, 1000, 5000]
+    assert metrics["lifted"]["runs"] == metrics["runs"] == 16
+    np.testing.assert_allclose(metrics["spectrum"], np.linalg.eigvalsh(matrix), atol=1e-5)
+
+
+def test_an_adversary_is_saved_alone(jobs):
+    folder = jobs[1]["train/growing_adversary.py"]
+    adversary = tfnca.load(folder / "model.keras")
+    assert isinstance(adversary, tfnca.GrowingCA)
+    assert np.abs(adversary.get_weights()[-1]).max() > 0
+    started_from = tfnca.load(jobs[0]).get_weights()  # two steps at a rate of 1e-6 ago
+    for weight, before in zip(adversary.get_weights(), started_from, strict=True):
+        np.testing.assert_allclose(weight, before, atol=1e-4)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) == {"runs", "density", "host", "from_grown"}
+    assert all(row["host_median"] > 0 for row in metrics["from_grown"])
+
+
+def test_an_adversary_goes_on_from_a_file(jobs):
+    host = tfnca.load(jobs[0])
+    first_rule = runpy.run_path(str(ROOT / SCRIPTS[1]))["first_rule"]
+    rules = {start: first_rule(start, host) for start in ("zero", "host", str(jobs[0]))}
+    assert not rules["zero"].get_weights()[-1].any()
+    for name in ("host", str(jobs[0])):
+        assert rules[name] is not host  # which stays as it is while the rule learns
+        for ours, theirs in zip(rules[name].get_weights(), host.get_weights(), strict=True):
+            assert np.array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="nowhere"):
+        first_rule("nowhere.keras", host)
+
+
+@pytest.mark.parametrize(("first", "shares"), [(None, [0.1] * 3), (0.9, [0.9, 0.5, 0.1])])
+def test_the_share_of_adversaries_may_fall(first, shares):
+    script = runpy.run_path(str(ROOT / SCRIPTS[1]))
+    density = script["share"](script["Config"](steps=8, density=0.1, first_density=first))
+    falling = [density if first is None else float(density(step)) for step in (0, 2, 7)]
+    np.testing.assert_allclose(falling, shares, atol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["density", "first_density"])
+def test_a_share_out_of_range_is_named(option):
+    script = runpy.run_path(str(ROOT / SCRIPTS[1]))
+    with pytest.raises(ValueError, match=r"density must lie in \(0, 1\]. Received: density=1.5"):
+        script["share"](script["Config"](steps=8, **{option: 1.5}))
+
+
+# Measures
+
+
+class Walker(tfnca.GrowingCA):
+    """Moves everything one cell to the right."""
+
+    def call(self, state, **kwargs):
+        return tf.roll(state, 1, axis=2)
+
+
+@pytest.fixture
+def by_hand(monkeypatch):
+    """Rollouts by plain calls, for steps that are no CA."""
+
+    def rollout(step, state, steps, **_):
+        for _ in range(steps):
+            state = step(state)
+        return state
+
+    monkeypatch.setattr("tfnca.measures.lizard.rollout", rollout)
+    monkeypatch.setattr(sys.modules["tfnca.engines.rollout"], "rollout", rollout)
+
+
+def block(*places, size=16):
+    state = np.zeros((len(places), size, size, 16), np.float32)
+    for i, (row, column) in enumerate(places):
+        state[i, row : row + 2, column : column + 2, :4] = 1.0
+    return state
+
+
+def test_drift_is_what_the_centre_moves_in_cells(by_hand):
+    state = block((4, 2), (8, 3))
+    rows = measure_drift(Walker(), state, 6, every=2)
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert [row["drift"] for row in rows] == pytest.approx([0, 2, 2])
+    assert [row["away"] for row in rows] == pytest.approx([0, 2, 4])
+    assert all(row["cells"] == 4 and row["dead"] == 0 for row in rows)
+    empty = measure_drift(Walker(), np.zeros_like(state), 2, every=2)
+    assert empty == [{"step": 2, "drift": 0.0, "away": 0.0, "cells": 0.0, "dead": 2}]
+
+
+def test_a_lifted_run_is_back_at_any_place_but_not_if_it_died(by_hand):
+    class Lifted(Walker):
+        perturbed = 0
+        host = Walker()
+
+        def call(self, state, **kwargs):
+            return state * np.array([1.0, 1.0, 0.0], np.float32)[:, None, None, None]
+
+    plain = block((5, 5))[0, ..., :4]
+    start = block((5, 5), (2, 9), (5, 5))
+    start[1, 2, 9, 0] = 0.0  # one channel of one cell is missing
+    found = measure_lift(Lifted(), start, plain, on=3, off=4)
+    assert (found["runs"], found["back"], found["dead"]) == (3, 1, 1)
+    assert found["shifted"] == pytest.approx(
+        [0.0, 1 / plain.size, np.square(plain).mean()], abs=1e-9
+    )
+
+
+def test_strengths_run_from_nothing_to_all():
+    cells = np.zeros((12, 12), bool)
+    cells[6, 6] = True
+    shrink = tfnca.Perturbation(matrix=0.9 * np.eye(16))
+    rows = measure_strengths(tfnca.GrowingCA(), shrink, cells, [0, 1, 2], runs=2, steps=2)
+    assert [row["k"] for row in rows] == [0, 1, 2]
+    assert [row["alpha"] for row in rows] == pytest.approx([1.0, 0.81, 0.64], abs=1e-6)
+
+
+def test_lost_cells_are_the_part_left_out():
+    plain, target = tfnca.lizard(), tfnca.lizard(without="tail")
+    lost = lost_cells(plain, target)
+    assert 50 < lost.sum() < (plain[..., 3] > 0.1).sum() / 2
+    assert not lost_cells(plain, plain).any()
+
+
+class Healer(tfnca.GrowingCA):
+    """Fills all holes but those in the first item."""
+
+    def call(self, state, **kwargs):
+        healed = tf.ones_like(state[1:])
+        return tf.concat([state[:1], healed], axis=0)
+
+
+def test_damage_is_a_circle_on_the_body_and_repair_is_counted(by_hand, monkeypatch):
+    target = np.ones((21, 21, 4), np.float32)
+    monkeypatch.setattr(
+        "tfnca.measures.lizard.grown_states",
+        lambda step, size, runs, seed: np.ones((runs, *size, 16)),
+    )
+    found = measure_damage(Healer(), target, runs=3, radius=0.4)
+    assert (found["runs"], found["radius"], found["below"]) == (3, 0.4, 2)
+    # A circle's area, less what lies outside of the grid: between a quarter and all of it.
+    area = np.pi * (0.4 * 10) ** 2 / target[..., 0].size
+    assert area / 5 < found["damaged"]["median"] <= found["damaged"]["worst"] < 1.1 * area
+    assert found["repaired"]["median"] == 0.0
+    assert found["repaired"]["worst"] > area / 5
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "keys"),
+    [
+        ("host", ["--target", "lizard"], {"runs", "from_seed", "from_grown", "damaged_at_200"}),
+        ("train/perturbation.py", ["--target", "red"], {"host", "lifted", "drift", "spectrum"}),
+        ("train/growing_adversary.py", ["--density", "0.5"], {"density", "host", "from_grown"}),
+    ],
+)
+def test_any_lizard_model_is_measured_by_one_command(
+    jobs, tmp_path, monkeypatch, model, options, keys
+):
+    host, done = jobs
+    words = [host] if model == "host" else [done[model] / "model.keras", "--host", host]
+    out = tmp_path / "below" / "measures.json"
+    monkeypatch.setattr("sys.argv", ["measure", *map(str, words), *options, "--out", str(out)])
+    __main__.main()
+    assert set(json.loads(out.read_text())) >= keys
+
+
+def test_digits_are_measured_by_the_same_command(tmp_path, monkeypatch, capsys):
+    model = tmp_path / "digits.keras"
+    keras.saving.save_model(tfnca.MNISTCA(), model)
+    few = ["--test-digits", "4", "--seeds", "1"]
+    monkeypatch.setattr("sys.argv", ["measure", str(model), *few])
+    __main__.main()
+    found = json.loads(capsys.readouterr().out)
+    assert (found["digits"], found["seeds"]) == (4, [0])
+    assert [row["step"] for row in found["base"]] == [20, 50, 200, 1000]
+    assert [row["step"] for row in found["swapped"]] == [200, 400]
+
+
+def test_a_perturbation_is_not_measured_without_its_host(jobs, monkeypatch, capsys):
+    path = jobs[1]["train/perturbation.py"] / "perturbation.npy"
+    monkeypatch.setattr("sys.argv", ["measure", str(path)])
+    with pytest.raises(SystemExit) as stop:
+        __main__.main()
+    assert stop.value.code == 2
+    assert "--host" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seeds", "0"], "--seeds must be positive. Received: 0"),
+        (["--out", "."], "--out must name a file. Received: the folder ."),
+        ([], "its host in --host. Received: Injected"),
+    ],
+)
+def test_wrong_measurements_are_named_before_they_begin(
+    tmp_path, monkeypatch, capsys, options, message
+):
+    model = tmp_path / "pair.keras"
+    keras.saving.save_model(tfnca.Injected(tfnca.MNISTCA(), tfnca.MNISTCA()), model)
+    monkeypatch.setattr("sys.argv", ["measure", str(model), *options])
+    with pytest.raises(SystemExit) as stop:
+        __main__.main()
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_digits_of_other_channels_are_measured(tmp_path, monkeypatch, capsys):
+    model = tmp_path / "digits.keras"
+    keras.saving.save_model(tfnca.MNISTCA(channels=24), model)
+    few = ["--test-digits", "2", "--seeds", "1", "--horizon", "200"]
+    monkeypatch.setattr("sys.argv", ["measure", str(model), *few])
+    __main__.main()
+    assert json.loads(capsys.readouterr().out)["digits"] == 2

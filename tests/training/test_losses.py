@@ -1,0 +1,129 @@
+"""The losses against loops in NumPy, and their mistakes by name."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfnca
+from tfnca.training.losses import pattern_centres
+
+SHAPE = (3, 5, 6)
+LABELS = np.array([3, 8, 0])
+
+
+def digit_states():
+    """Random states with some dead cells that speak, and a last item without any living cell."""
+    random = np.random.default_rng(0)
+    state = random.normal(size=(*SHAPE, 20)).astype(np.float32)
+    state[..., 0] = random.choice([0.0, 0.0999, 0.11, 1.0], SHAPE)
+    state[2, ..., 0] = 0.05
+    return state
+
+
+def test_target_loss_is_the_mean_squared_rgba_error():
+    random = np.random.default_rng(0)
+    state, target = random.normal(size=(*SHAPE, 16)), random.random((*SHAPE[1:], 4))
+    expected = np.zeros(SHAPE[0])
+    for i, y, x, c in np.ndindex(*SHAPE, 4):
+        expected[i] += (state[i, y, x, c] - target[y, x, c]) ** 2 / (SHAPE[1] * SHAPE[2] * 4)
+    np.testing.assert_allclose(tfnca.TargetLoss(target)(state.astype(np.float32)), expected, 1e-5)
+
+
+def test_an_adversarys_own_cells_may_count_less():
+    random = np.random.default_rng(0)
+    target = random.random((*SHAPE[1:], 4)).astype(np.float32)
+    state = random.normal(size=(*SHAPE, 16)).astype(np.float32)
+    mask = random.choice([0.0, 1.0], SHAPE).astype(np.float32)
+    errors = np.square(state[..., :4] - target).mean(-1)
+    for weight in (0.0, 0.25, 1.0):
+        expected = np.where(mask == 1, weight, 1.0) * errors
+        loss = tfnca.TargetLoss(target, own_weight=weight)
+        np.testing.assert_allclose(loss(state, None, mask), expected.mean((1, 2)), 1e-5)
+        np.testing.assert_allclose(loss(state), errors.mean((1, 2)), 1e-5)
+
+
+def test_a_pattern_that_moves_costs_more():
+    target = np.zeros((9, 12, 4), np.float32)
+    state = np.zeros((4, 9, 12, 16), np.float32)
+    state[:3, 2:5, 3:8, 3] = 1.0
+    state[:2, 2, 3, 3] = 7.0  # clipped: an opaque cell weighs no more than another
+    np.testing.assert_allclose(pattern_centres(state), [[3, 5]] * 3 + [[0, 0]])
+    before = np.array([[3.0, 5.0], [1.0, 4.5], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
+    plain = np.asarray(tfnca.TargetLoss(target)(state, before))
+    np.testing.assert_allclose(plain, tfnca.TargetLoss(target)(state))
+    loss = tfnca.TargetLoss(target, still=0.1)
+    np.testing.assert_allclose(loss(state), plain)
+    np.testing.assert_allclose(loss(state, before) - plain, [0, 0.1 * 4.25, 0, 0], atol=1e-5)
+    state = tf.constant(state)
+    with tf.GradientTape() as tape:
+        tape.watch(state)
+        total = tf.reduce_sum(loss(state, before))
+    assert np.isfinite(tape.gradient(total, state)).all()
+
+
+def oracle(kind, state, labels):
+    losses = []
+    for item, label in zip(state.astype(np.float64), labels, strict=True):
+        total, living = 0.0, 0
+        for cell in item.reshape(-1, 20):
+            alive = cell[0] > 0.1
+            living += alive
+            logits = cell[10:]
+            if kind == "l2":
+                wanted = np.zeros(10)
+                wanted[label] = alive
+                total += 0.5 * np.sum((wanted - logits) ** 2)
+            elif alive:
+                total += np.log(np.sum(np.exp(logits))) - logits[label]
+        losses.append(total if kind == "l2" else total / max(living, 1))
+    return losses
+
+
+@pytest.mark.parametrize("digit", [None, 8])
+@pytest.mark.parametrize("kind", ["l2", "cross_entropy"])
+def test_class_loss(kind, digit):
+    state = digit_states()
+    labels = LABELS if digit is None else [digit] * 3
+    losses = tfnca.ClassLoss(kind, digit)(state, LABELS)
+    np.testing.assert_allclose(losses, oracle(kind, state, labels), rtol=1e-5)
+    # Only those labelled 8 anyway are as well off.
+    same = np.isclose(losses, oracle(kind, state, LABELS), rtol=1e-5)
+    assert list(same[:2]) == ([True, True] if digit is None else [False, True])
+
+
+def test_the_gradient_of_the_l2_loss_is_the_error():
+    state = tf.constant(digit_states())
+    with tf.GradientTape() as tape:
+        tape.watch(state)
+        loss = tf.reduce_sum(tfnca.ClassLoss()(state, LABELS))
+    expected = np.zeros(state.shape)
+    expected[..., 10:] = state[..., 10:]
+    for i, label in enumerate(LABELS):
+        expected[i, ..., 10 + label] -= np.where(state[i, ..., 0] > 0.1, 1, 0)
+    np.testing.assert_allclose(tape.gradient(loss, state), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 3))), "target must be RGBA.*5, 6, 3"),
+        (lambda: tfnca.TargetLoss(np.zeros((1, 5, 6, 4))), "target must be RGBA.*1, 5, 6, 4"),
+        (lambda: tfnca.TargetLoss(np.full((5, 6, 4), np.nan)), "target must be finite"),
+        (
+            lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)))(tfnca.seed_state(6)),
+            r"5, 6.*Received.*6, 6",
+        ),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), 1.5), "own_weight.*Received.*1.5"),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), np.nan), "own_weight.*Received.*nan"),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=-1), "still.*Received.*-1"),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=np.nan), "still.*Received.*nan"),
+        (lambda: tfnca.ClassLoss("l1"), "kind must be.*Received: kind='l1'"),
+        (lambda: tfnca.ClassLoss(digit=10), "digit must lie in 0 to 9.*Received: digit=10"),
+        (lambda: tfnca.ClassLoss(digit=-1), "Received: digit=-1"),
+        (lambda: tfnca.ClassLoss(digit=2.5), "Received: digit=2.5"),
+    ],
+)
+def test_mistakes_are_named(mistake):
+    call, message = mistake
+    with pytest.raises(ValueError, match=message):
+        call()

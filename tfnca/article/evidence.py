@@ -1,0 +1,151 @@
+"""Evidence: what the article's claims rest on, measured with a whole set of models."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tfnca.article.models import ADVERSARIES, MUTATIONS, MissingModelError
+from tfnca.automata.injection import Injected
+from tfnca.automata.perturbations import combine
+from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state
+from tfnca.data.digits import load_digits
+from tfnca.data.targets import pad_target
+from tfnca.engines.rollout import rollout
+from tfnca.files import write_atomically
+from tfnca.measures.digits import attack_digits
+from tfnca.measures.lizard import (
+    RUNS,
+    grown_states,
+    lost_cells,
+    measure_adversary,
+    measure_base,
+    measure_drift,
+    measure_growing,
+    measure_perturbation,
+    measure_strengths,
+    target_masks,
+)
+
+SIZE = (72, 72)
+PADDING = 16
+STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5, -1.0)
+COMPOSITIONS = {"half of each": (0.5, 0.5), "both in full": (1.0, 1.0)}
+
+
+def _digits(models):
+    digits = load_digits("test", count=500, source="sample")
+    return attack_digits(Injected(models.digits, models.digits_adversary), digits)
+
+
+def _lizard(models):
+    return measure_base(models.lizard, pad_target(models.target("lizard"), PADDING))
+
+
+def _perturbations(models):
+    plain = pad_target(models.target("lizard"), PADDING)
+    found = {}
+    for mutation in tqdm(MUTATIONS, leave=False):
+        step = Perturbed(models.lizard, models.perturbation(mutation))
+        target = pad_target(models.target(mutation), PADDING)
+        found[mutation] = measure_perturbation(step, target, plain)
+    return found
+
+
+def _adversary(models, mutation, density, name=None):
+    target = pad_target(models.target(mutation), PADDING)
+    step = Injected(models.lizard, models.adversary(name or mutation))
+    return measure_adversary(step, target, density)
+
+
+def _red_hosts(models):
+    """Share of the red lizard's opaque host cells that are more red than green at step 500."""
+    target = pad_target(models.target("red"), PADDING)
+    step = Injected(models.lizard, models.adversary("red"))
+    masks = np.asarray(target_masks(target, ADVERSARIES["red"], RUNS, seed=1))
+    state = grown_states(models.lizard, SIZE, RUNS, seed=1)
+    state = np.asarray(rollout(step, state, 500, mask=masks, seed=1, step_offset=200))
+    hosts = (state[..., ALPHA] > LIVING_THRESHOLD) & (masks < 0.5)
+    red = state[..., 0] > state[..., 1]
+    return {"share": float((red & hosts).sum() / max(hosts.sum(), 1))}
+
+
+def _tails(models):
+    """How much of the tail is left in each run with tailless adversaries."""
+    target = pad_target(models.target("no_tail"), PADDING)
+    tail = lost_cells(pad_target(models.target("lizard"), PADDING), target)
+    step = Injected(models.lizard, models.adversary("no_tail"))
+    masks = target_masks(target, ADVERSARIES["no_tail"], RUNS, seed=1)
+    state = grown_states(models.lizard, SIZE, RUNS, seed=1)
+    state = np.asarray(rollout(step, state, 1500, mask=masks, seed=1, step_offset=200))
+    alpha = np.clip(state[..., ALPHA], 0, 1)
+    cells = (alpha > LIVING_THRESHOLD).sum((1, 2)) / (target[..., ALPHA] > LIVING_THRESHOLD).sum()
+    return {"left": alpha[:, tail].mean(1).tolist(), "size": cells.tolist()}
+
+
+def _strengths(models):
+    tail = lost_cells(
+        pad_target(models.target("lizard"), PADDING), pad_target(models.target("no_tail"), PADDING)
+    )
+    return measure_strengths(models.lizard, models.perturbation("no_tail"), tail, STRENGTHS, seed=1)
+
+
+def _compositions(models):
+    tail, leg = models.perturbation("no_tail"), models.perturbation("no_leg")
+    plain, *mutated = [
+        pad_target(models.target(name), PADDING) for name in ("lizard", "no_tail", "no_leg")
+    ]
+    missing = lost_cells(plain, mutated[0]) | lost_cells(plain, mutated[1])
+    both = np.where(missing[..., None], 0.0, plain)
+    found = {}
+    for name, (a, b) in COMPOSITIONS.items():
+        step = Perturbed(models.lizard, combine([(tail, a), (leg, b)]))
+        seeds = seed_state(SIZE, RUNS)
+        found[name] = {
+            "errors": measure_growing(step, seeds, both, at=(500, 1000), seed=1),
+            "drift": measure_drift(step, seeds, 1000, seed=1),
+            "plain": float(np.square(plain - both).mean()),
+        }
+    return found
+
+
+EVIDENCE = {
+    "digits": _digits,
+    "lizard": _lizard,
+    "tailless_10": lambda models: _adversary(models, "no_tail", 0.1),
+    "red_60": lambda models: _adversary(models, "red", 0.6),
+    "red_60_at_30": lambda models: _adversary(models, "red", 0.3),
+    "red_10": lambda models: _adversary(models, "red", 0.1, "red_10"),
+    "red_hosts": _red_hosts,
+    "tails": _tails,
+    "perturbations": _perturbations,
+    "strengths": _strengths,
+    "compositions": _compositions,
+}
+
+
+def gather(models, cache):
+    """All evidence of one set of models, measured or read from the cache.
+
+    Args:
+        models: An `Ours` or `Published`.
+        cache: Folder of JSON files.
+
+    Returns:
+        Dictionary; what a set of models does not have is missing.
+    """
+    found = {}
+    for name, measure in tqdm(EVIDENCE.items(), desc=models.name, unit="measure"):
+        path = Path(cache) / f"{models.name}_{name}.json"
+        if not path.exists():
+            try:
+                result = measure(models)
+            except MissingModelError as error:
+                tqdm.write(f"{models.name}, {name}: left out. {error}")
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(result))
+        found[name] = json.loads(path.read_text())
+    return found

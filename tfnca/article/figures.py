@@ -1,0 +1,268 @@
+"""The article's figures, drawn anew: ``python -m tfnca.article.figures --out out/figures``.
+
+Each is a still (PNG) and, where the article moves, a video (mp4 and animated WebP); with our
+models and, where they are present, with the published ones.
+"""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfnca.article.models import ADVERSARIES, MUTATIONS, MissingModelError, Ours, Published
+from tfnca.automata.injection import Injected
+from tfnca.automata.perturbations import combine
+from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.state import digit_state, seed_state, to_rgb
+from tfnca.commands import Parser, plain_errors
+from tfnca.data.digits import load_digits
+from tfnca.data.targets import pad_target
+from tfnca.engines.rollout import trajectory
+from tfnca.measures.digits import digit_mask
+from tfnca.measures.lizard import grown_states, target_masks
+from tfnca.pictures import caption, digits_to_rgb, save_animation, save_png, save_video, tile
+
+SIZE = (72, 72)
+SEED = 3
+
+
+@dataclass
+class Figure:
+    """What is drawn: frames of a video, and stills with captions side by side."""
+
+    frames: list = field(default_factory=list)
+    stills: list = field(default_factory=list)
+    """Pairs ``(caption, picture)``."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Digits
+# ---------------------------------------------------------------------------------------------
+
+
+def _digits(step, phases, at, count=60, every=2):
+    """60 digits through ``(steps, mask)`` phases, drawn every few steps."""
+    digits = load_digits("test", count=count, source="sample")
+    figure, state, now = Figure(), digit_state(digits.images), 0
+    for steps, density in phases:
+        mask = None
+        if density:
+            mask = np.asarray(digit_mask(digits, density, SEED, at_least_one=True))
+        for then, states in trajectory(
+            step, state, steps, every, mask=mask, seed=SEED, step_offset=now
+        ):
+            picture = tile(digits_to_rgb(states, digits.labels, mask), columns=10, scale=2)
+            figure.frames.append(picture)
+            if then in at and then > now:
+                figure.stills.append((f"step {then}", picture))
+        state, now = states, now + steps
+    return figure
+
+
+def figure_2(models):
+    """Digits that nobody attacks."""
+    return _digits(models.digits, [(200, None)], at=(20, 50, 200))
+
+
+def figure_3(models):
+    """10 % adversaries, on at step 200 and off at 400."""
+    step = Injected(models.digits, models.digits_adversary)
+    return _digits(step, [(200, None), (200, 0.1), (200, None)], at=(200, 400, 600))
+
+
+def figure_4(models):
+    """1 % adversaries from the start."""
+    step = Injected(models.digits, models.digits_adversary)
+    return _digits(step, [(200, 0.01)], at=(20, 50, 200))
+
+
+# ---------------------------------------------------------------------------------------------
+# Lizards
+# ---------------------------------------------------------------------------------------------
+
+
+def _mosaic(runs, columns):
+    """Pictures of several runs as one, three screen pixels a cell."""
+    return tile(np.concatenate(runs), columns=columns, scale=3)
+
+
+def _lizards(phases, starts, at, columns, every=10):
+    """Several runs at once through phases of steps.
+
+    Args:
+        phases: Pairs ``(CA steps, [one step for each run])``.
+        starts: States, one for each run, ``(1, height, width, channels)``.
+        at: Numbers of the steps that become stills.
+        columns: Runs in a row.
+        every: CA steps between two frames.
+    """
+    figure, states, now = Figure(), list(starts), 0
+    for steps, runs in phases:
+        along = [
+            trajectory(step, state, steps, every, seed=SEED, step_offset=now)
+            for step, state in zip(runs, states, strict=True)
+        ]
+        for moment in zip(*along, strict=True):
+            then = moment[0][0]
+            states = [np.asarray(state) for _, state in moment]
+            picture = _mosaic([to_rgb(state) for state in states], columns)
+            if then > now or then == 0:
+                figure.frames.append(picture)
+                if then in at:
+                    figure.stills.append((f"step {then}", picture))
+        now += steps
+    return figure
+
+
+def figure_5(models):
+    """The lizard grows from its seed."""
+    start = seed_state(SIZE, 1, models.lizard.channels)
+    return _lizards([(200, [models.lizard])], [start], at=(20, 50, 100, 200), columns=1, every=2)
+
+
+def _targets(models, names):
+    figure = Figure()
+    for name in names:
+        picture = to_rgb(pad_target(models.target(name), 2)[None])
+        figure.stills.append((name.replace("_", " "), tile(picture, scale=3)))
+    return figure
+
+
+def figure_6(models):
+    """The mutations that adversaries should bring about."""
+    return _targets(models, ADVERSARIES)
+
+
+def _injected(models, mutation, steps, at):
+    """Six grown lizards with adversaries at places of their own; yields states as well."""
+    step = Injected(models.lizard, models.adversary(mutation))
+    target = pad_target(models.target(mutation), 16)
+    mask = np.asarray(target_masks(target, ADVERSARIES[mutation], 6, SEED))
+    state = grown_states(models.lizard, SIZE, 6, seed=SEED)
+    figure = Figure()
+    for now, states in trajectory(step, state, steps, 5, mask=mask, seed=SEED, step_offset=200):
+        picture = _mosaic([to_rgb(states)], 3)
+        figure.frames.append(picture)
+        if now - 200 in at:
+            figure.stills.append((f"step {now - 200}", picture))
+    return figure, np.asarray(states), mask
+
+
+def figure_7(models):
+    """Tailless: 10 % adversaries in six runs."""
+    return _injected(models, "no_tail", 1500, at=(0, 100, 500, 1500))[0]
+
+
+def figure_8(models):
+    """Red: 60 % adversaries; at step 500 they are hidden, and only the host's cells are shown."""
+    figure, states, mask = _injected(models, "red", 500, at=(0, 100, 500))
+    hosts_only = _mosaic([to_rgb(states * (1.0 - mask[..., None]))], 3)
+    figure.frames.extend([hosts_only] * 50)
+    figure.stills.append(("step 500, the host's cells alone", hosts_only))
+    return figure
+
+
+def figure_10(models):
+    """The mutations that perturbations should bring about."""
+    return _targets(models, MUTATIONS)
+
+
+def _seeds(models, count):
+    return [seed_state(SIZE, 1, models.lizard.channels)] * count
+
+
+def figure_11(models):
+    """All six perturbations: on for 500 steps, lifted for 500, on again for 500."""
+    host = models.lizard
+    steps = [Perturbed(host, models.perturbation(mutation)) for mutation in MUTATIONS]
+    phases = [(500, steps), (500, [host] * len(steps)), (500, steps)]
+    return _lizards(phases, _seeds(models, len(steps)), at=(100, 500, 1000, 1500), columns=3)
+
+
+def figure_12(models):
+    """The tailless perturbation at nine strengths, k from -1 to 1."""
+    tail = models.perturbation("no_tail")
+    steps = [Perturbed(models.lizard, tail.scaled(k)) for k in np.linspace(1, -1, 9)]
+    return _lizards([(500, steps)], _seeds(models, 9), at=(100, 200, 500), columns=9)
+
+
+def _composed(models, pairs):
+    tail, leg = models.perturbation("no_tail"), models.perturbation("no_leg")
+    steps = [Perturbed(models.lizard, combine([(tail, a), (leg, b)])) for a, b in pairs]
+    return _lizards(
+        [(1000, steps)], _seeds(models, len(steps)), at=(200, 500, 1000), columns=len(steps)
+    )
+
+
+def figure_13(models):
+    """Tailless and legless composed, the strengths adding up to one."""
+    return _composed(models, [(k, 1 - k) for k in (1.0, 0.75, 0.5, 0.25, 0.0)])
+
+
+def figure_14(models):
+    """Tailless and legless, both in full."""
+    return _composed(models, [(1.0, 1.0)])
+
+
+FIGURES = {
+    number: globals()[f"figure_{number}"] for number in (2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14)
+}
+
+
+# ---------------------------------------------------------------------------------------------
+# Files
+# ---------------------------------------------------------------------------------------------
+
+
+def write_figure(number, models, folder):
+    """Draws one figure with one set of models.
+
+    Args:
+        number: A key of `FIGURES`.
+        models: An `Ours` or `Published`.
+        folder: Where ``figure_<number>_<set>.{png,mp4,webp}`` go.
+
+    Raises:
+        ValueError: If a model that it shows is missing.
+    """
+    figure = FIGURES[number](models)
+    stem = Path(folder) / f"figure_{number:02d}_{models.name}"
+    stills = [caption(picture, text) for text, picture in figure.stills]
+    height, width, _ = stills[0].shape
+    axis = 0 if width > 3 * height else 1  # wide ones below each other
+    gap = np.ones((8, width, 3) if axis == 0 else (height, 12, 3), np.float32)
+    parts = [part for still in stills for part in (still, gap)][:-1]
+    save_png(stem.with_suffix(".png"), np.concatenate(parts, axis=axis))
+    if figure.frames:
+        save_video(stem.with_suffix(".mp4"), figure.frames, fps=25)
+        save_animation(stem.with_suffix(".webp"), figure.frames[::2], fps=12)
+
+
+def main():
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--figure", type=int, choices=FIGURES, help="only this one")
+    parser.add_argument("--models", choices=["ours", "published"], help="only this set")
+    parser.add_argument("--out", default="out/figures", help="folder (default: %(default)s)")
+    arguments = parser.parse_args()
+    tf.get_logger().setLevel("ERROR")  # each step has a graph of its own, that is no mistake
+    numbers = [arguments.figure] if arguments.figure else list(FIGURES)
+    sets = [models for models in (Ours(), Published()) if arguments.models in (None, models.name)]
+    sets = [models for models in sets if models.folder.is_dir()]
+    with plain_errors():
+        if not sets:
+            raise ValueError(f"No models of this set here. Received: --models {arguments.models}")
+        Path(arguments.out).mkdir(parents=True, exist_ok=True)
+        work = [(number, models) for models in sets for number in numbers]
+        for number, models in tqdm(work, unit="figure"):
+            try:
+                write_figure(number, models, arguments.out)
+            except MissingModelError as error:
+                tqdm.write(f"Figure {number}, {models.name}: left out. {error}")
+    print(f"Wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

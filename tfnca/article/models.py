@@ -1,0 +1,110 @@
+"""The models of a whole set of experiments, published or ours, under one name each."""
+
+import os
+import tempfile
+import zipfile
+from functools import cached_property
+from pathlib import Path
+
+from tfnca.data.targets import TARGETS, load_target
+from tfnca.formats.load import load, load_perturbation
+
+
+class MissingModelError(ValueError):
+    """A set does not have the model or picture that was asked for."""
+
+
+def _present(path):
+    if not path.exists():
+        raise MissingModelError(f"No such file. Received: {path}")
+    return path
+
+
+MUTATIONS = tuple(name for name in TARGETS if name != "lizard")
+"""The article's six mutations of the lizard."""
+
+ADVERSARIES = {"no_tail": 0.1, "red": 0.6}
+"""The article's two injected adversaries of the lizard, and the share of cells that run them."""
+
+
+class Ours:
+    """The models that ship, in a folder such as ``saved_models``.
+
+    Each attribute raises `MissingModelError` where its model is missing.
+
+    Args:
+        folder: Holds ``mnist/``, ``mnist_adversary/``, ``growing_lizard/`` and so on.
+
+    Attributes:
+        digits: The self-classifying MNIST CA.
+        digits_adversary: Its adversary.
+        lizard: The Growing CA.
+    """
+
+    name = "ours"
+
+    def __init__(self, folder="saved_models"):
+        self.folder = Path(folder)
+
+    @cached_property
+    def digits(self):
+        return load(_present(self.folder / "mnist/model.keras"))
+
+    @cached_property
+    def digits_adversary(self):
+        return load(_present(self.folder / "mnist_adversary/model.keras"))
+
+    @cached_property
+    def lizard(self):
+        return load(_present(self.folder / "growing_lizard/model.keras"))
+
+    def adversary(self, mutation):
+        """The Growing CA's adversary for one of `ADVERSARIES`."""
+        return load(_present(self.folder / f"growing_adversary_{mutation}/model.keras"))
+
+    def perturbation(self, mutation):
+        """The perturbation for one of `MUTATIONS`."""
+        return load_perturbation(
+            _present(self.folder / f"perturbation_{mutation}/perturbation.npy")
+        )
+
+    def target(self, name):
+        """One of `TARGETS`, ``(40, 40, 4)``."""
+        return load_target(name)
+
+
+class Published:
+    """The article's published models, in a folder of the published files; attributes as `Ours`."""
+
+    name = "published"
+
+    def __init__(self, folder=None):
+        self.folder = Path(folder or os.environ.get("TFNCA_ORIGINALS", "../shared/originals"))
+
+    @cached_property
+    def digits(self):
+        return load(_present(self.folder / "mnist_ca.json"))
+
+    @cached_property
+    def digits_adversary(self):
+        return load(_present(self.folder / "mnist_ca_adversarial_model.zip"))
+
+    @cached_property
+    def lizard(self):
+        return load(_present(self.folder / "growing_ca_lizard.json"))
+
+    def adversary(self, mutation):
+        """Of `ADVERSARIES`, or "red_10", which was trained with 10 %."""
+        names = {"no_tail": "no_tail_model", "red": "red_model_60perc", "red_10": "red_model"}
+        archive = _present(self.folder / "growing_ca_adversarial_models.zip")
+        return load(archive, name=names[mutation])
+
+    def perturbation(self, mutation):
+        archive = _present(self.folder / "growing_ca_saved_perturbations.zip")
+        return load_perturbation(archive, name=mutation.removeprefix("no_"))
+
+    def target(self, name):
+        member = "lizard_complete.png" if name == "lizard" else f"lizard_{name}.png"
+        pictures = _present(self.folder / "growing_ca_target_images.zip")
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(pictures) as archive:
+            return load_target(archive.extract(member, folder))

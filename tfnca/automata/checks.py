@@ -1,0 +1,157 @@
+"""Checks of what callers give: each raises a ValueError that says what was wrong and what came."""
+
+import numbers
+
+import numpy as np
+import tensorflow as tf
+from keras import KerasTensor, ops
+
+_TOLERANCE = 1e-3
+"""How far a grey value or a colour may lie outside [0, 1]: what resampling a picture does."""
+
+
+def is_concrete(values):
+    """Whether `values` holds numbers that can be looked at, and is no tensor of a graph."""
+    return not isinstance(values, KerasTensor) and (
+        not tf.is_tensor(values) or isinstance(values, tf.__internal__.EagerTensor)
+    )
+
+
+def check_seed(seed):
+    """Returns `seed` as a Python integer; raises ValueError unless 0 <= seed < 2**63."""
+    return check_integer("seed", seed, 0, 2**63 - 1)
+
+
+def check_integer(name, value, low, high=None):
+    """Returns `value` as a Python integer; raises ValueError unless it is one in [low, high]."""
+    if tf.is_tensor(value) or isinstance(value, np.ndarray):
+        value = np.asarray(value).item() if np.ndim(value) == 0 else value
+    whole = isinstance(value, numbers.Real) and not isinstance(value, bool) and value % 1 == 0
+    if not whole or value < low or (high is not None and value > high):
+        bounds = f"of at least {low}" if high is None else f"in {low} to {high}"
+        raise ValueError(f"{name} must be an integer {bounds}. Received: {name}={value!r}")
+    return int(value)
+
+
+def check_rate(name, value, low=0.0, high=1.0):
+    """Returns `value` as a float; raises ValueError unless it is a finite number in [low, high]."""
+    if not isinstance(value, numbers.Real) or not low <= value <= high or np.isinf(value):
+        raise ValueError(f"{name} must lie in [{low}, {high}]. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_density(density):
+    """Returns `density` as a float; raises ValueError unless it lies in (0, 1]."""
+    if not isinstance(density, numbers.Real) or not 0.0 < density <= 1.0:
+        raise ValueError(f"density must lie in (0, 1]. Received: density={density!r}")
+    return float(density)
+
+
+def check_unit(name, values):
+    """Raises ValueError unless grey values or colours lie in [0, 1], if they can be seen."""
+    if not is_concrete(values):
+        return
+    values = np.asarray(values)
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold numbers. Received: {values.dtype}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} must be finite. Received: NaN or infinite values")
+    if values.size and not -_TOLERANCE <= values.min() <= values.max() <= 1 + _TOLERANCE:
+        hint = "; divide bytes by 255" if values.max() > 2 else ""
+        raise ValueError(
+            f"{name} must lie in [0, 1]{hint}. "
+            f"Received: values from {values.min():g} to {values.max():g}"
+        )
+
+
+def check_channels(state, channels, name):
+    """Raises ValueError unless `state` is ``(batch, height, width, channels)``, no axis empty."""
+    shape = tuple(getattr(state, "shape", None) or np.shape(state))
+    if len(shape) != 4 or shape[-1] != channels or 0 in shape:
+        raise ValueError(
+            f"{name} expects a state of shape (batch, height, width, {channels}). "
+            f"Received: shape={shape}"
+        )
+
+
+def check_pair(name, given):
+    """Returns `given`, or a pair of None; raises ValueError unless it is one for each network."""
+    if given is None:
+        return None, None
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError(
+            f"{name} must be a pair, for host and adversary. Received: {type(given).__name__}"
+        )
+    return given
+
+
+def check_mask(mask, state):
+    """Raises ValueError unless `mask` is ``(batch, height, width)`` of a state, of 0 and 1."""
+    shape, expected = tuple(mask.shape), tuple(state.shape[:3])
+    if shape != expected and None not in shape + expected:
+        raise ValueError(
+            f"mask must have the state's batch, height and width {expected}. "
+            f"Received: mask of shape {shape}"
+        )
+    if is_concrete(mask) and not np.isin(values := np.asarray(mask), (0, 1)).all():
+        raise ValueError(
+            "mask must be 1 where adversaries stand and 0 elsewhere. "
+            f"Received: values from {values.min():g} to {values.max():g}"
+        )
+
+
+def reject_mask(mask, name):
+    """Raises ValueError when a mask is given to a step without an adversary."""
+    if mask is not None:
+        raise ValueError(
+            f"{name} has no adversary, so it takes no mask; wrap it: Injected(host, adversary). "
+            "Received: a mask"
+        )
+
+
+def reject_noise(noise, name):
+    """Raises ValueError when noise is given to a step that adds none."""
+    if noise is not None:
+        raise ValueError(f"{name} adds no noise to its update. Received: noise")
+
+
+def check_draws(fire_masks, noise, steps, state, step):
+    """Raises ValueError unless given fire masks and noise fit the run and the step's networks."""
+    shape = (steps, len(step.networks), *state.shape[:3])
+    for name, given, expected in (
+        ("fire_masks", fire_masks, shape),
+        ("noise", noise, (*shape, step.channels - 1)),
+    ):
+        if given is not None and tuple(np.shape(given)) != expected:
+            raise ValueError(
+                f"{name} must be of shape {expected}. Received: {tuple(np.shape(given))}"
+            )
+    if fire_masks is not None and not np.isin(np.asarray(fire_masks), (0, 1)).all():
+        raise ValueError("fire_masks must be 0 or 1. Received: other values")
+    if noise is not None and not step.adds_noise:
+        reject_noise(noise, type(step).__name__)
+
+
+def check_matrix(matrix, channels, name="matrix"):
+    """Returns `matrix` as float32; raises ValueError unless symmetric, finite and of that size."""
+    matrix = check_array(matrix, (channels, channels), name)
+    asymmetry = np.abs(matrix - matrix.T).max()
+    if asymmetry > 1e-4 * max(1.0, np.abs(matrix).max()):
+        raise ValueError(
+            f"{name} must be symmetric. Received: entries that differ by {asymmetry:.3g} from "
+            "their mirror image"
+        )
+    return matrix.astype(np.float32)
+
+
+def check_array(array, shape, name):
+    """Returns `array`, of NumPy; raises ValueError unless it holds finite numbers in that shape."""
+    array = ops.convert_to_numpy(array) if tf.is_tensor(array) else np.asarray(array)
+    if array.dtype.kind not in "fiu" or array.shape != shape:
+        raise ValueError(
+            f"{name} must hold numbers of shape {shape}. "
+            f"Received: {array.dtype} of shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite. Received: NaN or infinite entries")
+    return array

@@ -1,0 +1,103 @@
+"""Injection: cells of another rule mixed into a frozen CA."""
+
+import keras
+from keras import ops
+
+from tfnca.automata.checks import check_mask, check_pair
+from tfnca.automata.step import CellularAutomaton, Step, freeze_copy
+
+
+@keras.saving.register_keras_serializable("tfnca")
+class Injected(Step):
+    """A frozen host with cells of an adversary among its own.
+
+    Both networks read the same state. Each draws its own fire mask and, in a Growing CA, finds
+    its own living cells after its own update everywhere; then every cell keeps the result of the
+    network that the mask assigns to it.
+
+    Args:
+        host: The CA under attack. The step holds a frozen copy; the caller's stays as it was.
+        adversary: A CA of the same family, trained in place.
+
+    Call arguments:
+        See `Step`; `mask` is 1 where the adversary stands, and without a mask the host stands
+        everywhere.
+
+    Returns:
+        The next state, of the shape of `state`.
+
+    Raises:
+        ValueError: If host and adversary are not CAs of the same family and channels.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> step = tfnca.Injected(tfnca.GrowingCA(), tfnca.GrowingCA())
+    >>> state = tfnca.seed_state(16)
+    >>> step(state, mask=np.zeros((1, 16, 16)), seed=0, index=0).shape
+    TensorShape([1, 16, 16, 16])
+
+    Reference:
+        The article's "Adversarial MNIST CA" and "Adversarial Injections for Growing CA".
+    """
+
+    def __init__(self, host, adversary, **kwargs):
+        super().__init__(**kwargs)
+        for name, ca in (("host", host), ("adversary", adversary)):
+            if not isinstance(ca, CellularAutomaton):
+                raise ValueError(
+                    f"{name} must be a CA by itself, such as a GrowingCA or an MNISTCA. "
+                    f"Received: {name}={ca!r}"
+                )
+        if host.family != adversary.family or host.channels != adversary.channels:
+            raise ValueError(
+                "host and adversary must be of the same family and channels. Received: "
+                f"host={type(host).__name__} with {host.channels}, "
+                f"adversary={type(adversary).__name__} with {adversary.channels} channels"
+            )
+        self.host = freeze_copy(host)
+        self.adversary = adversary
+        self.channels = host.channels
+        self.family = host.family
+        self.built = True
+
+    @property
+    def networks(self):
+        return [self.host, self.adversary]
+
+    @property
+    def trained(self):
+        return self.adversary
+
+    def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None):
+        fire_mask, noise = check_pair("fire_mask", fire_mask), check_pair("noise", noise)
+        hosts, adversaries = (
+            ca(
+                state,
+                seed=seed,
+                index=index,
+                fire_mask=fire_mask[network],
+                noise=noise[network],
+                network=network,
+            )
+            for network, ca in enumerate(self.networks)
+        )
+        if mask is None:
+            return hosts
+        check_mask(mask, state)
+        stands = ops.cast(mask, "float32") > 0.5
+        return ops.where(ops.expand_dims(stands, -1), adversaries, hosts)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "host": keras.saving.serialize_keras_object(self.host),
+            "adversary": keras.saving.serialize_keras_object(self.adversary),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("host", "adversary"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)

@@ -1,0 +1,43 @@
+"""Masks: where adversaries stand."""
+
+import tensorflow as tf
+from keras import ops
+
+from tfnca.automata import randomness
+from tfnca.automata.checks import check_rate
+
+_MASK_STREAM = 2
+"""Networks 0 and 1 are host and adversary; masks are drawn from a stream of their own."""
+
+
+def random_mask(where, density, seed, index=0):
+    """Adversaries at random: each allowed cell with probability `density`.
+
+    Args:
+        where: Where adversaries may stand, ``(batch, height, width)`` of booleans. The article
+            allows every pixel of a digit's grid, and a lizard's cells with target alpha >= 0.1.
+        density: Probability for each allowed cell, in [0, 1]; a number or a scalar tensor.
+        seed: Integer or scalar tensor. Under one seed a denser mask contains a thinner one.
+        index: A further integer, to draw many masks from one seed.
+
+    Returns:
+        float32 tensor ``(batch, height, width)`` of zeros and ones.
+
+    Raises:
+        ValueError: If `where` has other axes, or a number given as `density` lies outside [0, 1].
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> float(np.mean(tfnca.random_mask(np.ones((8, 64, 64)), 0.1, seed=0))).__round__(2)
+    0.1
+    """
+    if not tf.is_tensor(density):
+        density = check_rate("density", density)
+    where = ops.cast(where, "bool")
+    if len(where.shape) != 3:
+        raise ValueError(
+            f"where must be of shape (batch, height, width). Received: shape={tuple(where.shape)}"
+        )
+    draws = randomness.uniform(tuple(ops.shape(where)), seed, index, _MASK_STREAM)
+    return ops.cast(ops.logical_and(draws < density, where), "float32")

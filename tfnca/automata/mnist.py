@@ -1,0 +1,106 @@
+"""The self-classifying MNIST CA: the cells of a digit agree on which digit they are."""
+
+import keras
+from keras import layers, ops
+
+from tfnca.automata import randomness
+from tfnca.automata.checks import check_channels, check_rate, reject_mask
+from tfnca.automata.state import GREY, MNIST_CHANNELS, is_digit_cell
+from tfnca.automata.step import MNIST, CellularAutomaton, grid_shape
+
+
+@keras.saving.register_keras_serializable("tfnca")
+class MNISTCA(CellularAutomaton):
+    """Classifies a digit by talk among neighbours: the article's MNIST model (22,499 parameters).
+
+    A learned 3×3 convolution perceives, two pointwise layers update all channels but the grey.
+    Only cells on the stroke (grey above 0.1) that fire change; Gaussian noise is added to every
+    update, in training and in use.
+
+    Args:
+        channels: Channels of the state: grey, hidden ones, and ten class logits.
+        hidden: Width of the perception and of the hidden layer.
+        fire_rate: Probability that a cell updates in a step, in [0, 1].
+        noise_std: Standard deviation of the noise; 0 for the variant without noise.
+
+    Call arguments:
+        See `Step`.
+
+    Returns:
+        The next state, ``(batch, height, width, channels)``.
+
+    Raises:
+        ValueError: If an argument is out of its range or a state has other channels.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> digits = tfnca.digit_state(np.ones((1, 28, 28)))
+    >>> tfnca.MNISTCA()(digits, seed=0, index=0).shape
+    TensorShape([1, 28, 28, 20])
+
+    Reference:
+        The article's "Adversarial MNIST CA"; the model is Randazzo et al., "Self-classifying
+        MNIST Digits", Distill, 2020.
+    """
+
+    family = MNIST
+
+    def __init__(self, channels=MNIST_CHANNELS, hidden=80, fire_rate=0.5, noise_std=0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.hidden = hidden
+        self.fire_rate = check_rate("fire_rate", fire_rate)
+        self.noise_std = check_rate("noise_std", noise_std, 0.0, float("inf"))
+        policy = self.dtype_policy
+        self.perceive = layers.Conv2D(
+            hidden,
+            3,
+            padding="same",
+            activation="relu",
+            data_format="channels_last",
+            name="perceive",
+            dtype=policy,
+        )
+        self.update_layers = [
+            layers.Dense(hidden, activation="relu", name="hidden", dtype=policy),
+            layers.Dense(channels - 1, kernel_initializer="zeros", name="update", dtype=policy),
+        ]
+        self.perceive.build((None, None, None, channels))
+        for layer in self.update_layers:
+            layer.build((None, hidden))
+        self.built = True
+
+    @property
+    def layers_in_order(self):
+        return [self.perceive, *self.update_layers]
+
+    def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None, network=0):
+        check_channels(state, self.channels, type(self).__name__)
+        reject_mask(mask, type(self).__name__)
+        state = ops.cast(state, "float32")
+        shape = grid_shape(state)
+        if fire_mask is None:
+            fire_mask = randomness.fire_mask(shape, self.fire_rate, seed, index, network)
+        update = self.perceive(state)
+        for layer in self.update_layers:
+            update = layer(update)
+        update = ops.cast(update, "float32")
+        if noise is not None:
+            update = update + ops.cast(noise, "float32")
+        elif self.noise_std > 0:
+            draws = randomness.normal(shape, self.channels - 1, seed, index, network)
+            update = update + self.noise_std * draws
+        changes = ops.logical_and(ops.cast(fire_mask, "bool"), is_digit_cell(state))
+        update = update * ops.cast(changes, "float32")
+        grey, rest = state[..., : GREY + 1], state[..., GREY + 1 :]
+        return ops.concatenate([grey, rest + update], axis=-1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "hidden": self.hidden,
+            "fire_rate": self.fire_rate,
+            "noise_std": self.noise_std,
+        }

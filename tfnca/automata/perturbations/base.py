@@ -1,0 +1,151 @@
+"""What every kind of perturbation is: a change of every living cell before each step."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfnca.automata.checks import check_channels, check_rate
+from tfnca.automata.state import STATE_BOUND, living_mask
+
+KINDS = {}
+"""The kinds of perturbations by their names, such as ``"matrix"``."""
+
+
+class StatePerturbation(keras.layers.Layer):
+    """A change of every living cell, clipped to ±3; by default x → x·matrix + vector.
+
+    A kind of its own is a subclass with a `kind`, registered with Keras. An affine one gives its
+    `matrix` or `vector` (or both), and every engine and exporter runs it. Any other overrides
+    `call` and `scaled`, and leaves `is_affine` false: the dense engine runs it.
+
+    Args:
+        channels: Channels of the state.
+
+    Call arguments:
+        state: Tensor ``(batch, height, width, channels)``.
+
+    Returns:
+        Tensor of the shape of `state`.
+    """
+
+    kind = None
+    """The kind's name, for ``--kind`` and for files."""
+
+    matrix = None
+    """Tensor ``(channels, channels)`` that a living cell's row is multiplied with, or None."""
+
+    vector = None
+    """Tensor ``(channels,)`` that is added after that, or None."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__ and cls.kind is not None:
+            KINDS[cls.kind] = cls
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.channels = channels
+
+    def __dir__(self):
+        # Keras saves and loads what dir() lists; these are computed from what it saves.
+        return [name for name in super().__dir__() if name not in ("matrix", "vector")]
+
+    @property
+    def is_affine(self):
+        """Whether `matrix` and `vector` are all there is to it."""
+        return type(self).call is StatePerturbation.call
+
+    def call(self, state):
+        check_channels(state, self.channels, type(self).__name__)
+        state = ops.cast(state, "float32")
+        changed = state
+        if self.matrix is not None:
+            changed = ops.matmul(changed, ops.cast(self.matrix, "float32"))
+        if self.vector is not None:
+            changed = changed + ops.cast(self.vector, "float32")
+        alive = ops.cast(living_mask(state), "float32")
+        return ops.clip(changed, -STATE_BOUND, STATE_BOUND) * alive
+
+    def to_array(self):
+        """What the perturbation is, as a NumPy array: what its ``.npy`` file holds."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_array(cls, array, name="array"):
+        """The perturbation that an array describes.
+
+        Args:
+            array: As `to_array` gives it.
+            name: What a message calls it.
+
+        Returns:
+            A perturbation, or None where an array of these axes describes another kind.
+
+        Raises:
+            ValueError: If the array has the right axes and wrong contents.
+        """
+        raise NotImplementedError
+
+    def scaled(self, k):
+        """The perturbation at another strength: (1 - k)·nothing + k·it.
+
+        Args:
+            k: 0 does nothing, 1 is the perturbation itself, below 0 is the opposite direction.
+
+        Returns:
+            A new perturbation.
+        """
+        return combine([(self, k)])
+
+    @classmethod
+    def combined(cls, weighted):
+        """The composition of perturbations of this kind, checked pairs ``(perturbation, k)``."""
+        raise ValueError(f"{cls.__name__} does not compose. Received: {len(weighted)} of them")
+
+    def describe(self):
+        """Measures of the perturbation itself, JSON-able."""
+        return {}
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+
+def combine(weighted):
+    """The composition of perturbations of one kind: Σ kᵢAᵢ + (1 - Σ kᵢ)I for matrices.
+
+    Args:
+        weighted: Pairs ``(perturbation, k)``.
+
+    Returns:
+        A new perturbation of that kind.
+
+    Raises:
+        ValueError: If there is no pair, a pair has no perturbation or no finite weight, or kinds or
+            sizes differ.
+
+    Example:
+
+    >>> import tfnca
+    >>> A, B = tfnca.Perturbation(), tfnca.Perturbation()
+    >>> tfnca.combine([(A, 1.0), (B, 0.5)]).spectrum().max().round(3).item()
+    1.0
+
+    Reference:
+        The article's "Directions and compositionality of perturbations".
+    """
+    weighted = list(weighted)
+    if not weighted:
+        raise ValueError("combine needs at least one pair (perturbation, k). Received: none")
+    for pair in weighted:
+        if len(pair) != 2 or not isinstance(pair[0], StatePerturbation):
+            raise ValueError(f"combine takes pairs (perturbation, k). Received: {pair!r}")
+        check_rate("k", pair[1], -np.inf, np.inf)
+    first = weighted[0][0]
+    for perturbation, _ in weighted:
+        if type(perturbation) is not type(first) or perturbation.channels != first.channels:
+            raise ValueError(
+                "combine takes perturbations of one kind and size. Received: "
+                f"{type(first).__name__} with {first.channels} and "
+                f"{type(perturbation).__name__} with {perturbation.channels} channels"
+            )
+    return type(first).combined(weighted)

@@ -1,0 +1,85 @@
+"""The article's perturbation: a symmetric matrix multiplied onto every living cell."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfnca.automata.checks import check_matrix
+from tfnca.automata.perturbations.base import StatePerturbation
+from tfnca.automata.state import GROWING_CHANNELS
+
+
+@keras.saving.register_keras_serializable("tfnca")
+class Perturbation(StatePerturbation):
+    """A global state perturbation: living cells times a symmetric matrix A, clipped to ±3.
+
+    Only the upper triangle is read and mirrored, so A stays symmetric in training. The web demo
+    of the article multiplies after the step and without the living mask; this layer follows the
+    training code, which multiplies before it.
+
+    Args:
+        channels: Side of the matrix.
+        matrix: Array ``(channels, channels)`` to start from; the identity if not given.
+
+    Call arguments:
+        state: Tensor ``(batch, height, width, channels)``.
+
+    Returns:
+        Tensor of the shape of `state`.
+
+    Raises:
+        ValueError: If `matrix` is not symmetric, not of that shape, or not finite.
+
+    Example:
+
+    >>> import tfnca
+    >>> A = tfnca.Perturbation()
+    >>> A(tfnca.seed_state(16)).shape
+    TensorShape([1, 16, 16, 16])
+
+    Reference:
+        The article's "Perturbing the states of Growing CA".
+    """
+
+    kind = "matrix"
+
+    def __init__(self, channels=GROWING_CHANNELS, matrix=None, **kwargs):
+        super().__init__(channels, **kwargs)
+        self.variable = self.add_weight(
+            name="matrix", shape=(channels, channels), initializer="identity"
+        )
+        if matrix is not None:
+            self.variable.assign(check_matrix(matrix, channels))
+        self.built = True
+
+    @property
+    def matrix(self):
+        """The symmetric matrix A, a tensor ``(channels, channels)``."""
+        upper = ops.triu(self.variable)
+        return upper + ops.transpose(ops.triu(self.variable, k=1))
+
+    def spectrum(self):
+        """Eigenvalues of A, ascending, ``(channels,)``; above 1 a direction is amplified."""
+        return np.linalg.eigvalsh(self.to_array().astype(np.float64))
+
+    def to_array(self):
+        return ops.convert_to_numpy(self.matrix)
+
+    @classmethod
+    def from_array(cls, array, name="array"):
+        if array.ndim == 1:
+            return None
+        channels = GROWING_CHANNELS if array.ndim != 2 else array.shape[0]
+        return cls(channels, check_matrix(array, channels, name))
+
+    @classmethod
+    def combined(cls, weighted):
+        channels = weighted[0][0].channels
+        identity = np.eye(channels)
+        total = identity.copy()
+        for perturbation, k in weighted:
+            total += k * (perturbation.to_array() - identity)
+        return cls(channels, total)
+
+    def describe(self):
+        return {"spectrum": self.spectrum().tolist()}

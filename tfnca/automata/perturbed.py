@@ -1,0 +1,89 @@
+"""A frozen host under a perturbation: the article's third attack."""
+
+import keras
+
+from tfnca.automata.perturbations import StatePerturbation
+from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.step import GROWING, Step, freeze_copy
+
+
+@keras.saving.register_keras_serializable("tfnca")
+class Perturbed(Step):
+    """A frozen host whose living cells are perturbed before each of its steps.
+
+    Args:
+        host: The step under attack: a `GrowingCA`, or an `Injected` of Growing CAs. The step
+            holds a frozen copy; the caller's stays as it was.
+        matrix: Any `StatePerturbation`, trained in place, or an array for a new `Perturbation`;
+            the identity if not given.
+
+    Call arguments:
+        See `Step`.
+
+    Returns:
+        The next state, of the shape of `state`.
+
+    Raises:
+        ValueError: If the host has no living mask to perturb, or the matrix does not fit.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> step = tfnca.Perturbed(tfnca.GrowingCA(), np.eye(16))
+    >>> step(tfnca.seed_state(16), seed=0, index=0).shape
+    TensorShape([1, 16, 16, 16])
+
+    Reference:
+        The article's "Perturbing the states of Growing CA".
+    """
+
+    def __init__(self, host, matrix=None, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(host, Step) or host.family != GROWING or host.perturbation is not None:
+            raise ValueError(
+                f"host must be a GrowingCA or an Injected of them. Received: host={host!r}"
+            )
+        self.host = freeze_copy(host)
+        if not isinstance(matrix, StatePerturbation):
+            matrix = Perturbation(host.channels, matrix)
+        if matrix.channels != host.channels:
+            raise ValueError(
+                f"The perturbation must fit the host's {host.channels} channels. "
+                f"Received: one with {matrix.channels}"
+            )
+        self.perturbation = matrix
+        self.channels = host.channels
+        self.family = host.family
+        self.built = True
+
+    @property
+    def networks(self):
+        return self.host.networks
+
+    @property
+    def trained(self):
+        return self.perturbation
+
+    def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None):
+        return self.host(
+            self.perturbation(state),
+            mask=mask,
+            seed=seed,
+            index=index,
+            fire_mask=fire_mask,
+            noise=noise,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "host": keras.saving.serialize_keras_object(self.host),
+            "matrix": keras.saving.serialize_keras_object(self.perturbation),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("host", "matrix"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)

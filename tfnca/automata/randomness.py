@@ -1,0 +1,99 @@
+"""Randomness without a generator: every draw is a hash of where and when it is made.
+
+The fire mask and the noise of a step are a pure function of (seed, step, network, batch item,
+row, column). So one seed gives the same draws in every engine, on any crop of the grid, after
+a resume, and a graph that is exported carries no generator's state. The function stands here
+twice: on whole grids for the dense engine, and cell by cell for the living-cells engine.
+
+The hash absorbs one 32-bit word at a time with a bijective finaliser (two multiplications,
+three xor-shifts; constants by Chris Wellons' hash-prospector).
+"""
+
+from statistics import NormalDist
+
+import numpy as np
+from keras import ops
+
+_GOLDEN = 0x9E3779B9
+_MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
+_SHIFTS = (16, 15, 16)
+_LEVELS = 4096
+_levels = np.array([NormalDist().inv_cdf((i + 0.5) / _LEVELS) for i in range(_LEVELS)])
+
+NORMAL_LEVELS = (_levels / _levels.std()).astype(np.float32)
+"""Standard normal quantiles at 4,096 evenly spaced probabilities, scaled to unit variance.
+
+Looking a value up, unlike Box-Muller, gives the same bits in every engine and on every device.
+"""
+
+
+def _word(value):
+    return ops.cast(value, "uint32")
+
+
+def _absorb(key, word):
+    x = ops.bitwise_xor(key, word) + _word(_GOLDEN)
+    for shift, multiplier in zip(_SHIFTS, (*_MULTIPLIERS, None), strict=True):
+        x = ops.bitwise_xor(x, ops.right_shift(x, _word(shift)))
+        if multiplier is not None:
+            x = x * _word(multiplier)
+    return x
+
+
+def _absorb_index(key, index):
+    """A step's number is one word, and a second one only from step 2**32 on."""
+    key = _absorb(key, _word(ops.bitwise_and(index, 0xFFFFFFFF)))
+    high = ops.right_shift(index, ops.cast(32, "int64"))
+    return ops.where(high > 0, _absorb(key, _word(high)), key)
+
+
+def _cell_hashes(shape, seed, index, network):
+    batch, height, width = shape
+    seed = ops.cast(seed, "int64")
+    key = _absorb(_word(0), _word(ops.bitwise_and(seed, 0xFFFFFFFF)))
+    key = _absorb(key, _word(ops.right_shift(seed, ops.cast(32, "int64"))))
+    key = _absorb_index(key, ops.cast(index, "int64"))
+    key = _absorb(key, _word(network))
+    key = _absorb(key, _word(ops.arange(batch, dtype="int32"))[:, None, None])
+    key = _absorb(key, _word(ops.arange(height, dtype="int32"))[None, :, None])
+    return _absorb(key, _word(ops.arange(width, dtype="int32"))[None, None, :])
+
+
+def uniform(shape, seed, index, network=0):
+    """Uniform draws in [0, 1), one a cell: a float32 tensor of `shape` (batch, height, width)."""
+    hashes = _cell_hashes(shape, seed, index, network)
+    return ops.cast(ops.right_shift(hashes, _word(8)), "float32") * 2.0**-24
+
+
+def fire_mask(shape, fire_rate, seed, index, network=0):
+    """Which cells fire in one step.
+
+    Args:
+        shape: ``(batch, height, width)``.
+        fire_rate: Probability that a cell fires, in [0, 1]; at 1 all cells do.
+        seed: Integer or scalar tensor in [0, 2**63).
+        index: The step's number in the run, an integer or scalar tensor.
+        network: 0 for a host, 1 for an adversary: each draws its own mask.
+
+    Returns:
+        Boolean tensor ``(batch, height, width, 1)``.
+    """
+    return (uniform(shape, seed, index, network) < fire_rate)[..., None]
+
+
+def normal(shape, channels, seed, index, network=0):
+    """Standard normal draws for one step.
+
+    Args:
+        shape: ``(batch, height, width)``.
+        channels: Draws per cell.
+        seed: Integer or scalar tensor in [0, 2**63).
+        index: The step's number in the run, an integer or scalar tensor.
+        network: 0 for a host, 1 for an adversary.
+
+    Returns:
+        Tensor ``(batch, height, width, channels)``.
+    """
+    words = _word(ops.arange(1, channels + 1, dtype="int32"))
+    hashes = _absorb(_cell_hashes(shape, seed, index, network)[..., None], words)
+    return ops.take(NORMAL_LEVELS, ops.cast(ops.right_shift(hashes, _word(20)), "int32"), axis=0)

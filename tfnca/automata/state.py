@@ -1,0 +1,131 @@
+"""The state of a neural CA: what its channels mean, and how to start, read and show it.
+
+A state is a float32 array of shape ``(batch, height, width, channels)``. Every position and
+threshold of the article's two models has its name here and nowhere else.
+"""
+
+import numpy as np
+from keras import ops
+
+from tfnca.automata.checks import check_integer, check_unit
+
+LIVING_THRESHOLD = 0.1
+"""Alpha (Growing CA) or grey (MNIST CA) above which a cell counts."""
+
+GROWING_CHANNELS = 16
+ALPHA = 3
+"""Growing CA: channels 0 to 2 are RGB premultiplied by alpha, 3 is alpha, the rest is hidden."""
+
+MNIST_CHANNELS = 20
+GREY = 0
+NUM_CLASSES = 10
+"""MNIST CA: channel 0 is the digit's grey, the last ten are the class logits, the rest hidden."""
+
+STATE_BOUND = 3.0
+"""A perturbed state is clipped to ±3 (the article's footnote 2)."""
+
+
+def seed_state(size, batch=1, channels=GROWING_CHANNELS):
+    """A grid with one living cell in its middle, from which a Growing CA grows.
+
+    Args:
+        size: Side of the grid in cells, or ``(height, width)``.
+        batch: Number of identical grids.
+        channels: Channels of the state.
+
+    Returns:
+        Array ``(batch, height, width, channels)``: zeros, but for the cell at
+        ``(height // 2, width // 2)`` whose alpha and hidden channels are 1.
+
+    Raises:
+        ValueError: If a side or the batch is not positive.
+
+    Example:
+
+    >>> seed_state(72).shape
+    (1, 72, 72, 16)
+    """
+    height, width = (
+        check_integer("size", side, 1) for side in ((size, size) if np.isscalar(size) else size)
+    )
+    batch, channels = (
+        check_integer("batch", batch, 1),
+        check_integer("channels", channels, ALPHA + 1),
+    )
+    state = np.zeros((batch, height, width, channels), np.float32)
+    state[:, height // 2, width // 2, ALPHA:] = 1.0
+    return state
+
+
+def digit_state(images, channels=MNIST_CHANNELS):
+    """Digits as the start of an MNIST CA: their grey in channel 0, all else zero.
+
+    Args:
+        images: Array ``(batch, height, width)`` of grey values in [0, 1].
+        channels: Channels of the state.
+
+    Returns:
+        Tensor ``(batch, height, width, channels)``.
+
+    Raises:
+        ValueError: If the images have other axes or values outside [0, 1].
+    """
+    if len(images.shape) != 3:
+        raise ValueError(
+            f"images must be of shape (batch, height, width). Received: shape={tuple(images.shape)}"
+        )
+    check_unit("images", images)
+    grey = ops.convert_to_tensor(images, "float32")[..., None]
+    return ops.pad(grey, [[0, 0], [0, 0], [0, 0], [0, channels - 1]])
+
+
+def living_mask(state):
+    """Cells of a Growing CA that live: themselves or a neighbour have alpha above 0.1.
+
+    Args:
+        state: Tensor ``(batch, height, width, channels)``.
+
+    Returns:
+        Boolean tensor ``(batch, height, width, 1)``.
+    """
+    alpha = state[..., ALPHA : ALPHA + 1]
+    highest = ops.max_pool(alpha, 3, strides=1, padding="same", data_format="channels_last")
+    return highest > LIVING_THRESHOLD
+
+
+def is_digit_cell(state):
+    """Cells of an MNIST CA that live: those on the digit's stroke.
+
+    Args:
+        state: Tensor ``(batch, height, width, channels)``.
+
+    Returns:
+        Boolean tensor ``(batch, height, width, 1)``.
+    """
+    return state[..., GREY : GREY + 1] > LIVING_THRESHOLD
+
+
+def class_logits(state):
+    """The class channels of an MNIST CA's state.
+
+    Args:
+        state: Tensor ``(batch, height, width, channels)``.
+
+    Returns:
+        Tensor ``(batch, height, width, 10)``; the argmax is what a cell says.
+    """
+    return state[..., -NUM_CLASSES:]
+
+
+def to_rgb(state):
+    """A Growing CA's state as a picture on white, as the article shows it.
+
+    Args:
+        state: Array or tensor ``(batch, height, width, channels)``, at least RGBA.
+
+    Returns:
+        Array ``(batch, height, width, 3)`` in [0, 1].
+    """
+    state = ops.convert_to_numpy(state)
+    alpha = np.clip(state[..., ALPHA : ALPHA + 1], 0.0, 1.0)
+    return np.clip(1.0 - alpha + state[..., :ALPHA], 0.0, 1.0)

@@ -1,0 +1,273 @@
+"""MNIST: from tensorflow-datasets, from idx files, or from the sample that comes with tfnca.
+
+The bundled sample is written by ``make_sample`` from a folder of MNIST's four idx files:
+``python -c "from tfnca.data.digits import make_sample; make_sample('FOLDER')"``.
+"""
+
+import dataclasses
+import gzip
+import numbers
+import struct
+import threading
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from keras import ops
+
+from tfnca.automata.state import LIVING_THRESHOLD, NUM_CLASSES
+
+_SAMPLE = Path(__file__).parent / "mnist_sample.npz"
+_SAMPLE_COUNTS = {"train": 10_000, "test": 1_000}
+_FILES = {"train": "train-{}-ubyte", "test": "t10k-{}-ubyte"}
+_SIDE = 28
+_TEST_DIGITS = 10_000
+_PROBE_SECONDS = 2.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Digits:
+    """Digits and where they come from.
+
+    Attributes:
+        images: float32 array ``(count, 28, 28)`` of grey values in [0, 1].
+        labels: int32 array ``(count,)`` of 0–9.
+        source: ``"idx: …"``, ``"tfds: …"`` or ``"sample: …"``: the origin, how many digits of
+            which split, and why nothing better was at hand.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    source: str
+
+
+def load_digits(split, data_dir=None, count=None, source=None, verbose=False):
+    """MNIST digits from the best source at hand.
+
+    With a `data_dir` they come from its idx files. Otherwise tensorflow-datasets is asked, which
+    downloads MNIST where it is not prepared yet; where the download's host does not answer within
+    two seconds, or the download fails, the bundled sample stands in: the first 10,000 training
+    and the first 1,000 test digits of the idx files.
+
+    tensorflow-datasets shuffles MNIST, and an evaluation on the first N test digits means those
+    of the file. So a part of the test digits never comes from there.
+
+    Args:
+        split: ``"train"`` or ``"test"``.
+        data_dir: Folder of idx files with their published names (``train-images-idx3-ubyte``,
+            ``t10k-labels-idx1-ubyte`` …), plain or ``.gz``. With ``source="tfds"`` the folder
+            where tensorflow-datasets keeps its data instead.
+        count: How many digits, from the first on; all that the source has by default.
+        source: ``"idx"``, ``"tfds"`` or ``"sample"`` to insist on one source.
+        verbose: Whether to print the source that was used.
+
+    Returns:
+        A `Digits`.
+
+    Raises:
+        ValueError: If `split`, `count` or `source` is unknown or does not fit the others, if the
+            source has fewer digits than `count`, if an idx file is missing or damaged, or if
+            ``source="tfds"`` and MNIST is neither prepared nor can be downloaded.
+
+    Example:
+
+    >>> digits = load_digits("test", count=500)
+    >>> digits.images.shape, digits.source
+    ((500, 28, 28), 'sample: first 500 test digits')
+    """
+    if split not in _FILES:
+        raise ValueError(f"split must be 'train' or 'test'. Received: split={split!r}")
+    if count is not None and (not isinstance(count, numbers.Integral) or count < 1):
+        raise ValueError(f"count must be a positive integer. Received: count={count!r}")
+    if source not in (None, "idx", "tfds", "sample"):
+        raise ValueError(f"source must be 'idx', 'tfds' or 'sample'. Received: source={source!r}")
+    if (source == "idx" and data_dir is None) or (source == "sample" and data_dir is not None):
+        raise ValueError(
+            "source='idx' needs a data_dir and source='sample' takes none. "
+            f"Received: source={source!r}, data_dir={data_dir!r}"
+        )
+    part_of_test = split == "test" and count is not None and count < _TEST_DIGITS
+    if source == "tfds" and part_of_test:
+        raise ValueError(
+            "tensorflow-datasets shuffles the test digits, so source='tfds' gives all "
+            f"{_TEST_DIGITS} of them or none. Received: count={count}"
+        )
+
+    reason = ""
+    if source is None:
+        source = "idx" if data_dir is not None else "sample" if part_of_test else None
+    if source == "idx":
+        images, labels = _read_idx(split, Path(data_dir))
+    elif source == "sample":
+        images, labels = _read_sample(split)
+    else:
+        try:
+            images, labels = _read_tfds(split, data_dir)
+            source = "tfds"
+        except ValueError as error:
+            if source == "tfds":
+                raise
+            images, labels = _read_sample(split)
+            source, reason = "sample", f" ({error})"
+
+    available = len(images)
+    if count is not None and count > available:
+        hint = "; a data_dir with MNIST's idx files has them all" if source == "sample" else ""
+        raise ValueError(
+            f"count must be at most {available}, the {split} digits of source {source!r}"
+            f"{reason}{hint}. Received: count={count}"
+        )
+    images, labels = images[:count], labels[:count]
+    which = "shuffled" if source == "tfds" else "first"
+    digits = Digits(
+        images=images.astype(np.float32) / 255.0,
+        labels=labels.astype(np.int32),
+        source=f"{source}: {which} {len(images)} {split} digits{reason}",
+    )
+    if verbose:
+        print(f"Digits from {digits.source}", flush=True)
+    return digits
+
+
+def cell_labels(images, labels):
+    """What each cell of an MNIST CA should say, as the target of its loss.
+
+    Args:
+        images: Array or tensor ``(batch, height, width)`` of grey values in [0, 1].
+        labels: Array or tensor ``(batch,)``: the digit that the cells of each image should name.
+
+    Returns:
+        float32 tensor ``(batch, height, width, 10)``: one-hot on living cells, zero elsewhere.
+
+    Example:
+
+    >>> import numpy as np
+    >>> np.argwhere(cell_labels(np.eye(2)[None], [8]))
+    array([[0, 0, 0, 8],
+           [0, 1, 1, 8]])
+    """
+    # Published: grey >= 0.1. Here the CA's own grey > 0.1, since a dead cell cannot learn to
+    # speak; no digit tells the two apart (25/255 < 0.1 < 26/255).
+    living = ops.cast(ops.convert_to_tensor(images, "float32") > LIVING_THRESHOLD, "float32")
+    one_hot = ops.one_hot(ops.cast(labels, "int32"), NUM_CLASSES, dtype="float32")
+    return living[..., None] * one_hot[:, None, None, :]
+
+
+def make_sample(data_dir, path=_SAMPLE):
+    """Writes the bundled sample: the first 10,000 training and the first 1,000 test digits.
+
+    Args:
+        data_dir: Folder of MNIST's four idx files.
+        path: File to write.
+
+    Raises:
+        ValueError: If an idx file is missing or damaged.
+    """
+    # LZMA, which np.load reads too, makes the file a sixth smaller than np.savez_compressed.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for split, count in _SAMPLE_COUNTS.items():
+            arrays = zip(("images", "labels"), _read_idx(split, Path(data_dir)), strict=True)
+            for kind, array in arrays:
+                # A name alone would be stamped with today's date.
+                member = zipfile.ZipInfo(f"{split}_{kind}.npy")
+                member.compress_type = archive.compression
+                with archive.open(member, "w") as file:
+                    np.lib.format.write_array(file, array[:count], allow_pickle=False)
+
+
+def _read_sample(split):
+    with np.load(_SAMPLE, allow_pickle=False) as sample:
+        return sample[f"{split}_images"], sample[f"{split}_labels"]
+
+
+def _read_idx(split, folder):
+    if not folder.is_dir():
+        raise ValueError(f"data_dir must be a folder of idx files. Received: data_dir={folder}")
+    name = _FILES[split]
+    images = _read_idx_file(folder, name.format("images-idx3"), (_SIDE, _SIDE))
+    labels = _read_idx_file(folder, name.format("labels-idx1"), ())
+    if len(images) != len(labels):
+        raise ValueError(
+            f"images and labels must be equally many. Received: {len(images)} images and "
+            f"{len(labels)} labels in {folder}, split={split!r}"
+        )
+    if labels.size and labels.max() >= NUM_CLASSES:
+        raise ValueError(f"labels must lie in 0..9. Received: {labels.max()} in {folder}")
+    return images, labels
+
+
+def _read_idx_file(folder, name, item_shape):
+    """The idx file `name` (or `name.gz`) as an array of uint8 items of the given shape."""
+    path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
+    if path is None:
+        raise ValueError(f"data_dir must hold {name} or {name}.gz. Received: data_dir={folder}")
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read. Received: {error}") from error
+    # idx: two zero bytes, 8 for uint8, the number of axes, their sizes as big-endian integers.
+    axes = 1 + len(item_shape)
+    magic, header = bytes([0, 0, 8, axes]), 4 + 4 * axes
+    if data[:4] != magic:
+        raise ValueError(
+            f"{path} must start with the magic number {magic.hex()}. Received: {data[:4].hex()!r}"
+        )
+    if len(data) < header:
+        raise ValueError(f"{path} ends within its header. Received: {len(data)} bytes")
+    shape = struct.unpack(f">{axes}I", data[4:header])
+    if shape[1:] != item_shape:
+        raise ValueError(f"{path} must hold items of {item_shape}. Received: {shape[1:]}")
+    expected = header + shape[0] * int(np.prod(item_shape))
+    if len(data) != expected:
+        raise ValueError(
+            f"{path} must be {expected} bytes long for its {shape[0]} items. "
+            f"Received: {len(data)} bytes"
+        )
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def _read_tfds(split, data_dir):
+    """MNIST through tensorflow-datasets; ValueError, within seconds, if it cannot be had."""
+    try:
+        import tensorflow_datasets as tfds  # takes seconds, and most uses do without
+
+        builder = tfds.builder("mnist", data_dir=data_dir)
+        # Asked about a folder that is not there, `is_prepared` logs a warning.
+        prepared = Path(builder.data_path).exists() and builder.is_prepared()
+        if not prepared:
+            _check_answers(f"{builder.URL}t10k-labels-idx1-ubyte.gz")  # 5 kB
+        # In batches, since batch_size=-1 aborts the whole process on mocked data.
+        batches = tfds.load("mnist", split=split, data_dir=data_dir, batch_size=1000)
+        images, labels = zip(
+            *((batch["image"][..., 0], batch["label"]) for batch in tfds.as_numpy(batches)),
+            strict=True,
+        )
+    except Exception as error:  # any failure in there means: not to be had
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"tensorflow-datasets cannot give MNIST: {first_line}") from error
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _check_answers(url):
+    """Raises ConnectionError unless `url` answers within two seconds.
+
+    tensorflow-datasets itself sets no time-out. The thread is there for name servers that do not
+    answer, which no socket's time-out covers.
+    """
+    import requests  # what tensorflow-datasets downloads with: same proxies, same certificates
+
+    outcome = [f"no answer within {_PROBE_SECONDS:g} s"]
+
+    def probe():
+        try:
+            requests.get(url, timeout=_PROBE_SECONDS).raise_for_status()
+            outcome[0] = None
+        except Exception as error:  # nothing may escape into the thread's own traceback
+            outcome[0] = type(error).__name__
+
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(_PROBE_SECONDS)
+    if outcome[0]:
+        raise ConnectionError(f"{url}: {outcome[0]}")

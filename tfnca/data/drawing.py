@@ -1,0 +1,183 @@
+"""The lizard, drawn here: plain, and with a part left out or another colour."""
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+# The lizard in the unit square, y downwards. A stroke is a smooth curve through points
+# (x, y, radius); a limb is a stroke and where its fingers point, in degrees clockwise from up.
+_SPINE = [(0.612, 0.107, 0.062), (0.562, 0.228, 0.122), (0.532, 0.315, 0.074),
+          (0.500, 0.390, 0.068), (0.457, 0.455, 0.084), (0.428, 0.540, 0.093),
+          (0.440, 0.635, 0.081), (0.497, 0.725, 0.062), (0.590, 0.830, 0.050),
+          (0.715, 0.897, 0.040), (0.855, 0.880, 0.032), (0.913, 0.785, 0.026),
+          (0.855, 0.714, 0.022), (0.790, 0.750, 0.018), (0.812, 0.802, 0.014)]  # fmt: skip
+
+_TRUNK = {"head": (0, 3), "body": (3, 7), "tail": (7, 14)}
+"""From which to which point of the spine."""
+
+_LIMBS = {
+    "left arm": ([(0.440, 0.430, 0.034), (0.265, 0.435, 0.028), (0.190, 0.310, 0.022)], -15),
+    "right arm": ([(0.510, 0.430, 0.034), (0.705, 0.428, 0.028), (0.827, 0.327, 0.022)], 33),
+    "left leg": ([(0.420, 0.630, 0.046), (0.235, 0.615, 0.033), (0.190, 0.790, 0.023)], 196),
+    "right leg": ([(0.460, 0.640, 0.046), (0.630, 0.562, 0.033), (0.795, 0.577, 0.023)], 74),
+}
+_LEFT_OUT = {"tail": "tail", "leg": "right leg", "head": "head", "arm": "left arm"}
+_FINGERS = (-66, -22, 22, 66)
+_FINGER_LENGTH, _FINGER_RADIUS, _FINGERTIP_RADIUS = 0.085, 0.011, 0.016
+
+_WEB = 0.015
+"""How far from each other finger and hand start to flow together."""
+
+_STRIPE = [(0.490, 0.405, 0.010), (0.445, 0.480, 0.023), (0.426, 0.565, 0.023),
+           (0.462, 0.665, 0.018), (0.540, 0.778, 0.012), (0.625, 0.854, 0.004)]  # fmt: skip
+_CROWN = [(0.566, 0.214, 0.052), (0.606, 0.108, 0.036)]
+_NOSTRILS = [(0.598, 0.069, 0.006), (0.640, 0.084, 0.006)]
+_EYES = [(0.456, 0.175), (0.675, 0.252)]
+_EYE = {  # from the eye's middle: (x, y, radius), colour; None is the outline's
+    "rim": ((0.000, 0.000, 0.058), None),
+    "white": ((0.000, 0.000, 0.046), (1.0, 1.0, 1.0)),
+    "pupil": ((0.010, -0.014, 0.024), (0.05, 0.05, 0.08)),
+    "glint": ((0.018, -0.022, 0.008), (1.0, 1.0, 1.0)),
+}
+_OUTLINE = 0.0155
+
+_SUBDIVISION = 8
+"""Straight pieces between two points of a curve."""
+
+_COLORS = {
+    None: {"outline": (0.08, 0.36, 0.16), "front": (0.38, 0.82, 0.10), "rear": (0.16, 0.60, 0.18),
+           "limb": (0.50, 0.80, 0.18), "light": (0.80, 0.93, 0.55)},
+    "red": {"outline": (0.52, 0.04, 0.08), "front": (1.00, 0.22, 0.12), "rear": (0.82, 0.08, 0.12),
+            "limb": (0.98, 0.34, 0.24), "light": (1.00, 0.76, 0.60)},
+    "blue": {"outline": (0.05, 0.10, 0.56), "front": (0.12, 0.32, 1.00), "rear": (0.08, 0.12, 0.90),
+             "limb": (0.22, 0.42, 1.00), "light": (0.66, 0.84, 1.00)},
+}  # fmt: skip
+
+
+def lizard(without=None, color=None, size=40):
+    """The lizard seen from above, or one of its mutations: the same drawing, a part changed.
+
+    Args:
+        without: Part to leave out: `"tail"`, `"leg"` (one), `"head"` or `"arm"` (one).
+        color: `"red"` or `"blue"`; green when None.
+        size: Side of the picture in pixels. The drawing is the same at every size.
+
+    Returns:
+        Array ``(size, size, 4)``: premultiplied RGBA in [0, 1].
+
+    Raises:
+        ValueError: If the part or the colour is unknown, or the size is not a positive integer.
+
+    Example:
+
+    >>> lizard(without="tail", color="red").shape
+    (40, 40, 4)
+    """
+    if without not in (None, *_LEFT_OUT):
+        raise ValueError(
+            f"without must be one of {tuple(_LEFT_OUT)}. Received: without={without!r}"
+        )
+    if color not in _COLORS:
+        raise ValueError(f"color must be None, 'red' or 'blue'. Received: color={color!r}")
+    if size != int(size) or size < 1:
+        raise ValueError(f"size must be a positive integer. Received: size={size!r}")
+    size = int(size)
+    finer = max(2, -(-320 // size))
+    picture = _draw(size * finer, _LEFT_OUT.get(without), _COLORS[color])
+    return picture.reshape(size, finer, size, finer, 4).mean(axis=(1, 3))
+
+
+def _draw(side, missing, colors):
+    """The lizard without the part `missing`, on ``side`` x ``side`` pixels."""
+    picture = np.zeros((side, side, 4), np.float32)
+
+    def paint(color, distance, opacity=1.0):
+        """Lays `color` over every pixel inside; a pixel on the edge is covered in part."""
+        cover = np.clip(0.5 - distance * side, 0, 1)[..., None] * opacity
+        picture[...] *= 1 - cover
+        picture[..., :3] += cover * np.asarray(color, np.float32)
+        picture[..., 3:] += cover
+
+    spine = _curve(_SPINE)
+    trunk = np.ones((side, side), np.float32)
+    for part, (first, last) in _TRUNK.items():
+        if part != missing:
+            stroke = spine[first * _SUBDIVISION : last * _SUBDIVISION + 1]
+            trunk = np.minimum(trunk, _distance(stroke, side))
+
+    for limb, (bones, towards) in _LIMBS.items():
+        if limb != missing:
+            shape = _limb(bones, towards, side)
+            paint(colors["outline"], shape - _OUTLINE)
+            in_the_open = np.clip(trunk / 0.07, 0, 1)  # in the trunk's shadow a limb is darker
+            paint(_mix(colors["rear"], colors["limb"], in_the_open), shape)
+
+    backwards = np.clip((_centres(0, side, side)[:, None] - 0.2) / 0.6, 0, 1)
+    flank = np.clip(0.65 + trunk / 0.05, 0, 1)  # the back is round: darker towards its edge
+    skin = _mix(_mix(colors["front"], colors["rear"], backwards), colors["rear"], flank)
+    paint(colors["outline"], trunk - _OUTLINE)
+    paint(skin, trunk)
+    paint(colors["light"], np.maximum(_distance(_curve(_STRIPE), side), trunk))
+
+    if missing != "head":
+        paint(colors["light"], np.maximum(_distance(_curve(_CROWN), side), trunk), opacity=0.8)
+        for nostril in _NOSTRILS:
+            paint(colors["outline"], _distance([nostril], side))
+        for x, y in _EYES:
+            for (dx, dy, radius), color in _EYE.values():
+                paint(color or colors["outline"], _distance([(x + dx, y + dy, radius)], side))
+    return picture
+
+
+def _limb(bones, towards, side):
+    """Signed distance to an arm or a leg with its fingers."""
+    shape = _distance(_curve(bones), side)
+    x, y, _ = bones[-1]
+    for angle in np.radians(np.add(towards, _FINGERS)):
+        tip = x + _FINGER_LENGTH * np.sin(angle), y - _FINGER_LENGTH * np.cos(angle)
+        finger = _distance([(x, y, _FINGER_RADIUS), (*tip, _FINGER_RADIUS)], side)
+        shape = _join(shape, finger, _WEB)
+        shape = np.minimum(shape, _distance([(*tip, _FINGERTIP_RADIUS)], side))
+    return shape
+
+
+def _curve(points):
+    """A polyline close to the smooth curve through `points`."""
+    points = np.asarray(points)
+    lengths = np.linalg.norm(np.diff(points[:, :2], axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(lengths)])
+    intervals = len(points) - 1
+    at = np.interp(
+        np.linspace(0, intervals, intervals * _SUBDIVISION + 1), range(len(points)), along
+    )
+    return CubicSpline(along, points, bc_type="natural" if intervals > 1 else "not-a-knot")(at)
+
+
+def _distance(stroke, side, reach=0.1):
+    """Signed distance of every pixel to a stroke, negative inside; 1 farther off than `reach`."""
+    distance = np.ones((side, side), np.float32)
+    for (ax, ay, ar), (bx, by, br) in zip(stroke, [*stroke[1:], stroke[-1]], strict=True):
+        far = max(ar, br) + reach
+        left, top = (max(0, int((min(ends) - far) * side)) for ends in ((ax, bx), (ay, by)))
+        right, bottom = (min(side, int((max(ends) + far) * side)) for ends in ((ax, bx), (ay, by)))
+        x = _centres(left, right, side) - ax
+        y = _centres(top, bottom, side)[:, None] - ay
+        dx, dy = bx - ax, by - ay
+        along = np.clip((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-12), 0, 1)
+        window = distance[top:bottom, left:right]
+        to_line = np.hypot(x - along * dx, y - along * dy)
+        np.minimum(window, to_line - ar - along * (br - ar), out=window)
+    return distance
+
+
+def _centres(start, stop, side):
+    return (np.arange(start, stop, dtype=np.float32) + 0.5) / side
+
+
+def _join(a, b, blend):
+    """The union of two shapes, their seam filleted where both are nearer than `blend`."""
+    return np.minimum(a, b) - np.clip(blend - np.abs(a - b), 0, None) ** 2 / (4 * blend)
+
+
+def _mix(a, b, share_of_b):
+    share = share_of_b[..., None]
+    return np.asarray(a, np.float32) * (1 - share) + np.asarray(b, np.float32) * share

@@ -1,0 +1,115 @@
+"""The article's own demo pages: our models as the data files that those pages load."""
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from keras import ops
+
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.injection import Injected
+from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.perception import IDENTITY, SOBEL_X
+from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.state import living_mask
+from tfnca.export.signatures import mixed
+from tfnca.export.tfjs import check_ops, optimised
+from tfnca.files import write_atomically
+from tfnca.formats.demo_data import DEMO_PERTURBATIONS
+
+
+def save_demo(step, folder):
+    """Writes what one of the article's two demo pages loads.
+
+    An injection of MNIST CAs becomes ``data.js`` of the digits page, six perturbations of a
+    Growing CA become ``gca_data.js`` of the lizard page. `tfnca.load` reads both.
+
+    Args:
+        step: An `Injected` of MNIST CAs, or a Growing CA in a `tfnca.export.signatures.mix` of six
+            matrices, in the page's order: tail, leg, head, arm, red, blue.
+        folder: Where to write.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        ValueError: If `step` is something else.
+    """
+    is_digits = isinstance(step, Injected) and isinstance(step.host, MNISTCA)
+    is_lizard = isinstance(step, Perturbed) and isinstance(step.host, GrowingCA)
+    if is_lizard:
+        is_lizard = len(mixed(step).perturbation.names) == len(DEMO_PERTURBATIONS)
+    if not (is_digits or is_lizard):
+        raise ValueError(
+            "The pages show an MNIST adversary with its host, or a Growing CA with the six "
+            f"perturbations {DEMO_PERTURBATIONS}. Received: {type(step).__name__}"
+        )
+    path = Path(folder) / ("data.js" if is_digits else "gca_data.js")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, _digits_data(step) if is_digits else _lizard_data(step))
+    return path
+
+
+def _digits_data(step):
+    lines = []
+    for variable, ca in (("WEIGHTS_B64", step.host), ("ADV_WEIGHTS_B64", step.adversary)):
+        tensors = [np.asarray(weight, "<f4").tobytes() for weight in ca.weights_in_order]
+        strings = [base64.b64encode(tensor).decode() for tensor in tensors]
+        lines.append(f"window.{variable} = {json.dumps(strings)};\n")
+    return "".join(lines)
+
+
+def _lizard_data(step):
+    matrices = [matrix.matrix.numpy().tolist() for matrix in step.perturbation.perturbations]
+    return (
+        f"window.GRAPH_URL = URL.createObjectURL(new Blob([`{_demo_graph(step.host)}`], "
+        "{type: 'application/json'}));\n"
+        f"window.PERTURBATIONS = {json.dumps(matrices)};\n"
+    )
+
+
+def _demo_graph(ca):
+    """A Growing CA's graph with its weights inside, as JSON; it takes what the page gives it."""
+
+    def step(x, fire_rate, angle, step_size):
+        draws = tf.raw_ops.RandomUniform(shape=tf.shape(x[..., :1]), dtype=tf.float32)
+        sobel_x, sobel_y = tf.constant(SOBEL_X), tf.constant(SOBEL_X.T)
+        cos, sin = tf.cos(angle), tf.sin(angle)
+        kernels = [IDENTITY, cos * sobel_x - sin * sobel_y, sin * sobel_x + cos * sobel_y]
+        kernels = tf.tile(tf.stack(kernels, -1)[:, :, None], [1, 1, ca.channels, 1])
+        update = ops.depthwise_conv(x, kernels, padding="same")
+        for layer in ca.update_layers:
+            update = layer(update)
+        alive = living_mask(x)
+        x += step_size * update * tf.cast(draws < fire_rate, tf.float32)
+        return {"x": x * tf.cast(tf.logical_and(alive, living_mask(x)), tf.float32)}
+
+    scalars = [tf.TensorSpec([], tf.float32, name) for name in ("fire_rate", "angle", "step_size")]
+    graph = optimised(
+        tf.function(step).get_concrete_function(
+            tf.TensorSpec([None, None, None, ca.channels], tf.float32, "x"), *scalars
+        ),
+        fuse=False,
+    )
+    check_ops(graph)
+    for node in graph.node:
+        if node.op == "Const":
+            _spell_out(node.attr["value"].tensor)
+    document = {
+        "format": "graph-model",
+        "modelTopology": json_format.MessageToDict(graph),
+        "weightsManifest": [],
+    }
+    return json.dumps(document, sort_keys=True)
+
+
+def _spell_out(tensor):
+    """Rewrites a constant as the page reads it: an array by its bytes, a scalar by its value."""
+    array = tf.make_ndarray(tensor)
+    if array.ndim:
+        tensor.ClearField("float_val")
+        tensor.ClearField("int_val")
+        tensor.tensor_content = array.tobytes()

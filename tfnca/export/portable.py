@@ -1,0 +1,54 @@
+"""LiteRT and ONNX: a step for other runtimes, written by Keras' own exporters."""
+
+import re
+from pathlib import Path
+
+import keras
+
+from tfnca.export.signatures import Signatures
+
+FORMATS = {".tflite": "litert", ".onnx": "onnx"}
+
+
+class _Masked(keras.layers.Layer):
+    """The signature ``step_masked`` as a layer."""
+
+    def __init__(self, signatures, names):
+        super().__init__(name="step_masked")
+        self.names = names
+        self.signatures = signatures
+        self.step = signatures.step
+
+    def call(self, inputs):
+        return self.signatures.step_masked(**dict(zip(self.names, inputs, strict=True)))["state"]
+
+
+def save_portable(step, path):
+    """Writes a step for LiteRT (``.tflite``) or ONNX (``.onnx``); batch and grid are free.
+
+    The inputs are those of the signature ``step_masked`` of `save_saved_model`, the one
+    output is the next state.
+
+    Args:
+        step: Any step.
+        path: The file to write; its ending says which format.
+
+    Raises:
+        ValueError: If the ending is another, or LiteRT alone cannot run the step.
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise ValueError(f"The file must end with one of {list(FORMATS)}. Received: {path}")
+    signatures = Signatures(step)
+    specs = signatures.state | signatures.draws | signatures.given
+    inputs = [keras.Input(batch_shape=spec.shape, name=name) for name, spec in specs.items()]
+    model = keras.Model(inputs, _Masked(signatures, list(specs))(inputs))
+    model(inputs)  # Keras' ONNX exporter refuses a model that nobody has called
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.export(path, format=FORMATS[path.suffix], verbose=False)
+    if path.suffix == ".tflite" and (borrowed := re.search(rb"Flex\w+", path.read_bytes())):
+        path.unlink()
+        raise ValueError(
+            "LiteRT must have every operation of the step itself. "
+            f"Received: {borrowed[0].decode()} in {type(step).__name__}"
+        )

@@ -1,0 +1,46 @@
+"""Frozen graphs: a step as a SavedModel that needs nothing but TensorFlow."""
+
+import json
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfnca.export.signatures import Signatures, metadata
+from tfnca.files import replacing
+
+EXTRA = Path("assets.extra") / "tfnca.json"
+"""Where a SavedModel keeps its `metadata`: the folder that TensorFlow leaves to others."""
+
+
+def save_saved_model(step, folder, measures=None):
+    """Writes a step as a SavedModel; batch and grid are free.
+
+    Its signatures, each with keyword inputs and the output ``state``:
+
+    - ``step``: ``state``, ``seed``, ``index`` (int64 scalars).
+    - ``rollout``: ``state``, ``steps`` (int32), ``seed``, ``first_step`` (int64).
+    - ``step_masked``: ``state``, ``fire_mask`` ``(networks, batch, height, width)``, and for an
+      MNIST CA ``noise`` ``(networks, batch, height, width, channels - 1)``.
+
+    An injection's take ``mask`` ``(batch, height, width)`` too, and those of `n` perturbations
+    their strengths ``k`` ``(n,)``, 1 for the matrix as it was trained. One seed gives the draws
+    that it gives in `tfnca.rollout`.
+
+    Args:
+        step: Any step.
+        folder: Where to write; an older SavedModel there is replaced.
+        measures: See `metadata`; they stand in ``assets.extra/tfnca.json``.
+
+    Raises:
+        ValueError: If `folder` holds something else.
+    """
+    signatures = Signatures(step)
+    module = tf.Module()
+    module.variables_of_step = [variable.value for variable in signatures.step.variables]
+    names = ("step", "rollout", "step_masked")
+    with replacing(folder, "saved_model.pb") as temporary:
+        tf.saved_model.save(
+            module, str(temporary), signatures={name: signatures.function(name) for name in names}
+        )
+        (temporary / EXTRA).parent.mkdir()
+        (temporary / EXTRA).write_text(json.dumps(metadata(step, measures), indent=2) + "\n")

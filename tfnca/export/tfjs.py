@@ -1,0 +1,184 @@
+"""TensorFlow.js: a step as a graph model that `tf.loadGraphModel` takes as it is."""
+
+import json
+from importlib.resources import files
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.grappler import tf_optimizer
+
+from tfnca.export.signatures import Signatures, metadata
+from tfnca.files import replacing
+
+TFJS_OPS = frozenset(files("tfnca.export").joinpath("tfjs_ops.txt").read_text().split())
+"""What TensorFlow.js can run: the operations in `op_list` of @tensorflow/tfjs-converter 4.22.0."""
+
+FUSED = (["BiasAdd"], ["BiasAdd", "Relu"])
+"""What may follow a convolution inside one node."""
+
+QUANTIZE = ("float16", "uint8")
+
+_OPTIMISERS = ["constfold", "arithmetic", "common_subgraph_elimination", "dependency"]
+_CPU = "/device:CPU:0"
+
+
+def save_tfjs(step, folder, quantize=None, measures=None):
+    """Writes a step as a TensorFlow.js graph model; batch and grid are free.
+
+    TensorFlow.js lacks the stateless random operations that a seed needs, so fire mask and noise
+    are inputs. All are float32 and have the names and shapes of the signature ``step_masked`` of
+    `tfnca.export.saved_model.save_saved_model`.
+
+    Args:
+        step: Any step.
+        folder: Where to write ``model.json`` and ``weights.bin``; an older export is replaced.
+        quantize: ``"uint8"`` or ``"float16"`` for the learned kernels; float32 if not given.
+        measures: See `tfnca.export.signatures.metadata`, which stands in ``userDefinedMetadata``.
+
+    Raises:
+        ValueError: If `folder` holds something else, `quantize` is unknown, or the step needs an
+            operation that TensorFlow.js lacks.
+    """
+    if quantize not in (None, *QUANTIZE):
+        raise ValueError(f"quantize must be one of {QUANTIZE}. Received: quantize={quantize!r}")
+    function = Signatures(step).function("step_masked")
+    graph = optimised(function, fuse=True)
+    check_ops(graph)
+    kernels = {node.input[1] for node in graph.node if "Conv2D" in node.op}
+    entries, data = [], b""
+    for node in graph.node:
+        if node.op == "Const":
+            array = tf.make_ndarray(node.attr["value"].tensor)
+            entry, part = _weight(array, quantize if node.name in kernels else None)
+            entries.append({"name": node.name, **entry})
+            data += part
+            del node.attr["value"]
+    document = {
+        "format": "graph-model",
+        "generatedBy": f"TensorFlow {tf.__version__}",
+        "convertedBy": "tfnca",
+        "signature": json_format.MessageToDict(_signature(function)),
+        "userDefinedMetadata": metadata(step, measures),
+        "modelTopology": json_format.MessageToDict(graph),
+        "weightsManifest": [{"paths": ["weights.bin"], "weights": entries}],
+    }
+    with replacing(folder, "model.json") as temporary:
+        # Sorted, because protobuf's maps have no order.
+        text = json.dumps(document, separators=(",", ":"), sort_keys=True)
+        (temporary / "model.json").write_text(text)
+        (temporary / "weights.bin").write_bytes(data)
+
+
+def check_ops(graph):
+    """Raises ValueError unless TensorFlow.js has every operation of a graph.
+
+    Args:
+        graph: A GraphDef.
+    """
+    for node in graph.node:
+        fused = [name.decode() for name in node.attr["fused_ops"].list.s]
+        if node.op not in TFJS_OPS or (fused and fused not in FUSED):
+            layer, _, name = node.name.rpartition("/")
+            op = f"{node.op} of {fused}" if fused else node.op
+            raise ValueError(
+                "A step must consist of operations that TensorFlow.js has. "
+                f"Received: {op} ({name}) in layer {layer or 'at the top'}"
+            )
+
+
+def optimised(function, fuse):
+    """The frozen graph of a concrete function, as few and as cheap nodes as it takes.
+
+    Args:
+        function: A concrete function.
+        fuse: Whether a convolution's node may hold its bias and activation too.
+
+    Returns:
+        A GraphDef; constants are ``Const`` nodes.
+    """
+    frozen = convert_variables_to_constants_v2(function)
+    graph = frozen.graph.as_graph_def()
+    _products_to_convolutions(graph)
+    for node in graph.node:
+        node.device = _CPU  # convolutions are fused only where they run on a CPU
+    with tf.Graph().as_default() as whole:
+        tf.import_graph_def(graph, name="")
+        meta = tf.compat.v1.train.export_meta_graph(graph_def=graph, graph=whole)
+    meta.signature_def["step"].CopyFrom(_signature(function))
+    config = config_pb2.ConfigProto()
+    options = config.graph_options.rewrite_options
+    options.optimizers.extend(_OPTIMISERS + ["remap"] * fuse)
+    options.meta_optimizer_iterations = options.ONE
+    options.min_graph_nodes = -1
+    graph = tf_optimizer.OptimizeGraph(config, meta)
+    for node in graph.node:
+        node.device = ""
+        for name in [name for name in node.attr if name.startswith("_")]:
+            del node.attr[name]
+    graph.ClearField("library")
+    return graph
+
+
+def _products_to_convolutions(graph):
+    """Turns products with a matrix over the channels into 1x1 convolutions.
+
+    TensorFlow spells such a product out as ``<name>/transpose``, ``<name>/MatMul`` and a dozen
+    other nodes around ``<name>``.
+    """
+    nodes = {node.name: node for node in graph.node}
+    floats, integers = tf.float32.as_datatype_enum, tf.int32.as_datatype_enum
+    for name, product in nodes.items():
+        if f"{name}/transpose" not in nodes or f"{name}/MatMul" not in nodes:
+            continue
+        source, kernel = nodes[f"{name}/transpose"].input[0], nodes[f"{name}/MatMul"].input[1]
+        axis = graph.node.add(name=f"{name}/kernel_axis", op="Const")
+        axis.attr["dtype"].type = integers
+        axis.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(0))
+        for number in range(2):
+            expanded = graph.node.add(name=f"{name}/kernel_{number}", op="ExpandDims")
+            expanded.input.extend([kernel, axis.name])
+            expanded.attr["T"].type, expanded.attr["Tdim"].type = floats, integers
+            kernel = expanded.name
+        product.Clear()
+        product.name, product.op = name, "Conv2D"
+        product.input.extend([source, kernel])
+        product.attr["T"].type = floats
+        product.attr["strides"].list.i.extend([1, 1, 1, 1])
+        product.attr["padding"].s = b"VALID"
+
+
+def _signature(function):
+    """The inputs and outputs of a concrete function, by name."""
+    signature = meta_graph_pb2.SignatureDef()
+    inputs = {tensor.op.name: tensor for tensor in function.inputs if tensor.dtype == tf.float32}
+    outputs = dict(zip(function.structured_outputs, function.outputs, strict=True))
+    for infos, tensors in ((signature.inputs, inputs), (signature.outputs, outputs)):
+        for name, tensor in tensors.items():
+            infos[name].name = tensor.name
+            infos[name].dtype = tensor.dtype.as_datatype_enum
+            infos[name].tensor_shape.CopyFrom(tensor.shape.as_proto())
+    return signature
+
+
+def _weight(array, quantize):
+    """An entry of the weights' manifest, without its name, and its bytes."""
+    entry = {"shape": list(array.shape), "dtype": array.dtype.name}
+    if quantize == "float16":
+        entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
+        array = array.astype("<f2")
+    elif quantize == "uint8":
+        low, high = min(float(array.min()), 0.0), max(float(array.max()), 0.0)
+        scale = (high - low) / 255 or 1.0
+        low = round(low / scale) * scale  # a weight of zero stays zero
+        entry["quantization"] = {
+            "dtype": "uint8", "min": low, "scale": scale, "original_dtype": "float32"
+        }  # fmt: skip
+        array = np.clip(np.round((array - low) / scale), 0, 255).astype(np.uint8)
+    elif array.dtype not in (np.float32, np.int32, np.bool_):
+        raise ValueError(
+            f"Constants must be float32, int32 or bool. Received: {array.dtype} of {array.shape}"
+        )
+    return entry, np.ascontiguousarray(array).tobytes()

@@ -1,0 +1,65 @@
+"""Files: written whole or not at all, and told apart by their checksums."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+
+def write_atomically(path, data):
+    """Writes bytes or text to a temporary name beside `path`, then renames."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder):
+    """Deletes the temporary files that a killed run left; a folder has one run at a time."""
+    for path in Path(folder).glob(".*.tmp"):
+        path.unlink()
+
+
+@contextlib.contextmanager
+def replacing(folder, mark):
+    """Gives a temporary folder that takes the place of `folder` once the body is through.
+
+    Args:
+        folder: Where to write.
+        mark: A file that each older export has.
+
+    Raises:
+        ValueError: If `folder` holds something else.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / mark).exists():
+        raise ValueError(
+            f"The folder must be new or hold an older export ({mark}). Received: {folder}"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    yield temporary
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def weights_sha256(step):
+    """The SHA-256 of a step's weights, in hexadecimal, whatever file they came from.
+
+    It says against which host something was trained.
+    """
+    digest = hashlib.sha256()
+    for weight in step.get_weights():
+        digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,136 @@
+"""What the two attacks on a Growing CA share: options, host, targets, and a picture."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.state import to_rgb
+from tfnca.data.targets import load_target, pad_target
+from tfnca.engines.rollout import trajectory
+from tfnca.formats.load import load
+from tfnca.jobs.options import Common, option
+from tfnca.jobs.run import make_optimizer, schedule
+from tfnca.measures.lizard import MEASURED_PADDING, grown_states
+from tfnca.pictures import tile
+from tfnca.training.losses import TargetLoss
+from tfnca.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Attack(Common):
+    """Options of both attacks."""
+
+    RECIPES: ClassVar[dict] = {
+        "published": {
+            "steps": 8000, "pool_size": 1024, "hopeless": 0.0, "learning_rate": 2e-3,
+            "drops": "0.25", "ema": 0.0,
+        },
+        "stable": {
+            "steps": 2000, "pool_size": 256, "hopeless": 0.5, "learning_rate": 1e-3,
+            "drops": "0.4,0.9", "ema": 0.99,
+        },
+    }  # fmt: skip
+
+    recipe: str = option("stable", "'published', or 'stable': fewer slots, so that states grow "
+                         "old and a pattern must last, while what fell apart starts anew; "
+                         "averaged weights; a perturbation must let go of the host once lifted, an "
+                         "adversary starts as the host and must persuade its cells",
+                         choices=["published", "stable"])  # fmt: skip
+    host: str = option(
+        "saved_models/growing_lizard/model.keras", "the Growing CA to attack, any format"
+    )
+    host_target: str = option("lizard", "what the host grows, for measuring")
+    target: str = option("no_tail", "what to turn it into: no_tail, no_leg, no_head, no_arm, red, "
+                         "blue, a PNG file, or an emoji")  # fmt: skip
+    size: int = option(40, "side that the picture is shrunk to fit, in cells")
+    padding: int = option(16, "empty cells around the picture")
+    steps: int | None = option(None, "training steps")
+    batch_size: int = option(8, "states in a batch")
+    pool_size: int | None = option(None, "states in the pool")
+    restarts: int = option(1, "states of a batch that start anew")
+    chosen: str = option("worst", "which: the 'worst', or 'any'", choices=["worst", "any"])
+    hopeless: float | None = option(
+        None, "share of an empty grid's loss above which a state starts anew; 0: no such bound"
+    )
+    damaged: int = option(3, "states of a batch, the best, that lose a circle")
+    lifted: int = option(
+        0,
+        "states of a batch, the best, that go on without the attack and must become what the "
+        "host grows",
+    )
+    still: float = option(
+        0.0, "error for each squared cell by which a pattern's centre moves in a training step"
+    )
+    min_ca_steps: int = option(64, "fewest CA steps per training step")
+    max_ca_steps: int = option(95, "most CA steps per training step")
+    learning_rate: float | None = option(None, "at the start")
+    drops: str | None = option(None, "fractions of the run at which the rate is divided by 10")
+    ema: float | None = option(None, "momentum of an exponential average of the weights; 0: none")
+
+
+def load_host(path):
+    """A host for an attack; raises ValueError if it is not a Growing CA."""
+    host = load(path)
+    if not isinstance(host, GrowingCA):
+        raise ValueError(f"--host must be a Growing CA. Received: {type(host).__name__}")
+    return host
+
+
+def padded_target(config, padding=MEASURED_PADDING, name="target"):
+    """One of a configuration's targets, ``(height, width, 4)``, on a grid of its own."""
+    return pad_target(load_target(getattr(config, name), config.size), padding)
+
+
+def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):
+    """The target, and the attacked lizard 0, 100, 300 and 500 steps after it was grown.
+
+    Args:
+        config: The run's `Attack`.
+        step: The attacked step.
+        host: Its host.
+        mask: Where adversaries stand, ``(1, height, width)``, or None.
+        padding: Empty cells around the target, as for the mask.
+
+    Returns:
+        Picture ``(height, width, 3)``.
+    """
+    target = padded_target(config, padding)
+    state = grown_states(host, target.shape[:2], 1, seed=1)
+    run = trajectory(step, state, 500, every=100, mask=mask, seed=1, step_offset=200)
+    states = [state for at, state in run if at - 200 in (0, 100, 300, 500)]
+    pictures = np.concatenate([target[None], *[state[..., :4] for state in states]])
+    return tile(to_rgb(pictures), columns=5, scale=3)
+
+
+def attack_trainer(config, step, loss, optimizer="adam"):
+    """A compiled `Trainer` for either attack, as its options say."""
+    lifted = config.lifted
+    trainer = Trainer(
+        step,
+        loss,
+        (config.min_ca_steps, config.max_ca_steps),
+        engine=config.engine,
+        seed=config.seed,
+        lifted=lifted,
+        lifted_loss=TargetLoss(padded_target(config, config.padding, "host_target"))
+        if lifted
+        else None,
+    )
+    rate = schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(make_optimizer(optimizer, rate, config.ema))
+    return trainer
+
+
+def pool_options(config, target):
+    """What both attacks' pools are made with, beside their starts."""
+    return {
+        "size": config.pool_size,
+        "batch_size": config.batch_size,
+        "restarts": config.restarts,
+        "chosen": config.chosen,
+        "hopeless": config.hopeless * float(np.square(target).mean()) or None,
+        "damaged": config.damaged,
+        "seed": config.seed,
+    }

@@ -1,0 +1,100 @@
+"""What a job leaves behind."""
+
+import csv
+import dataclasses
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tfnca.files import write_atomically
+from tfnca.formats.load import load
+from tfnca.jobs.options import device_name
+from tfnca.pictures import save_png
+from tfnca.plots import plot
+
+
+def save_weights(folder, trainer):
+    temporary = folder / ".model.keras"
+    try:
+        trainer.save(temporary)
+        temporary.replace(folder / "model.keras")
+    finally:
+        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, **{each.path: np.asarray(each) for each in trainer.optimizer.variables})
+    write_atomically(folder / "optimizer.npz", buffer.getvalue())
+
+
+def restore_weights(folder, trainer):
+    for name in ("model.keras", "optimizer.npz"):
+        if not (folder / name).exists():
+            raise ValueError(f"--resume weights needs {name} in --out. Received: {folder}")
+    trainer.step.trained.set_weights(load(folder / "model.keras").get_weights())
+    try:
+        with np.load(folder / "optimizer.npz") as arrays:
+            values = dict(arrays)
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise ValueError(f"{folder / 'optimizer.npz'} is damaged. Received: {error}") from None
+    # A run that averages may follow one that did not: its average begins as the weights.
+    averages = [each for each in trainer.optimizer.variables if each.path.endswith("_average")]
+    for average, weight in zip(averages, trainer.step.trainable_variables, strict=False):
+        values.setdefault(average.path, np.asarray(weight))
+    for variable in trainer.optimizer.variables:
+        value = values.get(variable.path)
+        if value is None or value.shape != variable.shape:
+            received = "nothing" if value is None else f"shape {value.shape}"
+            raise ValueError(
+                f"{folder / 'optimizer.npz'} does not fit: {variable.path} must be of shape "
+                f"{tuple(variable.shape)}. Received: {received}"
+            )
+        variable.assign(value)
+
+
+def write_history(folder, history):
+    """Writes the history's rows to ``history.csv``."""
+    if not history:
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, history[0])
+    writer.writeheader()
+    writer.writerows(history)
+    write_atomically(Path(folder) / "history.csv", text.getvalue())
+
+
+def save_results(config, history, metrics, preview, **extra):
+    """Writes the files that every job leaves beside ``model.keras``.
+
+    Args:
+        config: The script's configuration.
+        history: What `train` returned.
+        metrics: JSON-able measures.
+        preview: Picture ``(height, width, 3)``.
+        **extra: Further entries of ``config.json``, such as the host's checksum.
+    """
+    folder = Path(config.out)
+    settings = {
+        **dataclasses.asdict(config),
+        **extra,
+        "command": "python " + " ".join(sys.argv),
+        "seconds": history[-1]["seconds"] if history else 0.0,
+        "device": device_name(),
+    }
+    write_atomically(folder / "config.json", json.dumps(settings, indent=2))
+    write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2))
+    write_history(folder, history)
+    save_png(folder / "preview.png", preview)
+    if history:
+        curve = [row["step"] for row in history], [row["loss"] for row in history]
+        picture = plot({"loss": curve}, "training step", "loss", log=True)
+        write_atomically(folder / "loss.png", picture)
+
+
+def save_array(config, name, array):
+    """Writes an array as an ``.npy`` file into the run's folder."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_atomically(Path(config.out) / name, buffer.getvalue())

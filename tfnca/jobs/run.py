@@ -1,0 +1,176 @@
+"""What every training script shares: its options, its run, and the files it leaves.
+
+A script declares its hyperparameters as a frozen dataclass, builds step, loss and pool, and calls
+`train` and `save_results`.
+"""
+
+import dataclasses
+import json
+import math
+import signal
+import time
+from pathlib import Path
+
+import keras
+from tqdm import tqdm
+
+from tfnca.files import write_atomically
+from tfnca.jobs.results import restore_weights, save_weights, write_history
+from tfnca.pictures import save_png
+from tfnca.training.optimizers import WhitenedAdam
+from tfnca.training.snapshots import restore_snapshot, save_snapshot
+
+EPOCH = 100
+"""Training steps between two rows of the history."""
+
+
+def schedule(learning_rate, steps, drops):
+    """A learning rate that is divided by ten at fractions of the run.
+
+    Args:
+        learning_rate: At the start.
+        steps: Training steps of the whole run.
+        drops: Fractions of `steps`, ascending in (0, 1), as a string such as ``"0.3,0.7"``.
+
+    Returns:
+        A Keras schedule.
+
+    Raises:
+        ValueError: If `drops` is something else.
+    """
+    try:
+        fractions = [float(part) for part in drops.split(",") if part]
+    except ValueError:
+        fractions = [math.nan]
+    if fractions != sorted(fractions) or not all(0 < fraction < 1 for fraction in fractions):
+        raise ValueError(f"drops must be ascending fractions of the run. Received: {drops!r}")
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [round(fraction * steps) for fraction in fractions],
+        [learning_rate * 0.1**i for i in range(len(fractions) + 1)],
+    )
+
+
+OPTIMIZERS = {"adam": keras.optimizers.Adam, "whitened": WhitenedAdam}
+
+
+def make_optimizer(name, rate, ema=0.0):
+    """An optimiser, at need with an exponential average of the weights that replaces them at the
+    end.
+
+    Args:
+        name: One of `OPTIMIZERS`.
+        rate: Learning rate or schedule.
+        ema: Momentum of the average, in [0, 1); 0 for none.
+    """
+    # Named, since Keras numbers unnamed optimisers and a saved one is read by its names.
+    momentum = ema if ema > 0 else 0.99
+    return OPTIMIZERS[name](rate, use_ema=ema > 0, ema_momentum=momentum, name=name)
+
+
+class _Run(keras.callbacks.Callback):
+    """Progress, history, snapshots, previews; stops on Ctrl-C and on a loss that is not finite."""
+
+    def __init__(self, config, steps, history, preview):
+        super().__init__()
+        self.config, self.steps, self.history, self.preview = config, steps, history, preview
+        self.folder = Path(config.out)
+        self.interrupted = False
+        self.not_finite_at = None
+
+    def on_train_begin(self, logs=None):
+        done = int(self.model.optimizer.iterations)
+        self.seconds = self.history[-1]["seconds"] if self.history else 0.0
+        self.began = self.saved = time.monotonic()
+        self.previewed = done
+        self.bar = tqdm(
+            total=self.steps, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5
+        )
+        self.usual_handler = signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, *_):
+        self.interrupted = True
+        signal.signal(signal.SIGINT, self.usual_handler)
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = int(self.model.optimizer.iterations)
+        self.bar.update(1)
+        self.bar.set_postfix(loss=f"{logs['loss']:.4g}", refresh=False)
+        if not math.isfinite(logs["loss"]):
+            self.not_finite_at = step + 1
+        if self.interrupted or self.not_finite_at is not None:
+            self.model.stop_training = True
+        if self.not_finite_at is not None:
+            return
+        now = time.monotonic()
+        if step % EPOCH == 0 or step == self.steps:
+            row = {"step": step, "loss": logs["loss"], "seconds": self.seconds + now - self.began}
+            self.history.append(row)
+            self.model.reset_metrics()
+            if self.preview and step - self.previewed >= self.config.preview_steps:
+                (self.folder / "previews").mkdir(exist_ok=True)
+                save_png(self.folder / "previews" / f"{step:06d}.png", self.preview())
+                self.previewed = step
+        due = step % EPOCH == 0 and now - self.saved > self.config.snapshot_seconds
+        if due or self.interrupted or step == self.steps:
+            save_snapshot(self.folder, self.model, self.history)
+            write_history(self.folder, self.history)
+            self.saved = now
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
+        signal.signal(signal.SIGINT, self.usual_handler)
+
+
+def train(config, trainer, pool, steps, preview=None, callbacks=()):
+    """Trains to `steps` training steps, resuming as the configuration says.
+
+    Args:
+        config: The script's configuration.
+        trainer: A compiled `Trainer`.
+        pool: Its pool.
+        steps: Training steps of the whole run.
+        preview: Function of no argument that draws a picture ``(height, width, 3)``.
+        callbacks: Further Keras callbacks.
+
+    Returns:
+        The history: a list of rows with step, loss and seconds.
+
+    Raises:
+        ValueError: If the loss stops being finite; the last good weights are saved.
+    """
+    folder = Path(config.out)
+    history = []
+    trainer.attach(pool)
+    if config.resume == "exact":
+        history = restore_snapshot(folder, trainer)
+        print(f"Resuming at step {int(trainer.optimizer.iterations)}.")
+    elif config.resume == "weights":
+        restore_weights(folder, trainer)
+    # Only now, so that a command that fails leaves an earlier run's settings alone.
+    write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
+    progress = _Run(config, steps, history, preview)
+    tensorboard = keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=EPOCH)
+    done = int(trainer.optimizer.iterations)
+    if done < steps:
+        # One call, and in Keras' eyes one epoch: at its end an average replaces the weights.
+        trainer.fit(
+            pool,
+            steps_per_epoch=steps - done,
+            callbacks=[progress, tensorboard, *callbacks],
+            verbose=0,
+        )
+    elif config.resume == "exact":  # a snapshot holds the weights themselves, not their average
+        trainer.optimizer.finalize_variable_values(trainer.step.trainable_variables)
+    write_history(folder, history)
+    if progress.not_finite_at is not None:
+        save_weights(folder, trainer)
+        raise ValueError(
+            f"The loss was not finite at step {progress.not_finite_at}; the weights before "
+            f"it are in {folder}. A lower learning rate may help."
+        )
+    if progress.interrupted:
+        done = int(trainer.optimizer.iterations)
+        print(f"Stopped at step {done}. Go on with the same command and --resume.")
+        raise SystemExit(130)
+    save_weights(folder, trainer)
+    return history

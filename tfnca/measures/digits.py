@@ -1,0 +1,243 @@
+"""What an MNIST CA says, as numbers.
+
+Digits are in the order of the test file: a digit is right if at least half of its living cells
+are; `agreement` is the share of digits whose living cells all say the same; `takeover` the share
+of those that are not the target where more than half of the living cells say the target.
+"""
+
+import keras
+import numpy as np
+
+from tfnca.automata.masks import random_mask
+from tfnca.automata.state import (
+    class_logits,
+    digit_state,
+    is_digit_cell,
+)
+from tfnca.engines.rollout import rollout
+
+TARGET_DIGIT = 8
+
+
+def digit_measures(state, labels, target=TARGET_DIGIT, mask=None):
+    """What an MNIST CA's states say.
+
+    Args:
+        state: ``(batch, height, width, channels)``.
+        labels: The true classes ``(batch,)``.
+        target: The class that an adversary argues for.
+        mask: Where adversaries stand, ``(batch, height, width)``: then the host cells' own
+            accuracy and takeover are given too, since adversaries that say the target
+            themselves prove nothing.
+
+    Returns:
+        Dictionary of floats in [0, 1]: ``digit_accuracy``, ``cell_accuracy`` (over all living
+        cells), ``agreement``, ``takeover``, and with a mask ``host_cell_accuracy`` and
+        ``host_takeover``.
+    """
+    labels = np.asarray(labels)
+    said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
+    alive = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0]
+    count = alive.sum((1, 2))
+    right = (said == labels[:, None, None]) & alive
+    low = np.where(alive, said, 99).min((1, 2))
+    high = np.where(alive, said, -1).max((1, 2))
+    others = labels != target
+    measures = {
+        "digit_accuracy": np.mean(2 * right.sum((1, 2)) >= count),
+        "cell_accuracy": right.sum() / max(count.sum(), 1),
+        "agreement": np.mean(low == high),
+        "takeover": _share_taken(said, alive, target, others),
+    }
+    if mask is not None:
+        hosts = alive & (np.asarray(mask) < 0.5)
+        measures["host_cell_accuracy"] = (right & hosts).sum() / max(hosts.sum(), 1)
+        measures["host_takeover"] = _share_taken(said, hosts, target, others)
+    return {name: float(value) for name, value in measures.items()}
+
+
+def _share_taken(said, cells, target, others):
+    """Share of the `others` items where more than half of the `cells` say the target."""
+    taken = 2 * ((said == target) & cells).sum((1, 2)) > cells.sum((1, 2))
+    return taken[others].mean() if others.any() else float("nan")
+
+
+def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swap=False):
+    """Runs digits through phases with and without adversaries, measuring on the way.
+
+    Args:
+        step: An `MNISTCA`, or an `Injected` of them.
+        digits: `Digits`.
+        phases: Pairs ``(steps, mask)``; the mask is None where no adversary stands.
+        seed: Of fire masks and noise.
+        at: Numbers of the steps to measure at, besides the end of each phase.
+        target: See `digit_measures`.
+        swap: Whether at the first phase's end item i gets image i + 1, its state kept where the
+            new digit lives, as in training; later measures are against the new labels.
+
+    Returns:
+        List of dictionaries: ``step`` and the entries of `digit_measures`; with a mask also
+        ``flipped``, the share of the other digits of which half of the living host cells have
+        said the target at some measured step since the mask came on.
+    """
+    labels = digits.labels
+    state = digit_state(digits.images, step.channels)
+    rows, now = [], 0
+    for number, (steps, mask) in enumerate(phases):
+        flipped = np.zeros(len(labels), bool)
+        stops = [stop for stop in sorted(set(at)) if now < stop < now + steps] + [now + steps]
+        for stop in stops:
+            state = rollout(step, state, stop - now, mask=mask, seed=seed, step_offset=now)
+            now = stop
+            row = {"step": now, **digit_measures(state, labels, target, mask)}
+            if mask is not None:
+                flipped |= has_flipped(state, mask, target)
+                others = labels != target
+                row["flipped"] = float(flipped[others].mean()) if others.any() else float("nan")
+            rows.append(row)
+        if swap and number == 0:
+            state, labels = swap_digits(state, digits.images, labels)
+    return rows
+
+
+def has_flipped(state, mask, target=TARGET_DIGIT):
+    """Of which items half of the living host cells, one at least, say the target.
+
+    Args:
+        state: ``(batch, height, width, channels)``.
+        mask: Where adversaries stand, ``(batch, height, width)``.
+        target: The class.
+
+    Returns:
+        Boolean array ``(batch,)``.
+    """
+    said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
+    hosts = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0] & (np.asarray(mask) < 0.5)
+    count = hosts.sum((1, 2))
+    return (2 * ((said == target) & hosts).sum((1, 2)) >= count) & (count > 0)
+
+
+def swap_digits(state, images, labels):
+    """Item i gets image i + 1; its state is kept where the new digit lives.
+
+    Args:
+        state: ``(batch, height, width, channels)``.
+        images: The digits, ``(batch, height, width)``.
+        labels: Their classes, ``(batch,)``.
+
+    Returns:
+        The new states and labels.
+    """
+    images, labels = np.roll(images, -1, axis=0), np.roll(labels, -1)
+    fresh = digit_state(images, state.shape[-1])
+    alive = keras.ops.cast(is_digit_cell(fresh), "float32")
+    return keras.ops.concatenate([fresh[..., :1], state[..., 1:] * alive], axis=-1), labels
+
+
+def digit_mask(digits, density, seed, at_least_one=False):
+    """Adversaries at random over the whole grid of each digit.
+
+    Args:
+        digits: `Digits`.
+        density: Their share, in (0, 1].
+        seed: Random seed.
+        at_least_one: Whether a mask without an adversary on the digit's own stroke is drawn anew;
+            an image without a stroke keeps its first.
+
+    Returns:
+        Tensor ``(batch, height, width)``.
+    """
+    stroke = keras.ops.convert_to_numpy(is_digit_cell(digit_state(digits.images)))[..., 0]
+    everywhere = np.ones_like(stroke)
+    mask = random_mask(everywhere, density, seed)
+    index = 0
+    inked = stroke.any((1, 2))
+    while at_least_one and (empty := inked & ~(np.asarray(mask) * stroke).any((1, 2))).any():
+        index += 1
+        redrawn = random_mask(everywhere, density, seed, index)
+        mask = keras.ops.where(empty[:, None, None], redrawn, mask)
+    return mask
+
+
+def mean_and_spread(runs):
+    """Mean and standard deviation over seeds of lists of measures.
+
+    Args:
+        runs: One list of dictionaries per seed, all alike.
+
+    Returns:
+        One such list, with ``name`` and ``name_sd`` in each dictionary.
+    """
+    summary = []
+    for rows in zip(*runs, strict=True):
+        row = {"step": rows[0]["step"]}
+        for name in [name for name in rows[0] if name != "step"]:
+            values = [r[name] for r in rows]
+            row[name] = float(np.mean(values))
+            row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        summary.append(row)
+    return summary
+
+
+def attack_digits(step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGIT):
+    """The article's Figures 3 and 4 as numbers: 200 steps without, with, and after adversaries.
+
+    Args:
+        step: `Injected(host, adversary)` of MNIST CAs.
+        digits: `Digits` to measure on.
+        density: Share of adversaries among all pixels.
+        seeds: One run each.
+        target: The class the adversaries argue for.
+
+    Returns:
+        Dictionary: ``attack`` (rows of `mean_and_spread` every 10 steps to 600, and every 2 in
+        the first 60 with adversaries), ``sparse`` (1 % of adversaries, at least one in each
+        digit, from the start, at 200), and ``steps_to_flip``: the step after their appearance
+        by which half of the digits that are not the target have flipped, None if never.
+    """
+    at = [*range(10, 600, 10), *range(202, 260, 2)]
+    attacks, thin = [], []
+    for seed in seeds:
+        mask = digit_mask(digits, density, seed)
+        phases = [(200, None), (200, mask), (200, None)]
+        attacks.append(measure_digits(step, digits, phases, seed, at, target))
+        few = digit_mask(digits, 0.01, seed, at_least_one=True)
+        thin.append(measure_digits(step, digits, [(200, few)], seed, target=target))
+    attack = mean_and_spread(attacks)
+    flipped = [row["step"] - 200 for row in attack if row.get("flipped", 0.0) >= 0.5]
+    return {
+        "digits": len(digits.labels),
+        "others": int((digits.labels != target).sum()),
+        "target": target,
+        "density": density,
+        "seeds": list(seeds),
+        "attack": attack,
+        "sparse": mean_and_spread(thin),
+        "steps_to_flip": flipped[0] if flipped else None,
+    }
+
+
+def base_digits(step, digits, seeds=(0, 1, 2), horizon=1000):
+    """What a self-classifying MNIST CA does when nobody attacks it.
+
+    Args:
+        step: An `MNISTCA`.
+        digits: `Digits` to measure on.
+        seeds: One run each.
+        horizon: CA steps in all, 200 or more.
+
+    Returns:
+        Dictionary: ``digits``, their number; ``seeds``; ``base``, rows of `mean_and_spread` at
+        20, 50, 200 and `horizon` steps; ``swapped``, at 200 steps, when each digit is swapped under
+        its settled state, and 200 steps later.
+    """
+    base, swapped = [], []
+    for seed in seeds:
+        base.append(measure_digits(step, digits, [(horizon, None)], seed, at=(20, 50, 200)))
+        swapped.append(measure_digits(step, digits, [(200, None), (200, None)], seed, swap=True))
+    return {
+        "digits": len(digits.labels),
+        "seeds": list(seeds),
+        "base": mean_and_spread(base),
+        "swapped": mean_and_spread(swapped),
+    }

@@ -1,0 +1,263 @@
+"""The attack bench: ``python -m tfnca.measures.sweep ADVERSARY --host HOST``.
+
+Sweeps the share of adversaries. Digits: how many say the target, how fast, and how many recover
+once the adversaries are gone. Lizards: how far the pattern is from the target as time goes on. Of
+the host's own cells the same is given beside, since adversaries that paint themselves prove
+nothing. Writes sweep.json, sweep.csv and plots to --out.
+"""
+
+import argparse
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfnca.automata.checks import check_density
+from tfnca.automata.injection import Injected
+from tfnca.automata.mnist import MNISTCA
+from tfnca.commands import Parser, check_positive, plain_errors
+from tfnca.data.digits import load_digits
+from tfnca.data.targets import load_target, pad_target
+from tfnca.files import write_atomically
+from tfnca.formats.load import load
+from tfnca.measures.digits import TARGET_DIGIT, digit_mask, mean_and_spread, measure_digits
+from tfnca.measures.lizard import (
+    MEASURED_PADDING,
+    grown_states,
+    measure_growing,
+    measure_lift,
+    target_masks,
+)
+from tfnca.plots import plot
+
+DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.6)
+"""Shares of adversaries, from one cell in 200 to the majority."""
+
+_BEFORE = _AFTER = 200
+"""CA steps that digits are given to settle, and to recover."""
+
+
+def stops(horizon):
+    """Steps worth a look: all at first, then ever fewer, `horizon` the last."""
+    return np.unique(np.geomspace(1, horizon, 60).round().astype(int)).tolist()
+
+
+def sweep_digits(
+    step, digits, densities=DENSITIES, horizon=200, seeds=(0, 1, 2), target=TARGET_DIGIT
+):
+    """An attack on digits at several shares of adversaries.
+
+    Args:
+        step: `Injected(host, adversary)` of MNIST CAs.
+        digits: `Digits` to measure on.
+        densities: Shares of adversaries among all pixels, each in (0, 1].
+        horizon: CA steps with adversaries, after 200 without; 200 without follow.
+        seeds: One run each, of masks, fire masks and noise.
+        target: The class that the adversaries argue for.
+
+    Returns:
+        Dictionary: ``rows``, the entries of `mean_and_spread` for each ``density`` and ``step``
+        since the adversaries' appearance (0 just before it, after `horizon` they are gone); and
+        ``summary``, for each density ``takeover`` and ``host_takeover`` at the horizon,
+        ``steps_to_flip`` (when half of the other digits have flipped; None if never) and
+        ``recovered``, the digit accuracy 200 steps after the removal over the one before.
+    """
+    rows, summary = [], []
+    for density in tqdm(densities, unit="density"):
+        runs = []
+        for seed in seeds:
+            mask = digit_mask(digits, density, seed)
+            phases = [(_BEFORE, None), (horizon, mask), (_AFTER, None)]
+            at = [_BEFORE + step for step in stops(horizon)]
+            runs.append(measure_digits(step, digits, phases, seed, at, target))
+        found = mean_and_spread(runs)
+        for row in found:
+            row["step"] -= _BEFORE
+        rows += [{"density": density, **row} for row in found]
+        before, attacked, after = found[0], found[-2], found[-1]
+        flipped = [row["step"] for row in found if row.get("flipped", 0.0) >= 0.5]
+        summary.append(
+            {
+                "density": density,
+                "takeover": attacked["takeover"],
+                "host_takeover": attacked["host_takeover"],
+                "steps_to_flip": flipped[0] if flipped else None,
+                "recovered": after["digit_accuracy"] / max(before["digit_accuracy"], 1e-9),
+            }
+        )
+    return {
+        "digits": len(digits.labels),
+        "seeds": list(seeds),
+        "horizon": horizon,
+        "target": target,
+        "rows": rows,
+        "summary": summary,
+    }
+
+
+def sweep_lizard(step, target, plain, densities=DENSITIES, horizon=2000, runs=16, seed=1):
+    """An attack on a grown lizard at several shares of adversaries.
+
+    Args:
+        step: `Injected(host, adversary)` of Growing CAs.
+        target: What it should become, premultiplied RGBA ``(height, width, 4)``.
+        plain: What the host grows.
+        densities: Shares of adversaries among the target's cells, each in (0, 1].
+        horizon: CA steps with adversaries.
+        runs: Number of runs, each with a mask of its own.
+        seed: Of masks and fire masks.
+
+    Returns:
+        Dictionary: ``rows``, the entries of `measure_growing` for each ``density``, and under
+        density 0 the host alone; and ``summary``, for each density the errors at the horizon and
+        ``back``, how many of the runs are the plain lizard again after 500 steps with
+        adversaries and 500 without.
+    """
+    host, size = step.host, target.shape[:2]
+    grown = grown_states(host, size, runs, seed)
+    alone = measure_growing(host, grown, target, stops(horizon), seed, first_step=200)
+    rows, summary = [{"density": 0.0, **row} for row in alone], []
+    for density in tqdm(densities, unit="density"):
+        masks = target_masks(target, density, runs, seed)
+        found = measure_growing(step, grown, target, stops(horizon), seed, masks, first_step=200)
+        rows += [{"density": density, **row} for row in found]
+        last = found[-1]
+        lifted = measure_lift(step, grown, plain, seed=seed, mask=masks, first_step=200)
+        kept = "median", "worst", "host_median", "host_worst", "dead"
+        summary.append(
+            {"density": density, **{name: last[name] for name in kept}, "back": lifted["back"]}
+        )
+    return {"runs": runs, "seed": seed, "horizon": horizon, "rows": rows, "summary": summary}
+
+
+def pictures(found):
+    """The plots of a sweep: dictionary from a file's name to PNG bytes.
+
+    Args:
+        found: What `sweep_digits` or `sweep_lizard` gave.
+    """
+    summary = found["summary"]
+    shares = [100 * row["density"] for row in summary]
+
+    def against_density(names, label):
+        curves = {shown: (shares, [row[name] for row in summary]) for name, shown in names.items()}
+        return plot(curves, "adversaries, %", label, log_x=True)
+
+    def against_time(name, label):
+        curves = {}
+        for density in sorted({row["density"] for row in found["rows"]}):
+            rows = [r for r in found["rows"] if r["density"] == density and name in r]
+            if rows := [row for row in rows if 0 < row["step"] <= found["horizon"]]:
+                curves[f"{100 * density:g} %"] = [r["step"] for r in rows], [r[name] for r in rows]
+        return plot(curves, "CA step", label, log=name.endswith("median"), log_x=True)
+
+    if "digits" in found:
+        taken = {"takeover": "all cells", "host_takeover": "the host's own cells"}
+        some = [row for row in summary if row["steps_to_flip"] is not None]
+        speed = [100 * r["density"] for r in some], [r["steps_to_flip"] for r in some]
+        return {
+            "takeover.png": against_density(taken, f"share that says {found['target']}"),
+            "steps_to_flip.png": plot(
+                {"half have flipped": speed}, "adversaries, %", "CA steps", log_x=True
+            ),
+            "recovery.png": against_density(
+                {"recovered": "200 steps after removal"}, "accuracy over that before"
+            ),
+            "time.png": against_time("host_takeover", "host cells' takeover"),
+        }
+    errors = {"median": "whole grid", "host_median": "the host's own cells"}
+    return {
+        "error.png": against_time("median", "error, median"),
+        "host_error.png": against_time("host_median", "host cells' error, median"),
+        "density.png": against_density(errors, f"error at step {found['horizon']}"),
+    }
+
+
+def save_sweep(found, folder):
+    """Writes ``sweep.json``, ``sweep.csv`` and the plots of a sweep into a folder."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "sweep.json", json.dumps(found, indent=2))
+    names = dict.fromkeys(name for row in found["rows"] for name in sorted(row))
+    order = ["density", "step", *(name for name in names if name not in ("density", "step"))]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, order, restval="")
+    writer.writeheader()
+    writer.writerows(found["rows"])
+    write_atomically(folder / "sweep.csv", text.getvalue())
+    for name, picture in pictures(found).items():
+        write_atomically(folder / name, picture)
+
+
+def sweep(options):
+    """The sweep that fits the model."""
+    try:
+        densities = [check_density(float(part) / 100) for part in options.densities.split(",")]
+        if max(densities) == 1:
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f"--densities must be percentages above 0 and below 100, such as 1,10,60. "
+            f"Received: {options.densities}"
+        ) from None
+    check_positive(options, "test_digits", "seeds", "horizon")
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    adversary, host = load(options.model, options.name), load(options.host, options.host_name)
+    length = {} if options.horizon is None else {"horizon": options.horizon}
+    step = Injected(host, adversary)
+    if isinstance(host, MNISTCA):
+        digits = load_digits("test", options.data_dir, options.test_digits)
+        return sweep_digits(step, digits, densities, seeds=range(options.seeds), **length)
+    target, plain = (
+        pad_target(load_target(name), MEASURED_PADDING)
+        for name in (options.target, options.host_target)
+    )
+    return sweep_lizard(step, target, plain, densities, **length)
+
+
+def main():
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="the adversary, in any format that tfnca.load reads")
+    parser.add_argument("--name", help="which model, where MODEL holds several")
+    parser.add_argument("--host", required=True, help="the CA that is attacked")
+    parser.add_argument("--host-name", help="which model, where that file holds several")
+    parser.add_argument(
+        "--densities",
+        default=",".join(f"{100 * density:g}" for density in DENSITIES),
+        help="shares of adversaries in percent (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--horizon",
+        type=int,
+        help="CA steps under attack (default: 200 for digits, 2000 for lizards)",
+    )
+    parser.add_argument(
+        "--target", default="no_tail", help="what a lizard should become (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host-target", default="lizard", help="what the host grows (default: %(default)s)"
+    )
+    parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
+    parser.add_argument(
+        "--test-digits", type=int, default=200, help="test digits (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="runs with digits (default: %(default)s)"
+    )
+    parser.add_argument("--out", default="out/sweep", help="folder (default: %(default)s)")
+    options = parser.parse_args()
+    tf.get_logger().setLevel("ERROR")
+    with plain_errors():
+        found = sweep(options)
+        save_sweep(found, options.out)
+    for row in found["summary"]:
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
+    print(f"Wrote {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Pictures: palettes, tiles, plots and videos."""
+
+import io
+import os
+from pathlib import Path
+
+import imageio.v2 as imageio
+import numpy as np
+from keras import ops
+from PIL import Image, ImageDraw, ImageFont
+
+from tfnca.automata.state import GREY, LIVING_THRESHOLD, NUM_CLASSES
+from tfnca.files import write_atomically
+
+DIGIT_COLOURS = np.array(
+    [
+        (128, 0, 0),
+        (230, 25, 75),
+        (70, 240, 240),
+        (210, 245, 60),
+        (250, 190, 190),
+        (170, 110, 40),
+        (170, 255, 195),
+        (165, 163, 159),
+        (0, 128, 128),
+        (128, 128, 0),
+    ]
+) / 255.0  # fmt: skip
+"""The article's colours of the classes 0 to 9."""
+
+UNDECIDED = np.zeros(3)
+BACKGROUND = np.ones(3)
+WRONG_BACKGROUND = np.array((255, 204, 201)) / 255.0
+ADVERSARY = np.array((1.0, 0.0, 0.0))
+
+
+def digits_to_rgb(state, labels=None, mask=None):
+    """An MNIST CA's state in the article's colours.
+
+    Each cell of the stroke has the colour of the class it says, black while all its logits are
+    equal; adversaries are red.
+
+    Args:
+        state: Array or tensor ``(batch, height, width, channels)``.
+        labels: The true classes ``(batch,)``: digits of which fewer than half of the cells are
+            right get a red background.
+        mask: Where adversaries stand, ``(batch, height, width)``.
+
+    Returns:
+        Array ``(batch, height, width, 3)`` in [0, 1].
+    """
+    state = ops.convert_to_numpy(state)
+    alive = state[..., GREY] > LIVING_THRESHOLD
+    logits = state[..., -NUM_CLASSES:]
+    said = logits.argmax(-1)
+    background = np.broadcast_to(BACKGROUND, (len(state), 1, 1, 3)).copy()
+    if labels is not None:
+        right = ((said == np.asarray(labels)[:, None, None]) & alive).sum((1, 2))
+        background[2 * right < alive.sum((1, 2))] = WRONG_BACKGROUND
+    undecided = np.ptp(logits, axis=-1) == 0
+    cells = np.where(undecided[..., None], UNDECIDED, DIGIT_COLOURS[said])
+    # Strokes fade into the background where the digit is faint, as they do in the article.
+    grey = np.where(alive, np.clip(state[..., GREY], 0.0, 1.0), 0.0)[..., None]
+    picture = cells * grey + background * (1.0 - grey)
+    if mask is not None:
+        picture = np.where((np.asarray(mask) > 0.5)[..., None] & alive[..., None],
+                           ADVERSARY, picture)  # fmt: skip
+    return picture
+
+
+def tile(images, columns=None, gap=1, scale=1):
+    """Many pictures as one, on white.
+
+    Args:
+        images: Array ``(count, height, width, 3)``.
+        columns: Pictures in a row; about as many as rows if not given.
+        gap: Pixels between pictures, before scaling.
+        scale: Side of a pixel's square.
+
+    Returns:
+        Array ``(height, width, 3)``.
+    """
+    images = np.asarray(images)
+    count, height, width, _ = images.shape
+    columns = columns or int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    shape = rows * (height + gap) - gap, columns * (width + gap) - gap, 3
+    sheet = np.ones(shape, np.float32)
+    for i, image in enumerate(images):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[y : y + height, x : x + width] = image
+    return sheet.repeat(scale, 0).repeat(scale, 1)
+
+
+def to_uint8(image):
+    """A picture in [0, 1] as bytes."""
+    return np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def png_bytes(image):
+    """A picture ``(height, width, 3)`` in [0, 1] as a PNG file's bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(to_uint8(image)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def save_png(path, image):
+    """Writes a picture ``(height, width, 3)`` in [0, 1]."""
+    write_atomically(path, png_bytes(image))
+
+
+def save_video(path, frames, fps=20):
+    """Writes frames ``(height, width, 3)`` in [0, 1] as an mp4 that browsers play.
+
+    Args:
+        path: File to write.
+        frames: An iterable of pictures of one size.
+        fps: Frames per second.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    options = {"codec": "libx264", "macro_block_size": 2, "pixelformat": "yuv420p", "quality": 7}
+    try:
+        with imageio.get_writer(temporary, fps=fps, **options) as writer:
+            for frame in frames:
+                writer.append_data(to_uint8(frame))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_animation(path, frames, fps=12):
+    """Writes frames ``(height, width, 3)`` in [0, 1] as a looping animated WebP."""
+    first, *others = [Image.fromarray(to_uint8(frame)) for frame in frames]
+    buffer = io.BytesIO()
+    options = {"save_all": True, "append_images": others, "loop": 0, "quality": 70}
+    first.save(buffer, "WEBP", duration=1000 // fps, **options)
+    write_atomically(path, buffer.getvalue())
+
+
+def caption(image, text, size=16):
+    """A picture ``(height, width, 3)`` in [0, 1] with a line of text above it."""
+    height, width, _ = image.shape
+    font = ImageFont.load_default(size)
+    sheet = Image.new(
+        "RGB", (max(width, int(font.getlength(text)) + 4), height + 2 * size), "white"
+    )
+    sheet.paste(Image.fromarray(to_uint8(image)), (0, 2 * size))
+    ImageDraw.Draw(sheet).text((2, size // 3), text, fill=(60, 60, 60), font=font)
+    return np.asarray(sheet, np.float32) / 255.0

@@ -1,0 +1,119 @@
+"""Losses: how far a state is from what it should show, one number an item."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfnca.automata.state import ALPHA, GREY, NUM_CLASSES, class_logits, is_digit_cell
+from tfnca.data.digits import cell_labels
+
+
+class TargetLoss:
+    """Mean squared RGBA error against a picture, for a Growing CA.
+
+    Args:
+        target: Premultiplied RGBA ``(height, width, 4)`` in [0, 1], of the grid's size.
+        own_weight: What the error of an adversary's own cells counts, in [0, 1], where that of
+            the host's cells counts 1. Below 1 the adversaries learn to persuade rather than to
+            paint themselves; published: 1.
+        still: Error added for each squared cell by which a pattern's centre moved, so that it does
+            not wander off; published: 0.
+
+    Raises:
+        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], or `still`
+            negative or not finite.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> tfnca.TargetLoss(np.zeros((16, 16, 4)))(tfnca.seed_state(16)).shape
+    TensorShape([1])
+    """
+
+    def __init__(self, target, own_weight=1.0, still=0.0):
+        self.target = np.asarray(target, np.float32)
+        self.own_weight = float(own_weight)
+        if not 0 <= self.own_weight <= 1:
+            raise ValueError(f"own_weight must lie in [0, 1]. Received: own_weight={own_weight}")
+        self.still = float(still)
+        if not 0 <= self.still < np.inf:
+            raise ValueError(f"still must be 0 or more. Received: still={still}")
+        if self.target.ndim != 3 or self.target.shape[-1] != ALPHA + 1:
+            raise ValueError(
+                "target must be RGBA of shape (height, width, 4). "
+                f"Received: shape={self.target.shape}"
+            )
+        if not np.isfinite(self.target).all():
+            raise ValueError("target must be finite. Received: NaN or infinite values")
+
+    def __call__(self, state, centres=None, mask=None):
+        """Returns one loss an item, ``(batch,)``; `centres`, ``(batch, 2)``, is where patterns
+        stood before, NaN where nothing stood; `mask`, ``(batch, height, width)``, is 1 where
+        adversaries stand."""
+        if tuple(state.shape[1:3]) != self.target.shape[:2]:
+            raise ValueError(
+                f"The target is {self.target.shape[:2]}, the grid must be as large. "
+                f"Received: a state of shape {tuple(state.shape)}"
+            )
+        errors = ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=-1)
+        if mask is not None and self.own_weight < 1:
+            errors *= 1.0 - (1.0 - self.own_weight) * mask
+        errors = ops.mean(errors, axis=(1, 2))
+        if centres is not None and self.still:
+            now = pattern_centres(state)
+            moved = now - ops.where(ops.isnan(centres), ops.stop_gradient(now), centres)
+            errors += self.still * ops.sum(ops.square(moved), axis=-1)
+        return errors
+
+
+def pattern_centres(state):
+    """The centre of each item's alpha, clipped to [0, 1]: row and column, ``(batch, 2)``."""
+    alpha = ops.clip(state[..., ALPHA], 0.0, 1.0)
+    mass = ops.maximum(ops.sum(alpha, axis=(1, 2)), 1e-6)
+    rows, columns = (ops.arange(size, dtype="float32") for size in state.shape[1:3])
+    sums = [ops.sum(alpha * rows[:, None], axis=(1, 2)), ops.sum(alpha * columns, axis=(1, 2))]
+    return ops.stack(sums, axis=-1) / mass[:, None]
+
+
+class ClassLoss:
+    """The error of every cell's class logits, for an MNIST CA.
+
+    Args:
+        kind: ``"l2"``: half the squared error, summed over cells and classes, where cells of the
+            stroke should have a one-hot of the class and all others zero; this is what the
+            published models were trained with. ``"cross_entropy"``: the mean over the stroke.
+        digit: The class that all digits should get, for an adversary; their own if None.
+
+    Raises:
+        ValueError: If `kind` or `digit` is unknown.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> tfnca.ClassLoss()(tfnca.digit_state(np.ones((2, 28, 28))), np.array([3, 8])).shape
+    TensorShape([2])
+    """
+
+    KINDS = ("l2", "cross_entropy")
+
+    def __init__(self, kind="l2", digit=None):
+        if kind not in self.KINDS:
+            raise ValueError(f"kind must be one of {self.KINDS}. Received: kind={kind!r}")
+        if digit is not None and digit not in range(NUM_CLASSES):
+            raise ValueError(f"digit must lie in 0 to 9. Received: digit={digit!r}")
+        self.kind = kind
+        self.digit = digit
+
+    def __call__(self, state, labels, mask=None):
+        """Returns one loss an item, ``(batch,)``, given the digits' labels ``(batch,)``; whose
+        cells they are (`mask`) makes no difference."""
+        if self.digit is not None:
+            labels = ops.full_like(labels, self.digit)
+        expected = cell_labels(state[..., GREY], labels)
+        if self.kind == "l2":
+            return ops.sum(ops.square(expected - class_logits(state)), axis=(1, 2, 3)) / 2.0
+        alive = ops.cast(is_digit_cell(state)[..., 0], "float32")
+        errors = keras.losses.categorical_crossentropy(
+            expected, class_logits(state), from_logits=True
+        )
+        return ops.sum(errors * alive, axis=(1, 2)) / ops.maximum(ops.sum(alive, axis=(1, 2)), 1.0)

@@ -1,0 +1,112 @@
+"""Snapshots: all that a training run needs to go on exactly where it was killed.
+
+A snapshot holds the trained weights, the optimiser, the pool, and the history so far. Nothing
+else steers a run: every draw is a function of the seed and the optimiser's step count. (The mean
+loss since the history's last row starts anew.) It is written under a temporary name and renamed;
+the one before is kept; a checksum tells a whole file from a torn one.
+"""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfnca.files import write_atomically
+
+_MAGIC = b"tfnca-snapshot-1\n"
+NEWEST, PREVIOUS = "snapshot.bin", "snapshot.previous.bin"
+
+
+def _named_variables(trainer):
+    """Every array of a run by a name of its own, as (read, assign) pairs."""
+    named = {}
+    for kind, variables in (
+        ("weight", trainer.step.trainable_variables),
+        ("optimizer", trainer.optimizer.variables),
+    ):
+        for i, variable in enumerate(variables):
+            named[f"{kind}/{i}"] = variable
+    for name, variable in trainer.pool.variables.items():
+        named[f"pool/{name}"] = variable
+    return named
+
+
+def save_snapshot(folder, trainer, history):
+    """Writes a snapshot; the newest so far becomes the previous one.
+
+    Args:
+        folder: The run's folder.
+        trainer: A compiled `Trainer` that has a pool.
+        history: Rows of the training history, JSON-able.
+    """
+    folder = Path(folder)
+    buffer = io.BytesIO()
+    arrays = {name: np.asarray(v) for name, v in _named_variables(trainer).items()}
+    arrays["history"] = np.frombuffer(json.dumps(history).encode(), np.uint8)
+    np.savez(buffer, **arrays)
+    body = buffer.getbuffer()
+    digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
+    if _digest_is_right(folder / NEWEST):  # a torn file must not push out the good one
+        os.replace(folder / NEWEST, folder / PREVIOUS)
+    write_atomically(folder / NEWEST, b"".join([_MAGIC, digest, body]))
+
+
+def restore_snapshot(folder, trainer):
+    """Puts a run back where its last good snapshot was taken.
+
+    Args:
+        folder: The run's folder.
+        trainer: A compiled `Trainer` with optimiser and pool built, of the same shapes.
+
+    Returns:
+        The history's rows.
+
+    Raises:
+        ValueError: If there is no good snapshot, or it is of another run.
+    """
+    found = [Path(folder) / name for name in (NEWEST, PREVIOUS)]
+    found = [path for path in found if path.exists()]
+    if not found:
+        raise ValueError(f"Nothing to resume: no snapshot in this folder. Received: {folder}")
+    for path in found:
+        arrays = _read(path)
+        if arrays is None:
+            print(f"{path} is damaged (checksum), skipping it.")
+            continue
+        history = json.loads(arrays.pop("history").tobytes())
+        variables = _named_variables(trainer)
+        shapes = {name: tuple(v.shape) for name, v in variables.items()}
+        stored = {name: array.shape for name, array in arrays.items()}
+        if shapes != stored:
+            wrong = sorted(set(shapes.items()) ^ set(stored.items()))[0]
+            raise ValueError(
+                f"{path} belongs to a run of other settings: it differs in {wrong[0]}. "
+                f"Received: {stored.get(wrong[0])}, expected {shapes.get(wrong[0])}"
+            )
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        return history
+    raise ValueError(f"Nothing to resume: every snapshot is damaged. Received: {folder}")
+
+
+def _digest_is_right(path):
+    """Whether there is a snapshot and it is whole."""
+    if not path.exists():
+        return False
+    with open(path, "rb") as file:
+        magic, digest = file.read(len(_MAGIC)), file.read(65).strip()
+        return (
+            magic == _MAGIC and hashlib.file_digest(file, "sha256").hexdigest().encode() == digest
+        )
+
+
+def _read(path):
+    """The arrays of a snapshot, or None if the file is not whole."""
+    if not _digest_is_right(path):
+        return None
+    body = path.read_bytes()[len(_MAGIC) + 65 :]
+    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+        return dict(arrays)
