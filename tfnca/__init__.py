@@ -6,6 +6,7 @@ from tfnca.automata.masks import random_mask
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perturbations import combine
 from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
 from tfnca.data.digits import Digits, cell_labels, load_digits
@@ -29,6 +30,7 @@ __all__ = [
     "Injected",
     "Perturbation",
     "Perturbed",
+    "StateShift",
     "TargetLoss",
     "Trainer",
     "WhitenedAdam",

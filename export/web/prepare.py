@@ -26,6 +26,16 @@ MODELS = {
     "growing_adversary_red": "the red adversary's brush",
 }
 MUTATIONS = [name for name in TARGETS if name != "lizard"]
+COLOURS = {
+    "lizard": "#3a9d3a",
+    "no_tail": "#e69f00",
+    "no_leg": "#8c5fd0",
+    "no_head": "#00a3a3",
+    "no_arm": "#9a7b4f",
+    "red": "#e0364a",
+    "blue": "#3568e8",
+}
+"""Of the targets' curves; one that is not listed gets a hue of its own."""
 DIGITS_PER_CLASS = 12
 
 
@@ -80,12 +90,16 @@ def read_perturbations(models):
 
 
 def draw_targets(models):
-    """Premultiplied RGBA, a byte a channel, 40×40, base64."""
-    pictures = {name: models / "targets" / f"{name}.png" for name in TARGETS}
-    return {
-        name: encode(255 * load_target(str(path) if path.is_file() else name))
-        for name, path in pictures.items()
-    }
+    """By name: label, colour, and the picture, premultiplied RGBA, a byte a channel, base64."""
+    found = {}
+    for number, name in enumerate(TARGETS):
+        path = models / "targets" / f"{name}.png"
+        found[name] = {
+            "label": "plain" if name == "lizard" else name.replace("_", " "),
+            "colour": COLOURS.get(name, f"hsl({number * 137.5 % 360:.0f} 60% 45%)"),
+            "picture": encode(255 * load_target(str(path) if path.is_file() else name)),
+        }
+    return found
 
 
 def pick_digits():

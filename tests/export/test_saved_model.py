@@ -67,9 +67,11 @@ def test_signatures(exported, name):
     given = {"mask"} if "Injected" in name else set()
     given |= {"k"} if name == "Perturbed" else set()
     noise = {"noise"} if "MNIST" in name else set()
+    rollout = {"state", "steps", "seed", "first_step"} | given
     assert inputs == {
         "step": {"state", "seed", "index"} | given,
-        "rollout": {"state", "steps", "seed", "first_step"} | given,
+        "rollout": rollout,
+        "serving_default": rollout,
         "step_masked": {"state", "fire_mask"} | given | noise,
     }
 
@@ -89,6 +91,77 @@ def test_a_step_is_the_layers(exported, name, shape):
         close(results[seed, index], step(state, seed=seed, index=index, **mask))
     first, *others = results.values()
     assert all(np.abs(first - other).max() > 1e-3 for other in others)
+
+
+@each
+def test_a_keras_layer_calls_the_export(exported, name):
+    step, folder, _ = exported[name]
+    state = tf.constant(random_state(step, SHAPES[0]))
+    given = {**mask_of(step, SHAPES[0]), **strengths_of(step)}
+    layer = keras.layers.TFSMLayer(str(folder), call_endpoint="rollout")
+    ours = layer(state, steps=3, seed=5, first_step=7, **given)["state"]
+    given.pop("k", None)
+    close(ours, tfnca.rollout(step, state, 3, seed=5, step_offset=7, engine="dense", **given))
+
+
+def test_an_export_leaves_a_mixture_as_it_was(tmp_path):
+    host, matrices = (
+        LAYERS["GrowingCA"](),
+        [tfnca.Perturbation(matrix=symmetric(s)) for s in (1, 2)],
+    )
+    step = mix(host, matrices, ["a", "b"])
+    state = random_state(step, SHAPES[0])
+    before = np.asarray(step(state, seed=1, index=2))
+    save_saved_model(step, tmp_path / "export")
+    np.testing.assert_array_equal(step(state, seed=1, index=2), before)
+
+
+class Rotating(tfnca.Perturbation):
+    """No matrix: rolls the channels."""
+
+    def call(self, state):
+        return keras.ops.roll(state, 1, axis=-1)
+
+
+class Delayed(tfnca.Perturbed):
+    """Perturbs after the step, as the article's page does."""
+
+    def call(self, state, **kwargs):
+        return self.perturbation(self.host(state, **kwargs))
+
+
+@pytest.mark.parametrize("kind", ["perturbation", "step"])
+def test_what_a_subclass_does_is_exported(tmp_path, kind):
+    host = LAYERS["GrowingCA"]()
+    made = {
+        "perturbation": lambda: tfnca.Perturbed(host, Rotating(matrix=symmetric(1))),
+        "step": lambda: Delayed(host, symmetric(1)),
+    }
+    step = made[kind]()
+    save_saved_model(step, tmp_path / "export")
+    state = tf.constant(random_state(step, SHAPES[0]))
+    export = tf.saved_model.load(str(tmp_path / "export")).signatures["step"]
+    ours = export(state=state, **numbers(seed=5, index=3))["state"]
+    close(ours, step(state, seed=5, index=3))
+    plain = tfnca.Perturbed(host, symmetric(1))(state, seed=5, index=3)
+    assert np.abs(np.asarray(ours) - plain).max() > 0.01
+
+
+def test_what_is_not_affine_has_no_strengths():
+    with pytest.raises(ValueError, match=r"affine.*Rotating"):
+        mix(LAYERS["GrowingCA"](), [Rotating()], ["a"])
+
+
+def test_a_shift_has_strengths(tmp_path):
+    host, vector = LAYERS["GrowingCA"](), np.linspace(-0.2, 0.2, 16)
+    step = tfnca.Perturbed(host, tfnca.StateShift(vector=vector))
+    save_saved_model(step, tmp_path / "export")
+    state = tf.constant(random_state(step, SHAPES[0]))
+    export = tf.saved_model.load(str(tmp_path / "export")).signatures["step"]
+    for k in (1.0, 0.5, 0.0):
+        ours = export(state=state, k=tf.constant([k]), **numbers(seed=5, index=3))["state"]
+        scaled = tfnca.Perturbed(host, step.perturbation.scaled(k))
+        close(ours, scaled(state, seed=5, index=3))
 
 
 @each

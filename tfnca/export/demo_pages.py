@@ -13,9 +13,10 @@ from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perception import IDENTITY, SOBEL_X
+from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import living_mask
-from tfnca.export.signatures import mixed
+from tfnca.export.signatures import strengths
 from tfnca.export.tfjs import check_ops, optimised
 from tfnca.files import write_atomically
 from tfnca.formats.demo_data import DEMO_PERTURBATIONS
@@ -38,10 +39,14 @@ def save_demo(step, folder):
     Raises:
         ValueError: If `step` is something else.
     """
-    is_digits = isinstance(step, Injected) and isinstance(step.host, MNISTCA)
-    is_lizard = isinstance(step, Perturbed) and isinstance(step.host, GrowingCA)
-    if is_lizard:
-        is_lizard = len(mixed(step).perturbation.names) == len(DEMO_PERTURBATIONS)
+    # The pages run the article's own formulas, so exactly these classes and no other.
+    is_digits = type(step) is Injected and all(type(ca) is MNISTCA for ca in step.networks)
+    is_lizard = (
+        type(step) is Perturbed
+        and type(step.host) is GrowingCA
+        and len(strengths(step)) == len(DEMO_PERTURBATIONS)
+        and all(type(each) is Perturbation for each in step.perturbation.perturbations)
+    )
     if not (is_digits or is_lizard):
         raise ValueError(
             "The pages show an MNIST adversary with its host, or a Growing CA with the six "
@@ -63,7 +68,7 @@ def _digits_data(step):
 
 
 def _lizard_data(step):
-    matrices = [matrix.matrix.numpy().tolist() for matrix in step.perturbation.perturbations]
+    matrices = [each.to_array().tolist() for each in step.perturbation.perturbations]
     return (
         f"window.GRAPH_URL = URL.createObjectURL(new Blob([`{_demo_graph(step.host)}`], "
         "{type: 'application/json'}));\n"

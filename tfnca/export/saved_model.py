@@ -19,12 +19,14 @@ def save_saved_model(step, folder, measures=None):
 
     - ``step``: ``state``, ``seed``, ``index`` (int64 scalars).
     - ``rollout``: ``state``, ``steps`` (int32), ``seed``, ``first_step`` (int64).
+      Also what serving takes by default.
     - ``step_masked``: ``state``, ``fire_mask`` ``(networks, batch, height, width)``, and for an
       MNIST CA ``noise`` ``(networks, batch, height, width, channels - 1)``.
 
     An injection's take ``mask`` ``(batch, height, width)`` too, and those of `n` perturbations
     their strengths ``k`` ``(n,)``, 1 for the matrix as it was trained. One seed gives the draws
-    that it gives in `tfnca.rollout`.
+    that it gives in `tfnca.rollout`. The three are functions of the loaded object too, with the
+    state first: ``keras.layers.TFSMLayer(folder, call_endpoint="rollout")(state, steps=200, …)``.
 
     Args:
         step: Any step.
@@ -37,10 +39,13 @@ def save_saved_model(step, folder, measures=None):
     signatures = Signatures(step)
     module = tf.Module()
     module.variables_of_step = [variable.value for variable in signatures.step.variables]
-    names = ("step", "rollout", "step_masked")
+    served = {}
+    for name in signatures.NAMES:
+        function = signatures.function(name)
+        served[name] = function.get_concrete_function(**signatures.inputs(name))
+        setattr(module, name, function)  # what a `keras.layers.TFSMLayer` calls
+    served["serving_default"] = served["rollout"]
     with replacing(folder, "saved_model.pb") as temporary:
-        tf.saved_model.save(
-            module, str(temporary), signatures={name: signatures.function(name) for name in names}
-        )
+        tf.saved_model.save(module, str(temporary), signatures=served)
         (temporary / EXTRA).parent.mkdir()
         (temporary / EXTRA).write_text(json.dumps(metadata(step, measures), indent=2) + "\n")

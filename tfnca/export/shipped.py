@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations import StatePerturbation
 from tfnca.export.saved_model import EXTRA, save_saved_model
 from tfnca.export.signatures import load_step, metadata
 from tfnca.export.tfjs import save_tfjs
@@ -35,7 +35,7 @@ def shipped(root):
     for path, model in models.items():
         config = json.loads((path.parent / "config.json").read_text())
         wanted = config.get("host_sha256")
-        if wanted is None and not isinstance(model, Perturbation):
+        if wanted is None and not isinstance(model, StatePerturbation):
             yield path.parent, path, None
         elif wanted in hosts:
             yield path.parent, path, hosts[wanted]

@@ -1,5 +1,6 @@
 """What an exported step takes and gives, and what an export says about itself."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -7,8 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.engines.rollout import run
 from tfnca.files import weights_sha256
@@ -17,23 +17,58 @@ from tfnca.formats.load import load
 LICENCE = "Apache-2.0"
 
 
-class _Mixture(Perturbation):
-    """Perturbations of strengths `k`, which the traced function sets: A = I + Σ kᵢ(Aᵢ - I)."""
+class Mixture(StatePerturbation):
+    """Affine perturbations of strengths `k`: A = I + Σ kᵢ(Aᵢ - I), b = Σ kᵢbᵢ.
+
+    Args:
+        perturbations: Affine `StatePerturbation`s of one size, at least one.
+        names: What each is called.
+
+    Raises:
+        ValueError: If there is none, one is not affine, or sizes differ.
+    """
 
     def __init__(self, perturbations, names):
-        super().__init__(perturbations[0].channels, name="mixture")
+        sizes = {perturbation.channels for perturbation in perturbations}
+        if len(sizes) != 1 or not all(each.is_affine for each in perturbations):
+            kinds = [type(each).__name__ for each in perturbations]
+            raise ValueError(
+                "A mixture takes affine perturbations of one size. "
+                f"Received: {kinds} with {sorted(sizes)} channels"
+            )
+        super().__init__(sizes.pop(), name="mixture")
         self.perturbations = list(perturbations)
         self.names = list(names)
         self.k = ops.ones(len(self.names))
 
+    @contextlib.contextmanager
+    def at(self, k):
+        """Within this, the strengths are `k`, ``(count,)``, a tensor of the graph being traced."""
+        before, self.k = self.k, k
+        try:
+            yield
+        finally:
+            self.k = before
+
     @property
     def matrix(self):
+        matrices = [each.matrix for each in self.perturbations]
+        if all(matrix is None for matrix in matrices):
+            return None
         identity = ops.eye(self.channels)
-        deltas = ops.stack([perturbation.matrix - identity for perturbation in self.perturbations])
+        deltas = [ops.zeros_like(identity) if m is None else m - identity for m in matrices]
         weighted = ops.matmul(
-            ops.expand_dims(self.k, 0), ops.reshape(deltas, (len(self.names), -1))
+            ops.expand_dims(self.k, 0), ops.reshape(ops.stack(deltas), (len(self.names), -1))
         )
         return identity + ops.reshape(weighted, identity.shape)
+
+    @property
+    def vector(self):
+        vectors = [each.vector for each in self.perturbations]
+        if all(vector is None for vector in vectors):
+            return None
+        vectors = [ops.zeros(self.channels) if v is None else v for v in vectors]
+        return ops.matmul(self.k, ops.stack(vectors))
 
 
 def mix(host, perturbations, names):
@@ -41,31 +76,31 @@ def mix(host, perturbations, names):
 
     Args:
         host: See `Perturbed`.
-        perturbations: `Perturbation`s.
+        perturbations: Affine `StatePerturbation`s.
         names: What each is called.
 
     Returns:
         A `Perturbed`; its matrix is I + Σ kᵢ(Aᵢ - I).
 
     Raises:
-        ValueError: If the perturbations do not fit the host.
+        ValueError: If the perturbations do not fit the host, or are not affine.
 
     Reference:
         The article's "Directions and compositionality of perturbations".
     """
-    sizes = [perturbation.channels for perturbation in perturbations]
-    if set(sizes) != {host.channels}:
-        raise ValueError(
-            f"The matrices must fit the host's {host.channels} channels. Received: sizes {sizes}"
-        )
-    return Perturbed(host, _Mixture(perturbations, names))
+    return Perturbed(host, Mixture(perturbations, names))
 
 
 def mixed(step):
-    """The step; a `Perturbed` becomes the `mix` of its one perturbation, if it is no mix yet."""
-    if not isinstance(step, Perturbed) or isinstance(step.perturbation, _Mixture):
+    """The step; one whose perturbation can have strengths becomes the `mix` of that one."""
+    if type(step) is not Perturbed or not step.perturbation.is_affine or strengths(step):
         return step
     return mix(step.host, [step.perturbation], ["perturbation"])
+
+
+def strengths(step):
+    """The names of the strengths that a step's exports take as ``k``; none for most steps."""
+    return step.perturbation.names if isinstance(step.perturbation, Mixture) else []
 
 
 def load_step(models, host=None):
@@ -91,7 +126,7 @@ def load_step(models, host=None):
             # Browsers read no NaN.
             text = metrics.read_text()
             measures[names[-1]] = json.loads(text, parse_constant=lambda constant: None)
-    are_perturbations = [isinstance(model, Perturbation) for model in loaded]
+    are_perturbations = [isinstance(model, StatePerturbation) for model in loaded]
     if len(loaded) > 1 and not all(are_perturbations):
         raise ValueError(f"Several models must all be perturbations. Received: {names}")
     if are_perturbations[0] and not host:
@@ -118,10 +153,10 @@ def metadata(step, measures=None):
         "networks": [type(network).__name__ for network in networks],
         "fire_rate": [network.fire_rate for network in networks],
     }
-    if isinstance(networks[0], MNISTCA):
+    if step.adds_noise:
         about["noise_std"] = [network.noise_std for network in networks]
-    if isinstance(step, Perturbed):
-        about["perturbations"] = mixed(step).perturbation.names
+    if names := strengths(mixed(step)):
+        about["perturbations"] = names
     about |= {"licence": LICENCE, "weights_sha256": weights_sha256(step)}
     return about | ({"measures": measures} if measures else {})
 
@@ -133,6 +168,8 @@ class Signatures:
         step: Any step.
     """
 
+    NAMES = ("step", "rollout", "step_masked")
+
     def __init__(self, step):
         self.step = step = mixed(step)
         count = len(step.networks)
@@ -141,40 +178,40 @@ class Signatures:
             return {name: tf.TensorSpec(shape, tf.float32, name)}
 
         self.state = spec("state", None, None, None, step.channels)
-        self.given = spec("mask", None, None, None) if count > 1 else {}
-        if isinstance(step, Perturbed):
-            self.given |= spec("k", len(step.perturbation.names))
+        self.given = spec("mask", None, None, None) if step.has_adversary else {}
+        if names := strengths(step):
+            self.given |= spec("k", len(names))
         self.draws = spec("fire_mask", count, None, None, None)
-        if isinstance(step.networks[0], MNISTCA):
+        if step.adds_noise:
             self.draws |= spec("noise", count, None, None, None, step.channels - 1)
 
-    def _set_strengths(self, given):
-        """Takes `k` out of what is given: the matrix in the graph is the mixture's from here on."""
-        if "k" in given:
-            self.step.perturbation.k = given.pop("k")
-
     def one_step(self, state, seed, index, **given):
-        self._set_strengths(given)
-        return {"state": self.step(state, seed=seed, index=index, **given)}
+        with self._strengths(given):
+            return {"state": self.step(state, seed=seed, index=index, **given)}
 
     def rollout(self, state, steps, seed, first_step, **given):
-        self._set_strengths(given)
-        mask = given.get("mask")
-        return {"state": run(self.step, state, steps, mask, seed, first_step, engine="dense")}
+        with self._strengths(given):
+            mask = given.get("mask")
+            return {"state": run(self.step, state, steps, mask, seed, first_step, engine="dense")}
 
     def step_masked(self, state, **given):
-        self._set_strengths(given)
-        count = len(self.step.networks)
-        for name in self.draws:
-            given[name] = tf.unstack(given[name], count)
-            if name == "fire_mask":
-                given[name] = [tf.expand_dims(fires, -1) for fires in given[name]]
-            if count == 1:
-                (given[name],) = given[name]
-        return {"state": self.step(state, **given)}
+        with self._strengths(given):
+            count = len(self.step.networks)
+            for name in self.draws:
+                given[name] = tf.unstack(given[name], count)
+                if name == "fire_mask":
+                    given[name] = [tf.expand_dims(fires, -1) for fires in given[name]]
+                if count == 1:
+                    (given[name],) = given[name]
+            return {"state": self.step(state, **given)}
 
-    def function(self, name):
-        """The concrete function called ``"step"``, ``"rollout"`` or ``"step_masked"``."""
+    def _strengths(self, given):
+        """Takes `k` out of what is given and sets it while a function is traced."""
+        k = given.pop("k", None)
+        return contextlib.nullcontext() if k is None else self.step.perturbation.at(k)
+
+    def inputs(self, name):
+        """The inputs of one of `NAMES` as ``{name: tf.TensorSpec}``, the state first."""
         taken = {
             "step": {"seed": tf.int64, "index": tf.int64},
             "rollout": {"steps": tf.int32, "seed": tf.int64, "first_step": tf.int64},
@@ -184,6 +221,13 @@ class Signatures:
             key: spec if name == "step_masked" else tf.TensorSpec([], spec, key)
             for key, spec in taken.items()
         }
+        return self.state | taken | self.given
+
+    def function(self, name):
+        """The graph function called `name`, which takes `inputs(name)`."""
         call = {"step": self.one_step, "rollout": self.rollout, "step_masked": self.step_masked}
-        function = tf.function(call[name], autograph=False)
-        return function.get_concrete_function(**self.state, **taken, **self.given)
+        return tf.function(call[name], autograph=False)
+
+    def traced(self, name):
+        """The concrete function called `name`."""
+        return self.function(name).get_concrete_function(**self.inputs(name))

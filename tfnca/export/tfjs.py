@@ -44,7 +44,7 @@ def save_tfjs(step, folder, quantize=None, measures=None):
     """
     if quantize not in (None, *QUANTIZE):
         raise ValueError(f"quantize must be one of {QUANTIZE}. Received: quantize={quantize!r}")
-    function = Signatures(step).function("step_masked")
+    function = Signatures(step).traced("step_masked")
     graph = optimised(function, fuse=True)
     check_ops(graph)
     kernels = {node.input[1] for node in graph.node if "Conv2D" in node.op}

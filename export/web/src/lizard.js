@@ -3,27 +3,17 @@
 import { ALPHA, CA, LIVING_THRESHOLD, combine } from "./ca.js";
 import * as edits from "./edits.js";
 import { distance, paintGrown } from "./measures.js";
-import { TARGET_COLOURS } from "./palette.js";
 import { Playground } from "./playground.js";
 import { Plot } from "./plot.js";
 import { FIGURES, at, nextTurn } from "./presets.js";
 
 const SIDE = 72; // as in training: a target of 40 and 16 around it
 const FAR = 0.02; // half of what an empty grid scores
-const LABELS = {
-  lizard: "plain",
-  no_tail: "no tail",
-  no_leg: "no leg",
-  no_head: "no head",
-  no_arm: "no arm",
-  red: "red",
-  blue: "blue",
-};
 
 export class LizardPlayground extends Playground {
   /**
    * @param {object} perturbations matrices by the name of their mutation
-   * @param {object} targets { side, values, bytes } by name
+   * @param {object} targets { label, colour, side, values, bytes } by name
    * @param {object} adversaries injected models by the name of their target
    */
   constructor(section, perturbations, targets, seed) {
@@ -33,8 +23,8 @@ export class LizardPlayground extends Playground {
     this.figure = null;
     this.rows = Object.fromEntries(Object.keys(targets).map((name) => [name, this.#row(name)]));
     this.plot = new Plot(this.part.plot, {
-      names: Object.values(LABELS),
-      colour: (i) => TARGET_COLOURS[Object.keys(LABELS)[i]],
+      names: Object.values(targets).map(({ label }) => label),
+      colour: (i) => Object.values(targets)[i].colour,
       range: [1e-4, 0.1],
       log: true,
       ticks: [[1e-4, "0.0001"], [1e-3, "0.001"], [1e-2, "0.01"], [1e-1, "0.1"]],
@@ -82,7 +72,7 @@ export class LizardPlayground extends Playground {
     }
     const known = target in this.adversaries;
     this.adversaries[target] = model;
-    if (!known) this.part.adversary.add(new Option(LABELS[target] ?? target, target));
+    if (!known) this.part.adversary.add(new Option(this.targets[target]?.label ?? target, target));
     this.part.adversary.value = target;
     this.chooseAdversary(target);
   }
@@ -239,7 +229,7 @@ export class LizardPlayground extends Playground {
       ? "Nothing lives. Plant a seed, or reset."
       : distances[nearest] > FAR
         ? "Like none of the targets"
-        : `Nearest target: ${LABELS[names[nearest]]} (${distances[nearest].toFixed(4)})`;
+        : `Nearest target: ${this.targets[names[nearest]].label} (${distances[nearest].toFixed(4)})`;
     const count = ca.adversaries.reduce((sum, cell) => sum + cell, 0);
     part.census.textContent =
       (ca.matrix ? "Perturbed" : "Not perturbed") + (count ? `, ${count} ${count === 1 ? "adversary" : "adversaries"}` : "");
@@ -255,26 +245,26 @@ export class LizardPlayground extends Playground {
     row.className = "target";
     row.dataset.target = name;
     const picture = document.createElement("canvas");
-    const { side, bytes } = this.targets[name];
+    const { side, bytes, label: text, colour } = this.targets[name];
     picture.width = picture.height = side;
     picture.className = "thumb hued";
     picture.setAttribute("aria-hidden", "true");
     picture.getContext("2d").putImageData(new ImageData(bytes, side, side), 0, 0);
     const label = document.createElement("label");
-    label.textContent = LABELS[name];
+    label.textContent = text;
     const value = document.createElement("output");
     value.className = "weight";
     const measured = document.createElement("span");
     measured.className = "distance";
-    measured.title = `Mean squared error against ${LABELS[name]}`;
-    measured.style.setProperty("--colour", TARGET_COLOURS[name]);
+    measured.title = `Mean squared error against ${text}`;
+    measured.style.setProperty("--colour", colour);
     row.append(picture, label);
     let slider = null;
     if (name in this.perturbations) {
       slider = document.createElement("input");
       Object.assign(slider, { type: "range", min: -1, max: 1, step: 0.01, value: 0 });
       slider.id = label.htmlFor = `k_${name}`;
-      slider.setAttribute("aria-label", `Strength k of “${LABELS[name]}”`);
+      slider.setAttribute("aria-label", `Strength k of “${text}”`);
       slider.oninput = () => {
         this.startFigureAt(null);
         this.weights[name] = Number(slider.value);

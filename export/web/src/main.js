@@ -159,13 +159,13 @@ function dropZone() {
 const bytes = (base64) => Uint8ClampedArray.from(atob(base64), (char) => char.charCodeAt(0));
 
 /** A target's premultiplied bytes as numbers, and as a picture (which is not premultiplied). */
-function target(base64) {
+function target({ label, colour, picture: base64 }) {
   const premultiplied = bytes(base64);
   const values = Float32Array.from(premultiplied, (byte) => byte / 255);
   const picture = premultiplied.map((byte, i) =>
     i % 4 === 3 ? byte : (255 * byte) / (premultiplied[i | 3] || 255),
   );
-  return { side: Math.sqrt(premultiplied.length / 4), values, bytes: picture };
+  return { label, colour, side: Math.sqrt(premultiplied.length / 4), values, bytes: picture };
 }
 
 const mapValues = (object, change) =>

@@ -1,4 +1,4 @@
-// Colours of the ten classes and of the targets, in the article's palette and in others.
+// Colours of the ten classes, in the article's palette and in others.
 
 const rgb = (list) =>
   list.split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
@@ -18,16 +18,6 @@ export const PALETTES = {
     label: "Dark to light",
     digits: rgb("00204d 0d3271 39486b 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fde945"),
   },
-};
-
-export const TARGET_COLOURS = {
-  lizard: "#3a9d3a",
-  no_tail: "#e69f00",
-  no_leg: "#8c5fd0",
-  no_head: "#00a3a3",
-  no_arm: "#9a7b4f",
-  red: "#e0364a",
-  blue: "#3568e8",
 };
 
 export const css = ([r, g, b]) => `rgb(${r} ${g} ${b})`;

@@ -1,0 +1,82 @@
+"""The order of the package's rooms: who may import whom, read from the sources."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfnca
+
+ROOT = Path(tfnca.__file__).parent
+ORDER = [
+    "files",
+    "commands",
+    "automata",
+    "engines",
+    "data",
+    "training",
+    "formats",
+    "export",
+    "pictures",
+    "plots",
+    "measures",
+    "jobs",
+    "article",
+]
+"""A room imports from itself and from those above it; `article` and `jobs` not from each other."""
+
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+
+def room(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(path):
+    """The modules of this package that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tfnca":
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.split(".")[0] == "tfnca")
+
+
+def test_every_room_has_its_place():
+    assert {room(path) for path in SOURCES} - {"__init__"} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_only_from_rooms_above_it(path):
+    own = room(path)
+    if own == "__init__":
+        return
+    allowed = set(ORDER[: ORDER.index(own) + 1]) - ({"jobs"} if own == "article" else set())
+    for name in imported(path):
+        assert name.split(".")[1] in allowed, f"{path} imports {name}"
+
+
+def test_no_two_files_import_each_other():
+    graph = {}
+    for path in SOURCES:
+        module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        names = set(imported(path)) | {name.rpartition(".")[0] for name in imported(path)}
+        graph[module] = names
+    done = set()
+
+    def visit(module, along):
+        assert module not in along, f"a circle: {along[along.index(module) :]}"
+        if module not in done:
+            for other in graph[module] & graph.keys():
+                visit(other, [*along, module])
+            done.add(module)
+
+    for module in graph:
+        visit(module, [])
+
+
+@pytest.mark.parametrize("module", ["automata.perturbed", "formats.load", "export.tfjs"])
+def test_what_needs_no_compiled_code_does_not_load_it(module):
+    code = f"import tfnca.{module}, sys; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
