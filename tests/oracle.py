@@ -153,6 +153,22 @@ def perturbation(grid, variable):
     return following, back
 
 
+def shift(grid, vector):
+    """Living cells plus a vector, clipped to ±3."""
+    alive = living(grid)
+    following = np.zeros_like(grid)
+    for cell in map(tuple, np.argwhere(alive)):
+        following[cell] = np.clip(grid[cell] + vector, -3, 3)
+
+    def back(upstream):
+        of_grid = np.zeros_like(grid)
+        for cell in map(tuple, np.argwhere(alive)):
+            of_grid[cell] = upstream[cell] * (np.abs(grid[cell] + vector) <= 3)
+        return of_grid, [of_grid.sum((0, 1))]
+
+    return following, back
+
+
 def chain(first, second):
     """`second`, a function of a grid, after `first`, a pair; back gives both lists of sums."""
     following, second_back = second(first[0])

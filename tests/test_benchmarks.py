@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_draws, shuffled, symmetric
+from conftest import random_draws
+from descriptors import shuffled, symmetric
 
 import tfnca
 from tfnca.automata.growing import GrowingCA

@@ -4,36 +4,32 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LAYERS, STEPS, counted, gradients, random_masks, random_state, shuffled
+from conftest import gradients
+from descriptors import LAYERS, WRAPPERS, counted, random_masks, random_state
 
 import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
+from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.step import Step
+from tfnca.automata.step import CellularAutomaton, Step
+from tfnca.export.signatures import Mixture
 
-MODULES = sorted(f"tfnca.{module.name}" for module in pkgutil.iter_modules(tfnca.__path__))
-WRAPPERS = [name for name in STEPS if name.startswith(("Injected", "Perturbed"))]
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(tfnca.__path__, "tfnca.")
+    if not module.name.endswith("__main__")
+)
 SHAPE = (2, 6, 7)
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
-
-
-def arguments(layer, shape=SHAPE):
-    """Keyword arguments for a call that is the same each time."""
-    if isinstance(layer, Perturbation):
-        return {}
-    return {"seed": 7, "index": 3, **random_masks(layer, shape)}
-
-
-def call(layer, state):
-    return layer(state, **arguments(layer, state.shape[:3]))
 
 
 def test_every_public_layer_is_here():
@@ -47,7 +43,9 @@ def test_every_public_layer_is_here():
         and value.__module__ in MODULES
         and not value.__name__.startswith("_")
     }
-    assert found - {Step.__name__} == {type(make()).__name__ for make in LAYERS.values()}
+    interfaces = {Step, CellularAutomaton, StatePerturbation, Mixture}
+    described = {type(make()).__name__ for make in LAYERS.values()}
+    assert found - {each.__name__ for each in interfaces} == described
 
 
 @every_layer
@@ -57,12 +55,10 @@ def test_config_round_trip(name):
     assert again.get_config() == layer.get_config()
     parameters = inspect.signature(type(layer).__init__).parameters
     arguments_of_init = set(parameters) - {"self", "kwargs"}
-    # A matrix alone is a weight, not configuration.
-    optional = {"matrix"} if name == "Perturbation" else set()
-    assert arguments_of_init - optional <= set(layer.get_config())
+    assert arguments_of_init - set(LAYERS[name].weights_alone) <= set(layer.get_config())
     again.set_weights(layer.get_weights())
     state = random_state(layer, SHAPE)
-    np.testing.assert_array_equal(call(again, state), call(layer, state))
+    np.testing.assert_array_equal(LAYERS[name].call(again, state), LAYERS[name].call(layer, state))
 
 
 @every_layer
@@ -73,8 +69,8 @@ def test_keras_file_round_trip(name, tmp_path):
     assert type(again) is type(layer)
     assert again.get_config() == layer.get_config()
     state = random_state(layer, SHAPE)
-    assert np.abs(call(layer, state) - state).max() > 0.1
-    np.testing.assert_array_equal(call(again, state), call(layer, state))
+    assert np.abs(LAYERS[name].call(layer, state) - state).max() > 0.1
+    np.testing.assert_array_equal(LAYERS[name].call(again, state), LAYERS[name].call(layer, state))
 
 
 @every_layer
@@ -97,11 +93,13 @@ def test_a_graph_equals_eager_on_any_shape(name):
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, layer.channels]), *mask])
     def graph(state, mask=None):
-        return layer(state, **arguments(layer) | ({} if mask is None else {"mask": mask}))
+        return layer(
+            state, **LAYERS[name].arguments(layer, SHAPE) | ({} if mask is None else {"mask": mask})
+        )
 
     for shape in (SHAPE, (1, 1, 1), (3, 3, 5), (1, 16, 2)):
         state = random_state(layer, shape)
-        eager = call(layer, state)
+        eager = LAYERS[name].call(layer, state)
         np.testing.assert_allclose(
             graph(state, *random_masks(layer, shape).values()), eager, atol=2e-6
         )
@@ -116,15 +114,19 @@ def test_batch_items_do_not_see_each_other(name):
     state = random_state(layer, SHAPE)
     other = state.copy()
     other[1] = random_state(layer, SHAPE, seed=1)[1]
-    np.testing.assert_array_equal(call(layer, state)[0], call(layer, other)[0])
-    assert not np.array_equal(call(layer, state)[1], call(layer, other)[1])
+    np.testing.assert_array_equal(
+        LAYERS[name].call(layer, state)[0], LAYERS[name].call(layer, other)[0]
+    )
+    assert not np.array_equal(
+        LAYERS[name].call(layer, state)[1], LAYERS[name].call(layer, other)[1]
+    )
 
 
 @every_layer
 def test_gradients_flow_to_what_is_trained(name):
     layer = LAYERS[name]()
     state = random_state(layer, SHAPE)
-    _, of_state, *of_weights = gradients(lambda x: call(layer, x), layer, state, state)
+    _, of_state, *of_weights = gradients(lambda x: LAYERS[name].call(layer, x), layer, state, state)
     assert len(of_weights) == len(getattr(layer, "trained", layer).weights) > 0
     assert all(np.abs(gradient).max() > 0 for gradient in [of_state, *of_weights])
 
@@ -136,7 +138,7 @@ def test_training_leaves_the_frozen_host_alone(name):
     host, trained = step.host.get_weights(), step.trained.get_weights()
     optimizer = keras.optimizers.Adam(0.01)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(call(step, state) ** 2)
+        loss = tf.reduce_mean(LAYERS[name].call(step, state) ** 2)
     variables = step.trainable_weights
     optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
     assert len(optimizer.variables) == 2 + 2 * len(step.trained.weights)
@@ -146,20 +148,13 @@ def test_training_leaves_the_frozen_host_alone(name):
         assert not np.array_equal(before, after)
 
 
-def wrap(name, host):
-    """A step round this very host."""
-    if name.startswith("Injected"):
-        return Injected(host, shuffled(type(host)(), seed=5))
-    return Perturbed(host)
-
-
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_wrapping_leaves_the_callers_host_as_it_was(name):
     host = type(LAYERS[name]().host)
     host = LAYERS["Injected"]() if host is Injected else counted(host())
     weights, config = host.get_weights(), host.get_config()
     trainable = [weight.path for weight in host.trainable_weights]
-    step = wrap(name, host)
+    step = LAYERS[name].wrap(host)
     assert step.host.trainable is False
     assert step.host.trainable_weights == []
     assert not any(weight.trainable for weight in step.host.weights)
@@ -191,3 +186,42 @@ def test_docstring_examples_run(module):
 @every_layer
 def test_every_layer_shows_an_example(name):
     assert ">>>" in type(LAYERS[name]()).__doc__
+
+
+GOLDENS = Path(__file__).parent / "goldens" / "layers"
+
+
+@every_layer
+def test_todays_file_loads_for_ever(name, tmp_path):
+    """Files are never made anew: `python tests/goldens/make.py` adds those that are missing."""
+    golden = GOLDENS / name.replace(" ", "_").lower()
+    layer = keras.saving.load_model(golden.with_suffix(".keras"))
+    with np.load(golden.with_suffix(".npz")) as arrays:
+        state, following = arrays["state"], arrays["following"]
+    np.testing.assert_allclose(LAYERS[name].call(layer, state), following, atol=2e-6)
+    assert np.abs(following - state).max() > 0.01
+    ours = LAYERS[name]()
+    assert type(layer) is type(ours)
+    for stored, made in zip(layer.get_weights(), ours.get_weights(), strict=True):
+        np.testing.assert_array_equal(stored, made)
+
+
+@every_layer
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
+def test_every_policy_computes_nearly_the_same(name, policy):
+    layer = LAYERS[name]()
+    state = random_state(layer, SHAPE)
+    expected = LAYERS[name].call(layer, state)
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(policy)
+        other = LAYERS[name]()
+        again = type(layer).from_config(layer.get_config())  # has a policy of its own
+        again.set_weights(layer.get_weights())
+        found = LAYERS[name].call(other, state)
+        np.testing.assert_array_equal(LAYERS[name].call(again, state), expected)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert found.dtype == "float32"
+    assert np.abs(found - expected).max() < (1e-5 if policy == "float64" else 0.05)
+    assert np.abs(found - state).max() > 0.05

@@ -5,17 +5,8 @@ import numpy as np
 import oracle
 import pytest
 import tensorflow as tf
-from conftest import (
-    LAYERS,
-    STEPS,
-    counted,
-    gradients,
-    random_draws,
-    random_masks,
-    random_state,
-    shuffled,
-    symmetric,
-)
+from conftest import gradients, random_draws
+from descriptors import LAYERS, STEPS, counted, random_masks, random_state, shuffled, symmetric
 
 import tfnca
 from tfnca.automata.checks import check_density
@@ -38,7 +29,8 @@ def oracle_ca(ca, grid, fire, noise):
 def oracle_step(step, grid, mask, fires, noises):
     """A step of any kind: the next grid, and the way back to the grid and the trained weights."""
     if isinstance(step, Perturbed):
-        first = oracle.perturbation(grid, step.perturbation.get_weights()[0].astype(np.float64))
+        kind = {"matrix": oracle.perturbation, "shift": oracle.shift}[step.perturbation.kind]
+        first = kind(grid, step.perturbation.get_weights()[0].astype(np.float64))
         following, back = oracle.chain(
             first, lambda between: oracle_step(step.host, between, mask, fires, noises)
         )
@@ -223,8 +215,7 @@ def test_a_dead_grid_stays_dead_and_empty(name):
     layer = LAYERS[name]()
     state = random_state(layer, SHAPE)
     state[..., 3] = 0.1  # not above the threshold
-    kwargs = {"seed": 0, "index": 0} if name != "Perturbation" else {}
-    assert np.all(layer(state, **kwargs | random_masks(layer, SHAPE)) == 0)
+    assert np.all(LAYERS[name].call(layer, state) == 0)
 
 
 def test_life_spreads_one_cell_a_step_at_most(engine):
@@ -387,7 +378,37 @@ MISTAKES = {
         lambda: tfnca.combine([(Perturbation(), 1), (Perturbation(8), 1)]),
         "one size.*Received: 16 and 8",
     ),
+    "two kinds combined": (
+        lambda: tfnca.combine([(Perturbation(), 1), (tfnca.StateShift(), 1)]),
+        "one kind.*Received.*Perturbation and StateShift",
+    ),
+    "vector shape": (lambda: tfnca.StateShift(vector=np.ones(15)), r"16,.*Received: .*15,"),
+    "vector nan": (lambda: tfnca.StateShift(vector=np.full(16, np.nan)), "finite.*Received: NaN"),
     "seed size": (lambda: tfnca.seed_state(0), "Received: size=0"),
+    "seed size and a half": (lambda: tfnca.seed_state(16.5), "Received: size=16.5"),
+    "grey bytes": (
+        lambda: tfnca.digit_state(np.full((1, 28, 28), 255.0)),
+        "images must lie in .*divide bytes by 255.*Received: values from 255",
+    ),
+    "negative grey": (lambda: tfnca.digit_state(-np.ones((1, 28, 28))), "images must lie in"),
+    "grey nan": (lambda: tfnca.digit_state(np.full((1, 8, 8), np.nan)), "images must be finite"),
+    "one image": (lambda: tfnca.digit_state(np.ones((28, 28))), r"images .*Received: .*28, 28"),
+    "images with an axis of channels": (
+        lambda: tfnca.digit_state(np.ones((2, 28, 28, 1))),
+        r"images .*Received: .*28, 28, 1",
+    ),
+    "a mask of sevens": (
+        ca_call(LAYERS["Injected"], 16, mask=np.full((1, 4, 4), 7)),
+        "mask must be 1 where.*Received: values from 7",
+    ),
+    "a dense share": (
+        lambda: tfnca.random_mask(np.ones((1, 4, 4)), np.float32(5), seed=0),
+        "density .*Received: density=.*5",
+    ),
+    "where is no batch": (
+        lambda: tfnca.random_mask(np.ones((4, 4)), 0.5, seed=0),
+        r"where must be .*Received: .*4, 4",
+    ),
 }
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import LAYERS, STEPS, counted, random_draws, random_masks, random_state
+from conftest import random_draws
+from descriptors import LAYERS, STEPS, counted, random_masks, random_state
 
 import tfnca
 from tfnca.automata.growing import GrowingCA
@@ -90,6 +91,13 @@ def test_a_trajectory_is_the_rollout_seen_on_its_way(engine):
         assert_one_run(state_seen, expected, engine)
 
 
+def test_a_trajectory_without_steps_between_is_refused():
+    step, state, _ = start("GrowingCA")
+    for every in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=rf"every must be .*Received: every={every}"):
+            next(tfnca.trajectory(step, state, 4, every=every))
+
+
 def test_new_weights_are_used_at_once(engine):
     ca = counted(GrowingCA())
     state = random_state(ca, SHAPE)
@@ -129,6 +137,11 @@ MISTAKES = {
     "negative seed": (GROWING, STATE, {"seed": -1}, "seed must .*Received: seed=-1"),
     "large seed": (GROWING, STATE, {"seed": 2**63}, f"seed must .*Received: seed={2**63}"),
     "mask": (INJECTED, STATE, {"mask": np.ones((2, 5, 4))}, r"mask must .*Received: .*2, 5, 4"),
+    "half a step": (GROWING, STATE, {"steps": 2.5}, "steps must be an int.*Received: steps=2.5"),
+    "no seed": (GROWING, STATE, {"seed": None}, "seed must be an integer.*Received: seed=None"),
+    "offset": (GROWING, STATE, {"step_offset": -1}, "step_offset must .*Received: step_offset=-1"),
+    "sevens": (INJECTED, STATE, {"mask": np.full((2, 4, 5), 7)}, "mask must be 1 .*from 7 to 7"),
+    "empty": (GROWING, STATE[:0], {}, r"batch, height.*Received: .*0, 4, 5"),
     "no adversary": (DIGITS, DIGIT, {"mask": np.ones((2, 4, 5))}, "no adversary.*Received: a mask"),
 }
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LAYERS, STEPS, gradients, random_draws, random_masks, random_state, shuffled
+from conftest import gradients, random_draws
+from descriptors import LAYERS, STEPS, random_masks, random_state, shuffled
 from originals import originals
 
 import tfnca

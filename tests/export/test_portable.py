@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import LAYERS, random_draws, random_state
+from conftest import random_draws
+from descriptors import LAYERS, random_state
 
 import tfnca
 from tfnca.export.portable import save_portable

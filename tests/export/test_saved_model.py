@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LAYERS, random_draws, random_masks, random_state, shuffled, symmetric
+from conftest import random_draws
+from descriptors import LAYERS, random_masks, random_state, shuffled, symmetric
 
 import tfnca
 from tfnca.export.saved_model import EXTRA, save_saved_model

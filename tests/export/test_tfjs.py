@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LAYERS, random_draws, random_state, shuffled, symmetric
+from conftest import random_draws
+from descriptors import LAYERS, random_state, shuffled, symmetric
 from originals import originals
 from tfjs_jobs import MODULES, ROOT, array, arrays, final_states, graph_job, write
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import shuffled
+from descriptors import shuffled
 
 import tfnca
 from tfnca.data.digits import Digits

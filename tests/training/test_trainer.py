@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import counted, shuffled, symmetric
+from descriptors import counted, shuffled, symmetric
 from tensorflow.python.framework.config import disable_op_determinism
 
 import tfnca

@@ -51,7 +51,7 @@ class Injected(Step):
                 )
         if host.family != adversary.family or host.channels != adversary.channels:
             raise ValueError(
-                "host and adversary must be of the same family and channels. Received: "
+                "host and adversary must be of the same kind and channels. Received: "
                 f"host={type(host).__name__} with {host.channels}, "
                 f"adversary={type(adversary).__name__} with {adversary.channels} channels"
             )

@@ -61,5 +61,5 @@ def build_ca(where, tensors, flat=False):
 
 def build_perturbation(name, matrix):
     with np.errstate(over="ignore"):  # an overflow is found as not finite
-        matrix = check_matrix(matrix, name=name)
-    return Perturbation(matrix=check_matrix(matrix, name=name))
+        matrix = check_matrix(matrix, GROWING_CHANNELS, name)
+    return Perturbation(matrix=matrix)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfnca.automata.checks import check_channels, check_rate
+from tfnca.automata.checks import check_channels
 from tfnca.automata.state import STATE_BOUND, living_mask
 
 KINDS = {}
@@ -137,15 +137,16 @@ def combine(weighted):
     if not weighted:
         raise ValueError("combine needs at least one pair (perturbation, k). Received: none")
     for pair in weighted:
-        if len(pair) != 2 or not isinstance(pair[0], StatePerturbation):
-            raise ValueError(f"combine takes pairs (perturbation, k). Received: {pair!r}")
-        check_rate("k", pair[1], -np.inf, np.inf)
+        if len(pair) != 2 or not isinstance(pair[0], StatePerturbation) or not np.isfinite(pair[1]):
+            raise ValueError(
+                f"combine takes pairs (perturbation, k) with a finite k. Received: {pair!r}"
+            )
     first = weighted[0][0]
     for perturbation, _ in weighted:
         if type(perturbation) is not type(first) or perturbation.channels != first.channels:
             raise ValueError(
-                "combine takes perturbations of one kind and size. Received: "
-                f"{type(first).__name__} with {first.channels} and "
-                f"{type(perturbation).__name__} with {perturbation.channels} channels"
+                "combine takes perturbations of one kind and of one size. "
+                f"Received: {first.channels} and {perturbation.channels} channels, "
+                f"{type(first).__name__} and {type(perturbation).__name__}"
             )
     return type(first).combined(weighted)
