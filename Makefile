@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 WEB := export/web
 
-.PHONY: reproduce test figures claims bench api exports site serve lint clean
+.PHONY: reproduce test web-packages figures claims bench api exports site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -23,8 +23,12 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 	$(RUN) export/tfjs.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/tfjs
 	$(RUN) -m tfnca.article.report out/reproduce
 
-test: $(READY)  ## the whole test suite
+# What needs Node is skipped where there is none; the closing lines then say how to have it run.
+test: $(READY) $(if $(shell command -v npm),web-packages)  ## the whole test suite
 	$(RUN) -m pytest -q -n 2 --dist loadfile
+
+web-packages:
+	@$(MAKE) --no-print-directory $(WEB)/node_modules/.package-lock.json || echo "npm ci failed: tests in Node and in the browser are skipped."
 
 figures: $(READY)  ## the article's figures, drawn anew
 	$(RUN) -m tfnca.article.figures --out out/figures
@@ -38,13 +42,13 @@ bench: $(READY)  ## side-by-side speed
 
 api: $(READY)  ## the API reference, from the docstrings: out/api/index.html
 	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
-	$(RUN) -m pdoc --docformat google --no-show-source --output-directory out/api tfnca $(foreach module,step damage evaluation sweep render figures graphs tfjs,tfnca.$(module))
+	$(RUN) -m pdoc --docformat google --no-show-source --output-directory out/api tfnca tfnca.automata tfnca.engines tfnca.data tfnca.training tfnca.formats tfnca.export tfnca.measures tfnca.pictures tfnca.plots
 
 exports: $(READY)  ## SavedModel and TF.js beside each trained model, where its weights changed
 	$(RUN) export/shipped.py
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
-	cd $(WEB) && npm ci
+	cd $(WEB) && npm ci --no-audit --no-fund
 
 site: $(READY) $(WEB)/node_modules/.package-lock.json  ## the web playgrounds
 	$(RUN) $(WEB)/prepare.py
@@ -56,6 +60,7 @@ serve: site  ## show them
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 clean:
 	rm -rf out $(VENV) $(WEB)/node_modules
