@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tfnca.data.drawing import lizard
 
-_DRAWN = {
+DRAWN = {
     "lizard": {},
     "no_tail": {"without": "tail"},
     "no_leg": {"without": "leg"},
@@ -22,7 +22,7 @@ _DRAWN = {
     "blue": {"color": "blue"},
 }
 
-TARGETS = tuple(_DRAWN)
+TARGETS = tuple(DRAWN)
 """Names of the drawn targets: the plain lizard, and the article's six mutations of it."""
 
 _EMOJI_FONTS = ("NotoColorEmoji*.ttf", "Apple Color Emoji.ttc")
@@ -57,7 +57,7 @@ def load_target(spec, size=40):
     if not isinstance(spec, str | Path):
         raise _refusal(spec, "it must be a string or a path")
     if spec in TARGETS:
-        return lizard(size=size, **_DRAWN[spec])
+        return lizard(size=size, **DRAWN[spec])
     if Path(spec).is_file():
         image = _open(spec)
     elif not isinstance(spec, Path) and unicodedata.category((spec or " ")[0]) == "So":

@@ -1,0 +1,87 @@
+"""What the documents say runs: their Python as it stands there, their commands by their options."""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnca
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "export/web/README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "saved_models").glob("*.md")),
+]
+
+
+def named(path):
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.M | re.S)
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with what a reader has: the trained models, and a CA and pictures of their own."""
+    (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")
+    keras.saving.save_model(tfnca.GrowingCA(hidden=8), tmp_path / "mine.keras")
+    Image.fromarray(np.full((40, 40, 4), 200, np.uint8)).save(tmp_path / "mine.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if blocks(path, "python")], ids=named)
+def test_the_python_of_a_document_runs(path, desk):
+    namespace = {}
+    for number, source in enumerate(blocks(path, "python")):
+        exec(compile(source, f"{path.name}, block {number}", "exec"), namespace)
+
+
+def commands():
+    """Each command line of the documents that runs a file or a module of this project."""
+    for path in DOCUMENTS:
+        text = re.sub(r"\\\n\s*", " ", path.read_text())
+        code = [*re.findall(r"`([^`]+)`", text), *"".join(blocks(path, "(?:sh|bash)?")).split("\n")]
+        for line in code:
+            line = " ".join(line.split()).removeprefix("python ")
+            if found := re.match(
+                r"(?:-m (tfnca[\w.]*)|((?:train|export|benchmarks)/\w+\.py))", line
+            ):
+                yield path, found[1], found[2], line
+
+
+def declared(module, script):
+    """The sources that declare a command's options."""
+    if module:
+        path = ROOT.joinpath(*module.split("."))
+        return [path / "__main__.py" if path.is_dir() else path.with_suffix(".py")]
+    shared = [*(ROOT / "tfnca/jobs").glob("*.py"), ROOT / "tfnca/commands.py"]
+    if script.endswith("recipes.py"):  # hands on what it does not know
+        shared += (ROOT / "train").glob("*.py")
+    return [ROOT / script, *shared]
+
+
+def test_every_command_exists_with_its_options():
+    found = list(commands())
+    assert len(found) > 20
+    for path, module, script, line in found:
+        sources = declared(module, script)
+        assert sources[0].is_file(), f"{named(path)}: {line}"
+        text = "".join(source.read_text() for source in sources)
+        for option in re.findall(r"(?<!\w)--([a-z][a-z-]+)", line):
+            field = option.removeprefix("no-").replace("-", "_")
+            known = f'"--{option}"' in text or re.search(rf"^    {field}: ", text, flags=re.M)
+            assert known, f"{named(path)}: --{option} in {line}"
+
+
+def test_every_link_leads_somewhere():
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
+            assert (path.parent / target).exists(), f"{named(path)}: {target}"
