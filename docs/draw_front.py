@@ -1,5 +1,4 @@
-"""Draws the README's pictures, docs/images/front.webp and docs/images/quick_start.png, with the models
-of saved_models."""
+"""Draws the pictures of the README, docs/images/front.webp and quick_start.png, with what ships."""
 
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import tfnca
 from tfnca.measures.digits import digit_mask
-from tfnca.pictures import digits_to_rgb, save_animation, save_png, tile, to_uint8
+from tfnca.pictures import digits_to_rgb, save_animation, tile, to_uint8
 
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / "saved_models"
