@@ -2,6 +2,8 @@
 
 CAX takes the last channel for alpha, so channels are reordered on the way in and out. Its fire
 mask is a dropout, which doubles what survives: a step size of one half undoes that.
+
+CAX 0.3 (Python 3.11) and 0.4 (from 3.12 on) both run: every argument goes by its name.
 """
 
 import jax
@@ -25,14 +27,17 @@ class GrowingNetwork(nnx.Module):
     def __init__(self, problem, weights, fire_rate, noise_std, rngs):
         channels = weights[-1].size
         self.perceive = ConvPerceive(
-            channels, NUM_KERNELS * channels, feature_group_count=channels, rngs=rngs
+            channel_size=channels,
+            perception_size=NUM_KERNELS * channels,
+            feature_group_count=channels,
+            rngs=rngs,
         )
         kernels = np.tile(problem["sobel"][:, :, None, :], (1, 1, 1, channels))
         self.perceive.conv.kernel.set_value(jnp.asarray(kernels))
         self.update = NCAUpdate(
-            channels,
-            NUM_KERNELS * channels,
-            (weights[1].size,),
+            channel_size=channels,
+            perception_size=NUM_KERNELS * channels,
+            hidden_layer_sizes=(weights[1].size,),
             step_size=fire_rate,
             cell_dropout_rate=1.0 - fire_rate,
             rngs=rngs,
@@ -49,9 +54,19 @@ class MNISTNetwork(nnx.Module):
     def __init__(self, problem, weights, fire_rate, noise_std, rngs):
         hidden, channels = weights[1].size, weights[-1].size + 1
         self.perceive = ConvPerceive(
-            channels, hidden, use_bias=True, activation_fn=nnx.relu, rngs=rngs
+            channel_size=channels,
+            perception_size=hidden,
+            use_bias=True,
+            activation_fn=nnx.relu,
+            rngs=rngs,
         )
-        self.update = MLPUpdate(2, channels - 1, hidden, (hidden,), rngs=rngs)
+        self.update = MLPUpdate(
+            num_spatial_dims=2,
+            channel_size=channels - 1,
+            perception_size=hidden,
+            hidden_layer_sizes=(hidden,),
+            rngs=rngs,
+        )
         fill([self.perceive.conv, *self.update.layers], weights)
         self.fire = nnx.Dropout(1.0 - fire_rate, broadcast_dims=(-1,), rngs=rngs)
         self.fire_rate, self.noise_std, self.rngs = fire_rate, noise_std, rngs
@@ -81,7 +96,7 @@ class System(ComplexSystem):
         for name, weights in parts.items():
             setattr(self, name, kind(problem, weights, fire_rate, noise_std, rngs))
 
-    def _step(self, state, input=None, *, sow=False):
+    def _step(self, state, input=None, **_):
         if self.perturbed:
             state = perturb(state, self.matrix[...], slice(-1, None))
         following = self.host(state)
