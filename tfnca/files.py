@@ -4,12 +4,14 @@ import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
-def write_atomically(path, data):
+def write_atomically(path: str | Path, data: bytes | str) -> None:
     """Writes bytes or text to a temporary name beside `path`, then renames."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -23,14 +25,14 @@ def write_atomically(path, data):
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder):
+def remove_leftovers(folder: str | Path) -> None:
     """Deletes the temporary files that a killed run left; a folder has one run at a time."""
     for path in Path(folder).glob(".*.tmp"):
         path.unlink()
 
 
 @contextlib.contextmanager
-def replacing(folder, mark):
+def replacing(folder: str | Path, mark: str) -> Iterator[Path]:
     """Gives a temporary folder that takes the place of `folder` once the body is through.
 
     Args:
@@ -54,7 +56,7 @@ def replacing(folder, mark):
     temporary.rename(folder)
 
 
-def weights_sha256(step):
+def weights_sha256(step: Any) -> str:
     """The SHA-256 of a step's weights, in hexadecimal, whatever file they came from.
 
     It says against which host something was trained.

@@ -2,7 +2,9 @@
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import imageio.v2 as imageio
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tfnca.automata.state import GREY, LIVING_THRESHOLD, NUM_CLASSES
 from tfnca.files import write_atomically
+from tfnca.types import Array
 
 DIGIT_COLOURS = np.array(
     [
@@ -34,7 +37,9 @@ WRONG_BACKGROUND = np.array((255, 204, 201)) / 255.0
 ADVERSARY = np.array((1.0, 0.0, 0.0))
 
 
-def digits_to_rgb(state, labels=None, mask=None):
+def digits_to_rgb(
+    state: Array, labels: Array | None = None, mask: Array | None = None
+) -> np.ndarray:
     """An MNIST CA's state in the article's colours.
 
     Each cell of the stroke has the colour of the class it says, black while all its logits are
@@ -68,7 +73,9 @@ def digits_to_rgb(state, labels=None, mask=None):
     return picture
 
 
-def tile(images, columns=None, gap=1, scale=1):
+def tile(
+    images: np.ndarray, columns: int | None = None, gap: int = 1, scale: int = 1
+) -> np.ndarray:
     """Many pictures as one, on white.
 
     Args:
@@ -92,24 +99,24 @@ def tile(images, columns=None, gap=1, scale=1):
     return sheet.repeat(scale, 0).repeat(scale, 1)
 
 
-def to_uint8(image):
+def to_uint8(image: np.ndarray) -> np.ndarray:
     """A picture in [0, 1] as bytes."""
     return np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def png_bytes(image):
+def png_bytes(image: np.ndarray) -> bytes:
     """A picture ``(height, width, 3)`` in [0, 1] as a PNG file's bytes."""
     buffer = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
-def save_png(path, image):
+def save_png(path: str | Path, image: np.ndarray) -> None:
     """Writes a picture ``(height, width, 3)`` in [0, 1]."""
     write_atomically(path, png_bytes(image))
 
 
-def save_video(path, frames, fps=20):
+def save_video(path: str | Path, frames: Iterable[np.ndarray], fps: int = 20) -> None:
     """Writes frames ``(height, width, 3)`` in [0, 1] as an mp4 that browsers play.
 
     Args:
@@ -119,8 +126,14 @@ def save_video(path, frames, fps=20):
     """
     path = Path(path)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    options = {"codec": "libx264", "macro_block_size": 2, "pixelformat": "yuv420p", "quality": 7}
+    options: dict[str, Any] = {
+        "codec": "libx264",
+        "macro_block_size": 2,
+        "pixelformat": "yuv420p",
+        "quality": 7,
+    }
     try:
+        writer: Any
         with imageio.get_writer(temporary, fps=fps, **options) as writer:
             for frame in frames:
                 writer.append_data(to_uint8(frame))
@@ -129,7 +142,7 @@ def save_video(path, frames, fps=20):
         temporary.unlink(missing_ok=True)
 
 
-def save_animation(path, frames, fps=12):
+def save_animation(path: str | Path, frames: Iterable[np.ndarray], fps: int = 12) -> None:
     """Writes frames ``(height, width, 3)`` in [0, 1] as a looping animated WebP."""
     first, *others = [Image.fromarray(to_uint8(frame)) for frame in frames]
     buffer = io.BytesIO()
@@ -138,7 +151,7 @@ def save_animation(path, frames, fps=12):
     write_atomically(path, buffer.getvalue())
 
 
-def caption(image, text, size=16):
+def caption(image: np.ndarray, text: str, size: int = 16) -> np.ndarray:
     """A picture ``(height, width, 3)`` in [0, 1] with a line of text above it."""
     height, width, _ = image.shape
     font = ImageFont.load_default(size)

@@ -1,9 +1,17 @@
 """Plots: curves as PNG bytes."""
 
 import io
+from collections.abc import Sequence
 
 
-def plot(curves, xlabel, ylabel, log=False, spans=(), log_x=False):
+def plot(
+    curves: dict,
+    xlabel: str,
+    ylabel: str,
+    log: bool = False,
+    spans: Sequence[tuple] = (),
+    log_x: bool = False,
+) -> bytes:
     """Curves as a PNG file's bytes.
 
     Args:

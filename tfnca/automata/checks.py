@@ -1,28 +1,32 @@
 """Checks of what callers give: each raises a ValueError that says what was wrong and what came."""
 
+import math
 import numbers
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from keras import KerasTensor, ops
 
+from tfnca.types import Array
+
 _TOLERANCE = 1e-3
 """How far a grey value or a colour may lie outside [0, 1]: what resampling a picture does."""
 
 
-def is_concrete(values):
+def is_concrete(values: Array) -> bool:
     """Whether `values` holds numbers that can be looked at, and is no tensor of a graph."""
     return not isinstance(values, KerasTensor) and (
         not tf.is_tensor(values) or isinstance(values, tf.__internal__.EagerTensor)
     )
 
 
-def check_seed(seed):
+def check_seed(seed: int) -> int:
     """Returns `seed` as a Python integer; raises ValueError unless 0 <= seed < 2**63."""
     return check_integer("seed", seed, 0, 2**63 - 1)
 
 
-def check_integer(name, value, low, high=None):
+def check_integer(name: str, value: Any, low: float, high: float | None = None) -> int:
     """Returns `value` as a Python integer; raises ValueError unless it is one in [low, high]."""
     if tf.is_tensor(value) or isinstance(value, np.ndarray):
         value = np.asarray(value).item() if np.ndim(value) == 0 else value
@@ -33,21 +37,22 @@ def check_integer(name, value, low, high=None):
     return int(value)
 
 
-def check_rate(name, value, low=0.0, high=1.0):
+def check_rate(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> float:
     """Returns `value` as a float; raises ValueError unless it is a finite number in [low, high]."""
-    if not isinstance(value, numbers.Real) or not low <= value <= high or np.isinf(value):
+    number = float(value) if isinstance(value, numbers.Real) else math.nan
+    if not low <= number <= high or math.isinf(number):
         raise ValueError(f"{name} must lie in [{low}, {high}]. Received: {name}={value!r}")
-    return float(value)
+    return number
 
 
-def check_density(density):
+def check_density(density: float) -> float:
     """Returns `density` as a float; raises ValueError unless it lies in (0, 1]."""
     if not isinstance(density, numbers.Real) or not 0.0 < density <= 1.0:
         raise ValueError(f"density must lie in (0, 1]. Received: density={density!r}")
     return float(density)
 
 
-def check_unit(name, values):
+def check_unit(name: str, values: Array) -> None:
     """Raises ValueError unless grey values or colours lie in [0, 1], if they can be seen."""
     if not is_concrete(values):
         return
@@ -64,7 +69,7 @@ def check_unit(name, values):
         )
 
 
-def check_channels(state, channels, name):
+def check_channels(state: Any, channels: int, name: str) -> None:
     """Raises ValueError unless `state` is ``(batch, height, width, channels)``, no axis empty."""
     shape = tuple(getattr(state, "shape", None) or np.shape(state))
     if len(shape) != 4 or shape[-1] != channels or 0 in shape:
@@ -74,7 +79,7 @@ def check_channels(state, channels, name):
         )
 
 
-def check_pair(name, given):
+def check_pair(name: str, given: Any) -> tuple:
     """Returns `given`, or a pair of None; raises ValueError unless it is one for each network."""
     if given is None:
         return None, None
@@ -82,10 +87,10 @@ def check_pair(name, given):
         raise ValueError(
             f"{name} must be a pair, for host and adversary. Received: {type(given).__name__}"
         )
-    return given
+    return given[0], given[1]
 
 
-def check_mask(mask, state):
+def check_mask(mask: Array, state: Any) -> None:
     """Raises ValueError unless `mask` is ``(batch, height, width)`` of a state, of 0 and 1."""
     shape, expected = tuple(mask.shape), tuple(state.shape[:3])
     if shape != expected and None not in shape + expected:
@@ -100,7 +105,7 @@ def check_mask(mask, state):
         )
 
 
-def reject_mask(mask, name):
+def reject_mask(mask: Array | None, name: str) -> None:
     """Raises ValueError when a mask is given to a step without an adversary."""
     if mask is not None:
         raise ValueError(
@@ -109,13 +114,15 @@ def reject_mask(mask, name):
         )
 
 
-def reject_noise(noise, name):
+def reject_noise(noise: Array | None, name: str) -> None:
     """Raises ValueError when noise is given to a step that adds none."""
     if noise is not None:
         raise ValueError(f"{name} adds no noise to its update. Received: noise")
 
 
-def check_draws(fire_masks, noise, steps, state, step):
+def check_draws(
+    fire_masks: Array | None, noise: Array | None, steps: int, state: Any, step: Any
+) -> None:
     """Raises ValueError unless given fire masks and noise fit the run and the step's networks."""
     shape = (steps, len(step.networks), *state.shape[:3])
     for name, given, expected in (
@@ -132,7 +139,7 @@ def check_draws(fire_masks, noise, steps, state, step):
         reject_noise(noise, type(step).__name__)
 
 
-def check_matrix(matrix, channels, name="matrix"):
+def check_matrix(matrix: Any, channels: int, name: str = "matrix") -> np.ndarray:
     """Returns `matrix` as float32; raises ValueError unless symmetric, finite and of that size."""
     matrix = check_array(matrix, (channels, channels), name)
     asymmetry = np.abs(matrix - matrix.T).max()
@@ -144,7 +151,7 @@ def check_matrix(matrix, channels, name="matrix"):
     return matrix.astype(np.float32)
 
 
-def check_array(array, shape, name):
+def check_array(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
     """Returns `array`, of NumPy; raises ValueError unless it holds finite numbers in that shape."""
     array = ops.convert_to_numpy(array) if tf.is_tensor(array) else np.asarray(array)
     if array.dtype.kind not in "fiu" or array.shape != shape:

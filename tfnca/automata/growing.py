@@ -1,5 +1,7 @@
 """The Growing CA: one cell grows into a picture and keeps it."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -8,6 +10,7 @@ from tfnca.automata.checks import check_channels, check_rate, reject_mask, rejec
 from tfnca.automata.perception import NUM_KERNELS, perceive
 from tfnca.automata.state import GROWING_CHANNELS, living_mask
 from tfnca.automata.step import GROWING, CellularAutomaton, grid_shape
+from tfnca.types import Array
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -50,13 +53,13 @@ class GrowingCA(CellularAutomaton):
 
     def __init__(
         self,
-        channels=GROWING_CHANNELS,
-        hidden=128,
-        fire_rate=0.5,
-        step_size=1.0,
-        angle=0.0,
-        **kwargs,
-    ):
+        channels: int = GROWING_CHANNELS,
+        hidden: int = 128,
+        fire_rate: float = 0.5,
+        step_size: float = 1.0,
+        angle: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.channels = channels
         self.hidden = hidden
@@ -74,10 +77,19 @@ class GrowingCA(CellularAutomaton):
         self.built = True
 
     @property
-    def layers_in_order(self):
+    def layers_in_order(self) -> list[keras.layers.Layer]:
         return self.update_layers
 
-    def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None, network=0):
+    def call(
+        self,
+        state: Array,
+        mask: Array | None = None,
+        seed: Any = 0,
+        index: Any = 0,
+        fire_mask: Any = None,
+        noise: Any = None,
+        network: int = 0,
+    ) -> Array:
         check_channels(state, self.channels, type(self).__name__)
         reject_mask(mask, type(self).__name__)
         reject_noise(noise, type(self).__name__)
@@ -95,7 +107,7 @@ class GrowingCA(CellularAutomaton):
         alive = ops.logical_and(alive_before, living_mask(state))
         return state * ops.cast(alive, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "channels": self.channels,

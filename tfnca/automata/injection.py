@@ -1,10 +1,13 @@
 """Injection: cells of another rule mixed into a frozen CA."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from tfnca.automata.checks import check_mask, check_pair
 from tfnca.automata.step import CellularAutomaton, Step, freeze_copy
+from tfnca.types import Array
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -41,7 +44,9 @@ class Injected(Step):
         The article's "Adversarial MNIST CA" and "Adversarial Injections for Growing CA".
     """
 
-    def __init__(self, host, adversary, **kwargs):
+    def __init__(
+        self, host: CellularAutomaton, adversary: CellularAutomaton, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         for name, ca in (("host", host), ("adversary", adversary)):
             if not isinstance(ca, CellularAutomaton):
@@ -62,14 +67,22 @@ class Injected(Step):
         self.built = True
 
     @property
-    def networks(self):
+    def networks(self) -> list[CellularAutomaton]:
         return [self.host, self.adversary]
 
     @property
-    def trained(self):
+    def trained(self) -> keras.layers.Layer:
         return self.adversary
 
-    def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None):
+    def call(
+        self,
+        state: Array,
+        mask: Array | None = None,
+        seed: Any = 0,
+        index: Any = 0,
+        fire_mask: Any = None,
+        noise: Any = None,
+    ) -> Array:
         fire_mask, noise = check_pair("fire_mask", fire_mask), check_pair("noise", noise)
         hosts, adversaries = (
             ca(
@@ -88,7 +101,7 @@ class Injected(Step):
         stands = ops.cast(mask, "float32") > 0.5
         return ops.where(ops.expand_dims(stands, -1), adversaries, hosts)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "host": keras.saving.serialize_keras_object(self.host),
@@ -96,7 +109,7 @@ class Injected(Step):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Step:
         config = dict(config)
         for name in ("host", "adversary"):
             config[name] = keras.saving.deserialize_keras_object(config[name])

@@ -1,16 +1,19 @@
 """Masks: where adversaries stand."""
 
+from typing import Any
+
 import tensorflow as tf
 from keras import ops
 
 from tfnca.automata import randomness
 from tfnca.automata.checks import check_rate
+from tfnca.types import Array
 
 _MASK_STREAM = 2
 """Networks 0 and 1 are host and adversary; masks are drawn from a stream of their own."""
 
 
-def random_mask(where, density, seed, index=0):
+def random_mask(where: Array, density: float | Array, seed: Any, index: Any = 0) -> Array:
     """Adversaries at random: each allowed cell with probability `density`.
 
     Args:

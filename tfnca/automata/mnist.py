@@ -1,5 +1,7 @@
 """The self-classifying MNIST CA: the cells of a digit agree on which digit they are."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -7,6 +9,7 @@ from tfnca.automata import randomness
 from tfnca.automata.checks import check_channels, check_rate, reject_mask
 from tfnca.automata.state import GREY, MNIST_CHANNELS, is_digit_cell
 from tfnca.automata.step import MNIST, CellularAutomaton, grid_shape
+from tfnca.types import Array
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -46,12 +49,19 @@ class MNISTCA(CellularAutomaton):
 
     family = MNIST
 
-    def __init__(self, channels=MNIST_CHANNELS, hidden=80, fire_rate=0.5, noise_std=0.02, **kwargs):
+    def __init__(
+        self,
+        channels: int = MNIST_CHANNELS,
+        hidden: int = 80,
+        fire_rate: float = 0.5,
+        noise_std: float = 0.02,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.channels = channels
         self.hidden = hidden
         self.fire_rate = check_rate("fire_rate", fire_rate)
-        self.noise_std = check_rate("noise_std", noise_std, 0.0, float("inf"))
+        self.noise_std: float = check_rate("noise_std", noise_std, 0.0, float("inf"))
         policy = self.dtype_policy
         self.perceive = layers.Conv2D(
             hidden,
@@ -72,10 +82,19 @@ class MNISTCA(CellularAutomaton):
         self.built = True
 
     @property
-    def layers_in_order(self):
+    def layers_in_order(self) -> list[keras.layers.Layer]:
         return [self.perceive, *self.update_layers]
 
-    def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None, network=0):
+    def call(
+        self,
+        state: Array,
+        mask: Array | None = None,
+        seed: Any = 0,
+        index: Any = 0,
+        fire_mask: Any = None,
+        noise: Any = None,
+        network: int = 0,
+    ) -> Array:
         check_channels(state, self.channels, type(self).__name__)
         reject_mask(mask, type(self).__name__)
         state = ops.cast(state, "float32")
@@ -96,7 +115,7 @@ class MNISTCA(CellularAutomaton):
         grey, rest = state[..., : GREY + 1], state[..., GREY + 1 :]
         return ops.concatenate([grey, rest + update], axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "channels": self.channels,

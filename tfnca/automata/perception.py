@@ -5,12 +5,14 @@ import math
 import numpy as np
 from keras import ops
 
+from tfnca.types import Array
+
 SOBEL_X = np.outer([1, 2, 1], [-1, 0, 1]).astype(np.float32) / 8.0
 IDENTITY = np.outer([0, 1, 0], [0, 1, 0]).astype(np.float32)
 NUM_KERNELS = 3
 
 
-def sobel_kernels(angle=0.0):
+def sobel_kernels(angle: float = 0.0) -> np.ndarray:
     """The three fixed kernels, the two Sobel ones turned by `angle`.
 
     Args:
@@ -24,7 +26,7 @@ def sobel_kernels(angle=0.0):
     return np.stack([IDENTITY, cos * x - sin * y, sin * x + cos * y], -1).astype(np.float32)
 
 
-def perceive(state, angle=0.0):
+def perceive(state: Array, angle: float = 0.0) -> Array:
     """Identity and both Sobel gradients of every channel, zero beyond the border.
 
     Args:

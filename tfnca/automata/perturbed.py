@@ -1,10 +1,13 @@
 """A frozen host under a perturbation: the article's third attack."""
 
+from typing import Any
+
 import keras
 
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbations.matrix import Perturbation
-from tfnca.automata.step import GROWING, Step, freeze_copy
+from tfnca.automata.step import GROWING, CellularAutomaton, Step, freeze_copy
+from tfnca.types import Array
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -37,7 +40,7 @@ class Perturbed(Step):
         The article's "Perturbing the states of Growing CA".
     """
 
-    def __init__(self, host, matrix=None, **kwargs):
+    def __init__(self, host: Step, matrix: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(host, Step) or host.family != GROWING or host.perturbation is not None:
             raise ValueError(
@@ -57,14 +60,22 @@ class Perturbed(Step):
         self.built = True
 
     @property
-    def networks(self):
+    def networks(self) -> list[CellularAutomaton]:
         return self.host.networks
 
     @property
-    def trained(self):
+    def trained(self) -> keras.layers.Layer:
         return self.perturbation
 
-    def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None):
+    def call(
+        self,
+        state: Array,
+        mask: Array | None = None,
+        seed: Any = 0,
+        index: Any = 0,
+        fire_mask: Any = None,
+        noise: Any = None,
+    ) -> Array:
         return self.host(
             self.perturbation(state),
             mask=mask,
@@ -74,7 +85,7 @@ class Perturbed(Step):
             noise=noise,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "host": keras.saving.serialize_keras_object(self.host),
@@ -82,7 +93,7 @@ class Perturbed(Step):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Step:
         config = dict(config)
         for name in ("host", "matrix"):
             config[name] = keras.saving.deserialize_keras_object(config[name])

@@ -10,9 +10,12 @@ three xor-shifts; constants by Chris Wellons' hash-prospector).
 """
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from keras import ops
+
+from tfnca.types import Array
 
 _GOLDEN = 0x9E3779B9
 _MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
@@ -59,13 +62,13 @@ def _cell_hashes(shape, seed, index, network):
     return _absorb(key, _word(ops.arange(width, dtype="int32"))[None, None, :])
 
 
-def uniform(shape, seed, index, network=0):
+def uniform(shape: tuple, seed: Any, index: Any, network: int = 0) -> Array:
     """Uniform draws in [0, 1), one a cell: a float32 tensor of `shape` (batch, height, width)."""
     hashes = _cell_hashes(shape, seed, index, network)
     return ops.cast(ops.right_shift(hashes, _word(8)), "float32") * 2.0**-24
 
 
-def fire_mask(shape, fire_rate, seed, index, network=0):
+def fire_mask(shape: tuple, fire_rate: float, seed: Any, index: Any, network: int = 0) -> Array:
     """Which cells fire in one step.
 
     Args:
@@ -81,7 +84,7 @@ def fire_mask(shape, fire_rate, seed, index, network=0):
     return (uniform(shape, seed, index, network) < fire_rate)[..., None]
 
 
-def normal(shape, channels, seed, index, network=0):
+def normal(shape: tuple, channels: int, seed: Any, index: Any, network: int = 0) -> Array:
     """Standard normal draws for one step.
 
     Args:

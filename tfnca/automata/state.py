@@ -4,10 +4,13 @@ A state is a float32 array of shape ``(batch, height, width, channels)``. Every 
 threshold of the article's two models has its name here and nowhere else.
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from tfnca.automata.checks import check_integer, check_unit
+from tfnca.types import Array
 
 LIVING_THRESHOLD = 0.1
 """Alpha (Growing CA) or grey (MNIST CA) above which a cell counts."""
@@ -25,7 +28,7 @@ STATE_BOUND = 3.0
 """A perturbed state is clipped to ±3 (the article's footnote 2)."""
 
 
-def seed_state(size, batch=1, channels=GROWING_CHANNELS):
+def seed_state(size: Any, batch: int = 1, channels: int = GROWING_CHANNELS) -> np.ndarray:
     """A grid with one living cell in its middle, from which a Growing CA grows.
 
     Args:
@@ -57,7 +60,7 @@ def seed_state(size, batch=1, channels=GROWING_CHANNELS):
     return state
 
 
-def digit_state(images, channels=MNIST_CHANNELS):
+def digit_state(images: Array, channels: int = MNIST_CHANNELS) -> Array:
     """Digits as the start of an MNIST CA: their grey in channel 0, all else zero.
 
     Args:
@@ -79,7 +82,7 @@ def digit_state(images, channels=MNIST_CHANNELS):
     return ops.pad(grey, [[0, 0], [0, 0], [0, 0], [0, channels - 1]])
 
 
-def living_mask(state):
+def living_mask(state: Array) -> Array:
     """Cells of a Growing CA that live: themselves or a neighbour have alpha above 0.1.
 
     Args:
@@ -93,7 +96,7 @@ def living_mask(state):
     return highest > LIVING_THRESHOLD
 
 
-def is_digit_cell(state):
+def is_digit_cell(state: Array) -> Array:
     """Cells of an MNIST CA that live: those on the digit's stroke.
 
     Args:
@@ -105,7 +108,7 @@ def is_digit_cell(state):
     return state[..., GREY : GREY + 1] > LIVING_THRESHOLD
 
 
-def class_logits(state):
+def class_logits(state: Array) -> Array:
     """The class channels of an MNIST CA's state.
 
     Args:
@@ -117,7 +120,7 @@ def class_logits(state):
     return state[..., -NUM_CLASSES:]
 
 
-def to_rgb(state):
+def to_rgb(state: Array) -> np.ndarray:
     """A Growing CA's state as a picture on white, as the article shows it.
 
     Args:

@@ -1,7 +1,12 @@
 """A step: the one idea behind every experiment. It maps a state to the next state."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from tfnca.automata.perturbations import StatePerturbation
+from tfnca.types import Array
 
 GROWING, MNIST = "growing", "mnist"
 """What the channels of a state mean: RGBA and hidden ones, or grey, hidden ones and classes."""
@@ -30,22 +35,22 @@ class Step(keras.layers.Layer):
         Tensor of the shape of `state`.
     """
 
-    channels = None
+    channels: int
     """Channels of the state that the step works on."""
 
-    family = None
+    family: str
     """`GROWING` or `MNIST`: what those channels mean."""
 
-    host = None
+    host: "Step" = None  # type: ignore[assignment]
     """The frozen step that this one attacks; None for a CA by itself."""
 
-    perturbation = None
+    perturbation: StatePerturbation = None  # type: ignore[assignment]
     """The `StatePerturbation` before each step of the host, or None."""
 
     _HIDDEN = frozenset({"networks", "trained", "layers_in_order", "weights_in_order"})
 
-    def __init__(self, **kwargs):
-        # A state stays float32: each step adds to it, thousands of times over.
+    def __init__(self, **kwargs: Any):
+        # A state stays float32 -> None: each step adds to it, thousands of times over.
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
 
@@ -54,30 +59,30 @@ class Step(keras.layers.Layer):
         return [name for name in super().__dir__() if name not in self._HIDDEN]
 
     @property
-    def networks(self):
+    def networks(self) -> list["CellularAutomaton"]:
         """The `CellularAutomaton` layers inside, host first."""
         raise NotImplementedError
 
     @property
-    def trained(self):
+    def trained(self) -> keras.layers.Layer:
         """What training changes and what a job saves: the step, or its adversary, or its matrix."""
         return self
 
     @property
-    def has_adversary(self):
+    def has_adversary(self) -> bool:
         """Whether the step takes a mask."""
         return len(self.networks) > 1
 
     @property
-    def adds_noise(self):
+    def adds_noise(self) -> bool:
         """Whether the step takes noise."""
         return any(ca.noise_std is not None for ca in self.networks)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Array | None = None) -> None:
         """Keras would carry `mask` on to the next layer; here it says where adversaries stand."""
         return None
 
-    def compute_output_shape(self, state_shape, **kwargs):
+    def compute_output_shape(self, state_shape: tuple, **kwargs: Any) -> tuple:
         return state_shape
 
 
@@ -90,25 +95,25 @@ class CellularAutomaton(Step):
     fire_rate = 0.5
     step_size = 1.0
     angle = 0.0
-    noise_std = None
+    noise_std: float | None = None
     """Standard deviation of the noise on every update; None for a kind that takes no noise."""
 
     @property
-    def networks(self):
+    def networks(self) -> list["CellularAutomaton"]:
         return [self]
 
     @property
-    def layers_in_order(self):
+    def layers_in_order(self) -> list[keras.layers.Layer]:
         """The layers that hold a kernel and a bias, from perception to update."""
         raise NotImplementedError
 
     @property
-    def weights_in_order(self):
+    def weights_in_order(self) -> list[keras.Variable]:
         """Their variables: kernel, bias, kernel, bias …"""
         return [weight for layer in self.layers_in_order for weight in (layer.kernel, layer.bias)]
 
 
-def freeze_copy(step):
+def freeze_copy(step: Step) -> Step:
     """A frozen copy of a step, so that wrapping leaves the caller's object as it was."""
     copy = type(step).from_config(step.get_config())
     copy.set_weights(step.get_weights())
@@ -119,6 +124,6 @@ def freeze_copy(step):
     return copy
 
 
-def grid_shape(state):
+def grid_shape(state: Array) -> tuple:
     """``(batch, height, width)`` of a state, static where known."""
     return tuple(ops.shape(state)[:3])

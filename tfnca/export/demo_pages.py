@@ -16,13 +16,14 @@ from tfnca.automata.perception import IDENTITY, SOBEL_X
 from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import living_mask
+from tfnca.automata.step import Step
 from tfnca.export.signatures import strengths
 from tfnca.export.tfjs import check_ops, optimised
 from tfnca.files import write_atomically
 from tfnca.formats.demo_data import DEMO_PERTURBATIONS
 
 
-def save_demo(step, folder):
+def save_demo(step: Step, folder: str | Path) -> Path:
     """Writes what one of the article's two demo pages loads.
 
     An injection of MNIST CAs becomes ``data.js`` of the digits page, six perturbations of a

@@ -1,11 +1,15 @@
 """LiteRT and ONNX: a step for other runtimes, written by Keras' own exporters."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
+from tfnca.automata.step import Step
 from tfnca.export.signatures import Signatures
+from tfnca.types import Array
 
 FORMATS = {".tflite": "litert", ".onnx": "onnx"}
 
@@ -13,17 +17,17 @@ FORMATS = {".tflite": "litert", ".onnx": "onnx"}
 class _Masked(keras.layers.Layer):
     """The signature ``step_masked`` as a layer."""
 
-    def __init__(self, signatures, names):
+    def __init__(self, signatures: Signatures, names: Sequence[str]) -> None:
         super().__init__(name="step_masked")
         self.names = names
         self.signatures = signatures
         self.step = signatures.step
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Array:
         return self.signatures.step_masked(**dict(zip(self.names, inputs, strict=True)))["state"]
 
 
-def save_portable(step, path):
+def save_portable(step: Step, path: str | Path) -> None:
     """Writes a step for LiteRT (``.tflite``) or ONNX (``.onnx``); batch and grid are free.
 
     The inputs are those of the signature ``step_masked`` of `save_saved_model`, the one

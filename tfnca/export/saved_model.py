@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tfnca.automata.step import Step
 from tfnca.export.signatures import Signatures, metadata
 from tfnca.files import replacing
 
@@ -12,7 +13,7 @@ EXTRA = Path("assets.extra") / "tfnca.json"
 """Where a SavedModel keeps its `metadata`: the folder that TensorFlow leaves to others."""
 
 
-def save_saved_model(step, folder, measures=None):
+def save_saved_model(step: Step, folder: str | Path, measures: dict | None = None) -> None:
     """Writes a step as a SavedModel; batch and grid are free.
 
     Its signatures, each with keyword inputs and the output ``state``:

@@ -1,19 +1,21 @@
 """The exports beside the trained models: which there are, and whether they are of these weights."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfnca.automata.perturbations import StatePerturbation
+from tfnca.automata.step import Step
 from tfnca.export.saved_model import EXTRA, save_saved_model
 from tfnca.export.signatures import load_step, metadata
 from tfnca.export.tfjs import save_tfjs
 from tfnca.files import weights_sha256
 from tfnca.formats.load import load
 
-EXPORTS = {"saved_model": save_saved_model, "tfjs": save_tfjs}
+EXPORTS: dict[str, Callable] = {"saved_model": save_saved_model, "tfjs": save_tfjs}
 
 
-def shipped(root):
+def shipped(root: str | Path) -> Iterator[tuple[Path, Path, Path | None]]:
     """The models that are shipped with exports.
 
     A base stands alone. An adversary or a perturbation goes with the base in `root` whose weights
@@ -45,7 +47,7 @@ def shipped(root):
             )
 
 
-def stale(root):
+def stale(root: str | Path) -> Iterator[tuple[Path, Step, dict]]:
     """The exports that are missing or not of the weights beside them.
 
     Args:
@@ -61,7 +63,7 @@ def stale(root):
                 yield folder / name, step, measures
 
 
-def refresh(root):
+def refresh(root: str | Path) -> Iterator[Path]:
     """Writes the stale exports anew.
 
     Args:

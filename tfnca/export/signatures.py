@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from keras import ops
@@ -10,9 +12,11 @@ from keras import ops
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.step import Step
 from tfnca.engines.rollout import run
 from tfnca.files import weights_sha256
 from tfnca.formats.load import load
+from tfnca.types import Array
 
 LICENCE = "Apache-2.0"
 
@@ -28,7 +32,7 @@ class Mixture(StatePerturbation):
         ValueError: If there is none, one is not affine, or sizes differ.
     """
 
-    def __init__(self, perturbations, names):
+    def __init__(self, perturbations: Sequence[StatePerturbation], names: Sequence[str]) -> None:
         sizes = {perturbation.channels for perturbation in perturbations}
         if len(sizes) != 1 or not all(each.is_affine for each in perturbations):
             kinds = [type(each).__name__ for each in perturbations]
@@ -42,7 +46,7 @@ class Mixture(StatePerturbation):
         self.k = ops.ones(len(self.names))
 
     @contextlib.contextmanager
-    def at(self, k):
+    def at(self, k: Array) -> Iterator[None]:
         """Within this, the strengths are `k`, ``(count,)``, a tensor of the graph being traced."""
         before, self.k = self.k, k
         try:
@@ -51,7 +55,7 @@ class Mixture(StatePerturbation):
             self.k = before
 
     @property
-    def matrix(self):
+    def matrix(self) -> Array | None:
         matrices = [each.matrix for each in self.perturbations]
         if all(matrix is None for matrix in matrices):
             return None
@@ -63,7 +67,7 @@ class Mixture(StatePerturbation):
         return identity + ops.reshape(weighted, identity.shape)
 
     @property
-    def vector(self):
+    def vector(self) -> Array | None:
         vectors = [each.vector for each in self.perturbations]
         if all(vector is None for vector in vectors):
             return None
@@ -71,7 +75,7 @@ class Mixture(StatePerturbation):
         return ops.matmul(self.k, ops.stack(vectors))
 
 
-def mix(host, perturbations, names):
+def mix(host: Step, perturbations: Sequence[StatePerturbation], names: Sequence[str]) -> Perturbed:
     """A host under perturbations whose strengths are an input ``k`` of its exported graph.
 
     Args:
@@ -91,19 +95,19 @@ def mix(host, perturbations, names):
     return Perturbed(host, Mixture(perturbations, names))
 
 
-def mixed(step):
+def mixed(step: Step) -> Step:
     """The step; one whose perturbation can have strengths becomes the `mix` of that one."""
     if type(step) is not Perturbed or not step.perturbation.is_affine or strengths(step):
         return step
     return mix(step.host, [step.perturbation], ["perturbation"])
 
 
-def strengths(step):
+def strengths(step: Step) -> list[str]:
     """The names of the strengths that a step's exports take as ``k``; none for most steps."""
     return step.perturbation.names if isinstance(step.perturbation, Mixture) else []
 
 
-def load_step(models, host=None):
+def load_step(models: Sequence[str | Path], host: str | Path | None = None) -> tuple[Step, dict]:
     """Loads what is to be exported.
 
     Args:
@@ -136,7 +140,7 @@ def load_step(models, host=None):
     return (Injected(load(host), loaded[0]) if host else loaded[0]), measures
 
 
-def metadata(step, measures=None):
+def metadata(step: Step, measures: dict | None = None) -> dict:
     """What an export says about itself, JSON-able.
 
     Args:
@@ -170,7 +174,7 @@ class Signatures:
 
     NAMES = ("step", "rollout", "step_masked")
 
-    def __init__(self, step):
+    def __init__(self, step: Step) -> None:
         self.step = step = mixed(step)
         count = len(step.networks)
 
@@ -185,16 +189,18 @@ class Signatures:
         if step.adds_noise:
             self.draws |= spec("noise", count, None, None, None, step.channels - 1)
 
-    def one_step(self, state, seed, index, **given):
+    def one_step(self, state: Array, seed: Array, index: Any, **given: Any) -> dict:
         with self._strengths(given):
             return {"state": self.step(state, seed=seed, index=index, **given)}
 
-    def rollout(self, state, steps, seed, first_step, **given):
+    def rollout(
+        self, state: Array, steps: Array, seed: Array, first_step: int, **given: Any
+    ) -> dict:
         with self._strengths(given):
             mask = given.get("mask")
             return {"state": run(self.step, state, steps, mask, seed, first_step, engine="dense")}
 
-    def step_masked(self, state, **given):
+    def step_masked(self, state: Array, **given: Any) -> dict:
         with self._strengths(given):
             count = len(self.step.networks)
             for name in self.draws:
@@ -210,7 +216,7 @@ class Signatures:
         k = given.pop("k", None)
         return contextlib.nullcontext() if k is None else self.step.perturbation.at(k)
 
-    def inputs(self, name):
+    def inputs(self, name: str) -> dict[str, tf.TensorSpec]:
         """The inputs of one of `NAMES` as ``{name: tf.TensorSpec}``, the state first."""
         taken = {
             "step": {"seed": tf.int64, "index": tf.int64},
@@ -223,11 +229,11 @@ class Signatures:
         }
         return self.state | taken | self.given
 
-    def function(self, name):
+    def function(self, name: str) -> Any:
         """The graph function called `name`, which takes `inputs(name)`."""
         call = {"step": self.one_step, "rollout": self.rollout, "step_masked": self.step_masked}
         return tf.function(call[name], autograph=False)
 
-    def traced(self, name):
+    def traced(self, name: str) -> Any:
         """The concrete function called `name`."""
         return self.function(name).get_concrete_function(**self.inputs(name))

@@ -2,6 +2,8 @@
 
 import json
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +12,7 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.grappler import tf_optimizer
 
+from tfnca.automata.step import Step
 from tfnca.export.signatures import Signatures, metadata
 from tfnca.files import replacing
 
@@ -25,7 +28,9 @@ _OPTIMISERS = ["constfold", "arithmetic", "common_subgraph_elimination", "depend
 _CPU = "/device:CPU:0"
 
 
-def save_tfjs(step, folder, quantize=None, measures=None):
+def save_tfjs(
+    step: Step, folder: str | Path, quantize: str | None = None, measures: dict | None = None
+) -> None:
     """Writes a step as a TensorFlow.js graph model; batch and grid are free.
 
     TensorFlow.js lacks the stateless random operations that a seed needs, so fire mask and noise
@@ -72,7 +77,7 @@ def save_tfjs(step, folder, quantize=None, measures=None):
         (temporary / "weights.bin").write_bytes(data)
 
 
-def check_ops(graph):
+def check_ops(graph: Any) -> None:
     """Raises ValueError unless TensorFlow.js has every operation of a graph.
 
     Args:
@@ -89,7 +94,7 @@ def check_ops(graph):
             )
 
 
-def optimised(function, fuse):
+def optimised(function: Any, fuse: bool) -> Any:
     """The frozen graph of a concrete function, as few and as cheap nodes as it takes.
 
     Args:

@@ -1,13 +1,17 @@
 """What every kind of perturbation is: a change of every living cell before each step."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
 import keras
 import numpy as np
 from keras import ops
 
 from tfnca.automata.checks import check_channels
 from tfnca.automata.state import STATE_BOUND, living_mask
+from tfnca.types import Array
 
-KINDS = {}
+KINDS: dict[str, type["StatePerturbation"]] = {}
 """The kinds of perturbations by their names, such as ``"matrix"``."""
 
 
@@ -28,21 +32,15 @@ class StatePerturbation(keras.layers.Layer):
         Tensor of the shape of `state`.
     """
 
-    kind = None
+    kind: str = ""
     """The kind's name, for ``--kind`` and for files."""
-
-    matrix = None
-    """Tensor ``(channels, channels)`` that a living cell's row is multiplied with, or None."""
-
-    vector = None
-    """Tensor ``(channels,)`` that is added after that, or None."""
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if "kind" in cls.__dict__ and cls.kind is not None:
+        if cls.__dict__.get("kind"):
             KINDS[cls.kind] = cls
 
-    def __init__(self, channels, **kwargs):
+    def __init__(self, channels: int, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.channels = channels
 
@@ -51,11 +49,21 @@ class StatePerturbation(keras.layers.Layer):
         return [name for name in super().__dir__() if name not in ("matrix", "vector")]
 
     @property
-    def is_affine(self):
+    def matrix(self) -> Array | None:
+        """Tensor ``(channels, channels)`` that a living cell's row is multiplied with, or None."""
+        return None
+
+    @property
+    def vector(self) -> Array | None:
+        """Tensor ``(channels,)`` that is added after that, or None."""
+        return None
+
+    @property
+    def is_affine(self) -> bool:
         """Whether `matrix` and `vector` are all there is to it."""
         return type(self).call is StatePerturbation.call
 
-    def call(self, state):
+    def call(self, state: Array) -> Array:
         check_channels(state, self.channels, type(self).__name__)
         state = ops.cast(state, "float32")
         changed = state
@@ -66,12 +74,12 @@ class StatePerturbation(keras.layers.Layer):
         alive = ops.cast(living_mask(state), "float32")
         return ops.clip(changed, -STATE_BOUND, STATE_BOUND) * alive
 
-    def to_array(self):
+    def to_array(self) -> np.ndarray:
         """What the perturbation is, as a NumPy array: what its ``.npy`` file holds."""
         raise NotImplementedError
 
     @classmethod
-    def from_array(cls, array, name="array"):
+    def from_array(cls, array: np.ndarray, name: str = "array") -> Self | None:
         """The perturbation that an array describes.
 
         Args:
@@ -86,7 +94,7 @@ class StatePerturbation(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def scaled(self, k):
+    def scaled(self, k: float) -> "StatePerturbation":
         """The perturbation at another strength: (1 - k)·nothing + k·it.
 
         Args:
@@ -98,19 +106,19 @@ class StatePerturbation(keras.layers.Layer):
         return combine([(self, k)])
 
     @classmethod
-    def combined(cls, weighted):
+    def combined(cls, weighted: Sequence[tuple["StatePerturbation", float]]) -> "StatePerturbation":
         """The composition of perturbations of this kind, checked pairs ``(perturbation, k)``."""
         raise ValueError(f"{cls.__name__} does not compose. Received: {len(weighted)} of them")
 
-    def describe(self):
+    def describe(self) -> dict:
         """Measures of the perturbation itself, JSON-able."""
         return {}
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "channels": self.channels}
 
 
-def combine(weighted):
+def combine(weighted: Iterable[tuple[StatePerturbation, float]]) -> StatePerturbation:
     """The composition of perturbations of one kind: Σ kᵢAᵢ + (1 - Σ kᵢ)I for matrices.
 
     Args:

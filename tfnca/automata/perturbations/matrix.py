@@ -1,5 +1,8 @@
 """The article's perturbation: a symmetric matrix multiplied onto every living cell."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +10,7 @@ from keras import ops
 from tfnca.automata.checks import check_matrix
 from tfnca.automata.perturbations.base import StatePerturbation
 from tfnca.automata.state import GROWING_CHANNELS
+from tfnca.types import Array
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -43,7 +47,7 @@ class Perturbation(StatePerturbation):
 
     kind = "matrix"
 
-    def __init__(self, channels=GROWING_CHANNELS, matrix=None, **kwargs):
+    def __init__(self, channels: int = GROWING_CHANNELS, matrix: Any = None, **kwargs: Any) -> None:
         super().__init__(channels, **kwargs)
         self.variable = self.add_weight(
             name="matrix", shape=(channels, channels), initializer="identity"
@@ -53,27 +57,27 @@ class Perturbation(StatePerturbation):
         self.built = True
 
     @property
-    def matrix(self):
+    def matrix(self) -> Array:
         """The symmetric matrix A, a tensor ``(channels, channels)``."""
         upper = ops.triu(self.variable)
         return upper + ops.transpose(ops.triu(self.variable, k=1))
 
-    def spectrum(self):
+    def spectrum(self) -> np.ndarray:
         """Eigenvalues of A, ascending, ``(channels,)``; above 1 a direction is amplified."""
         return np.linalg.eigvalsh(self.to_array().astype(np.float64))
 
-    def to_array(self):
+    def to_array(self) -> np.ndarray:
         return ops.convert_to_numpy(self.matrix)
 
     @classmethod
-    def from_array(cls, array, name="array"):
+    def from_array(cls, array: np.ndarray, name: str = "array") -> Self | None:
         if array.ndim == 1:
             return None
         channels = GROWING_CHANNELS if array.ndim != 2 else array.shape[0]
         return cls(channels, check_matrix(array, channels, name))
 
     @classmethod
-    def combined(cls, weighted):
+    def combined(cls, weighted: Sequence[tuple[StatePerturbation, float]]) -> StatePerturbation:
         channels = weighted[0][0].channels
         identity = np.eye(channels)
         total = identity.copy()
@@ -81,5 +85,5 @@ class Perturbation(StatePerturbation):
             total += k * (perturbation.to_array() - identity)
         return cls(channels, total)
 
-    def describe(self):
+    def describe(self) -> dict:
         return {"spectrum": self.spectrum().tolist()}

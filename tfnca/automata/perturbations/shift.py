@@ -1,5 +1,8 @@
 """A perturbation that only pushes: one vector added to every living cell."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +10,7 @@ from keras import ops
 from tfnca.automata.checks import check_array
 from tfnca.automata.perturbations.base import StatePerturbation
 from tfnca.automata.state import GROWING_CHANNELS
+from tfnca.types import Array
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -40,7 +44,7 @@ class StateShift(StatePerturbation):
 
     kind = "shift"
 
-    def __init__(self, channels=GROWING_CHANNELS, vector=None, **kwargs):
+    def __init__(self, channels: int = GROWING_CHANNELS, vector: Any = None, **kwargs: Any) -> None:
         super().__init__(channels, **kwargs)
         self.variable = self.add_weight(name="vector", shape=(channels,), initializer="zeros")
         if vector is not None:
@@ -48,23 +52,23 @@ class StateShift(StatePerturbation):
         self.built = True
 
     @property
-    def vector(self):
+    def vector(self) -> Array:
         """The vector b, a tensor ``(channels,)``."""
         return ops.convert_to_tensor(self.variable)
 
-    def to_array(self):
+    def to_array(self) -> np.ndarray:
         return ops.convert_to_numpy(self.variable)
 
     @classmethod
-    def from_array(cls, array, name="array"):
+    def from_array(cls, array: np.ndarray, name: str = "array") -> Self | None:
         if array.ndim != 1:
             return None
         return cls(len(array), check_array(array, array.shape, name))
 
     @classmethod
-    def combined(cls, weighted):
+    def combined(cls, weighted: Sequence[tuple[StatePerturbation, float]]) -> StatePerturbation:
         total = sum(k * perturbation.to_array() for perturbation, k in weighted)
         return cls(weighted[0][0].channels, total)
 
-    def describe(self):
+    def describe(self) -> dict:
         return {"length": float(np.linalg.norm(self.to_array()))}
