@@ -30,6 +30,9 @@ class Models:
             raise MissingModelError("no blue one. Received: blue")
         return tfnca.Perturbation()
 
+    def shift(self, mutation):
+        return tfnca.StateShift()
+
     def target(self, name):
         return tfnca.load_target(name, 12)
 
@@ -146,6 +149,8 @@ def attack(takeover=1.0, recovered=0.9):
         (claims._unstable_later, perturbed(0.004, 0.004), "does not hold"),
         (claims._needs_majority, perturbed(0.02, 0), "holds"),
         (claims._needs_majority, perturbed(0.001, 0), "does not hold"),
+        (claims._falls_short, perturbed(0.004, 1), "does not hold"),
+        (claims._falls_short, perturbed(0.009, 1), "holds"),
         (claims._interpolates, [{"k": 1, "alpha": 0.1}, {"k": 0, "alpha": 0.9}], "holds"),
         (claims._interpolates, [{"k": 1, "alpha": 0.9}, {"k": 0, "alpha": 0.1}], "does not hold"),
         (claims._negative, [{"k": 0, "cells": 100}, {"k": -1, "cells": 400}], "holds"),

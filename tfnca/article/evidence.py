@@ -54,6 +54,12 @@ def _perturbations(models):
     return found
 
 
+def _shift(models):
+    """A vector on every cell that should take the tail, trained as the matrices were."""
+    plain, target = (pad_target(models.target(name), PADDING) for name in ("lizard", "no_tail"))
+    return measure_perturbation(Perturbed(models.lizard, models.shift("no_tail")), target, plain)
+
+
 def _adversary(models, mutation, density, name=None):
     target = pad_target(models.target(mutation), PADDING)
     step = Injected(models.lizard, models.adversary(name or mutation))
@@ -121,6 +127,7 @@ EVIDENCE = {
     "red_hosts": _red_hosts,
     "tails": _tails,
     "perturbations": _perturbations,
+    "shift": _shift,
     "strengths": _strengths,
     "compositions": _compositions,
 }

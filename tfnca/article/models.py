@@ -68,6 +68,10 @@ class Ours:
             _present(self.folder / f"perturbation_{mutation}/perturbation.npy")
         )
 
+    def shift(self, mutation):
+        """The vector in place of a matrix, for one of `MUTATIONS`."""
+        return load_perturbation(_present(self.folder / f"shift_{mutation}/perturbation.npy"))
+
     def target(self, name):
         """The plain ``lizard`` or one of `MUTATIONS`, ``(40, 40, 4)``."""
         return load_target(name)
@@ -102,6 +106,9 @@ class Published:
     def perturbation(self, mutation):
         archive = _present(self.folder / "growing_ca_saved_perturbations.zip")
         return load_perturbation(archive, name=mutation.removeprefix("no_"))
+
+    def shift(self, mutation):
+        raise MissingModelError(f"The article has matrices only. Received: mutation={mutation!r}")
 
     def target(self, name):
         member = "lizard_complete.png" if name == "lizard" else f"lizard_{name}.png"
