@@ -149,7 +149,7 @@ def attack(takeover=1.0, recovered=0.9):
         (claims._unstable_later, perturbed(0.004, 0.004), "does not hold"),
         (claims._needs_majority, perturbed(0.02, 0), "holds"),
         (claims._needs_majority, perturbed(0.001, 0), "does not hold"),
-        (claims._falls_short, perturbed(0.004, 1), "does not hold"),
+        (claims._falls_short, perturbed(0.001, 1), "does not hold"),
         (claims._falls_short, perturbed(0.009, 1), "holds"),
         (claims._interpolates, [{"k": 1, "alpha": 0.1}, {"k": 0, "alpha": 0.9}], "holds"),
         (claims._interpolates, [{"k": 1, "alpha": 0.9}, {"k": 0, "alpha": 0.1}], "does not hold"),
