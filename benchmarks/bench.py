@@ -50,9 +50,12 @@ class Process:
         self.engine, self.reason, self.failed = engine, None, False
         self.popen = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("worker.py"), engine],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
             env={**os.environ, "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "tensorflow"},
-        )  # fmt: skip
+        )
 
     def tell(self, do, **request):
         if self.reason is None:
@@ -331,14 +334,27 @@ def parse(arguments=None):
         "--out", default="out/bench", help="folder for the results (default: out/bench)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each (default: 5)")
-    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART",
-                        help=f"time only these: {', '.join(PARTS)}")  # fmt: skip
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, metavar="ENGINE", default=ENGINES,
-                        help="engines of the training workloads (default: all)")  # fmt: skip
-    parser.add_argument("--data-dir", help="folder with MNIST's idx files, to time all 10,000 test "
-                        "digits too")  # fmt: skip
-    parser.add_argument("--quick", action="store_true",
-                        help=f"one round; without --only just {', '.join(QUICK)}")  # fmt: skip
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        metavar="PART",
+        help=f"time only these: {', '.join(PARTS)}",
+    )
+    parser.add_argument(
+        "--engines",
+        nargs="+",
+        choices=ENGINES,
+        metavar="ENGINE",
+        default=ENGINES,
+        help="engines of the training workloads (default: all)",
+    )
+    parser.add_argument(
+        "--data-dir", help="folder with MNIST's idx files, to time all 10,000 test digits too"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"one round; without --only just {', '.join(QUICK)}"
+    )
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error(f"--rounds must be at least 1. Received: {options.rounds}")

@@ -55,12 +55,18 @@ class Weights:
         """Dictionary of the kernels and biases of ``host`` and ``adversary``, and ``matrix``."""
         models, saved = self.originals, ROOT / "saved_models"
         if kind == "mnist":
-            host = self._load("MNIST host", (models / "mnist_ca.json", None),
-                              (saved / "mnist" / "model.keras", None))  # fmt: skip
+            host = self._load(
+                "MNIST host",
+                (models / "mnist_ca.json", None),
+                (saved / "mnist" / "model.keras", None),
+            )
             other = self._load("MNIST adversary", (models / "mnist_ca_adversarial_model.zip", None))
         else:
-            host = self._load("lizard host", (models / "growing_ca_lizard.json", None),
-                              (saved / "growing_lizard" / "model.keras", None))  # fmt: skip
+            host = self._load(
+                "lizard host",
+                (models / "growing_ca_lizard.json", None),
+                (saved / "growing_lizard" / "model.keras", None),
+            )
         parts = {"host": arrays(host)}
         if kind == "injection":
             zipped = models / "growing_ca_adversarial_models.zip"

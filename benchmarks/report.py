@@ -43,10 +43,16 @@ def report(results):
         header = ["seconds per training step", *engines]
         header += ["over published", "over best peer", "floor", "above floor"]
         rows = [
-            [name, *(number(r.get(f"{e}_s"), 3) for e in engines), number(r["ratio_published"], 1),
-             number(r["ratio_best_peer"], 1), number(r["floor_s"], 3), number(r["above_floor"], 1)]
+            [
+                name,
+                *(number(r.get(f"{e}_s"), 3) for e in engines),
+                number(r["ratio_published"], 1),
+                number(r["ratio_best_peer"], 1),
+                number(r["floor_s"], 3),
+                number(r["above_floor"], 1),
+            ]
             for name, r in training.items()
-        ]  # fmt: skip
+        ]
         parts += [table(header, rows), "![](training.png)"]
         rows = [
             [name, *(number(r["peak_rss_mb"].get(e), 0) for e in engines)]
@@ -66,8 +72,10 @@ def report(results):
     if len(results["scaling"]) > 1:
         parts.append("![](scaling.png)")
     if results["targets"]:
-        rows = [[t["what"], t["target"], number(t["reached"]), "yes" if t["met"] else "**no**"]
-                for t in results["targets"]]  # fmt: skip
+        rows = [
+            [t["what"], t["target"], number(t["reached"]), "yes" if t["met"] else "**no**"]
+            for t in results["targets"]
+        ]
         parts.append(table(["what", "target", "reached", "met"], rows))
     parts += [f"**Error**: {error}" for error in results["errors"]]
     return "\n\n".join(parts) + "\n"
@@ -121,8 +129,12 @@ def training_plot(training):
     for i, engine in enumerate(engines):
         bars = [(k, r[f"{engine}_s"]) for k, r in enumerate(training.values()) if r[f"{engine}_s"]]
         width = 0.8 / len(engines)
-        axes.bar([k + i * width - 0.4 + width / 2 for k, _ in bars], [s for _, s in bars],
-                 width, label=engine)  # fmt: skip
+        axes.bar(
+            [k + i * width - 0.4 + width / 2 for k, _ in bars],
+            [s for _, s in bars],
+            width,
+            label=engine,
+        )
     axes.set_xticks(range(len(training)), list(training), rotation=15)
     axes.set(ylabel="seconds per training step", yscale="log")
     axes.legend()

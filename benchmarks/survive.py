@@ -25,11 +25,28 @@ PATIENCE = 300.0
 
 def command(folder, steps, resume):
     return [
-        sys.executable, str(ROOT / "train/growing.py"), "--out", str(folder),
-        "--steps", str(steps), "--size", "20", "--padding", "6", "--pool-size", "1024",
-        "--min-ca-steps", "8", "--max-ca-steps", "16", "--snapshot-seconds", "0.1",
-        "--preview-steps", str(10 * steps), *(["--resume"] if resume else []),
-    ]  # fmt: skip
+        sys.executable,
+        str(ROOT / "train/growing.py"),
+        "--out",
+        str(folder),
+        "--steps",
+        str(steps),
+        "--size",
+        "20",
+        "--padding",
+        "6",
+        "--pool-size",
+        "1024",
+        "--min-ca-steps",
+        "8",
+        "--max-ca-steps",
+        "16",
+        "--snapshot-seconds",
+        "0.1",
+        "--preview-steps",
+        str(10 * steps),
+        *(["--resume"] if resume else []),
+    ]
 
 
 def writing(folder):

@@ -47,8 +47,11 @@ def small_problem(kind):
         "parts": parts,
         "trained": problems.TRAINED[kind],
         "sobel": problems.sobel_kernels(),
-        "mask": random_draws(ours.make_step({"kind": kind, "fire_rate": 0.5, "parts": parts}),
-                             (2, 6, 7), steps=1)["mask"].numpy() if "adversary" in parts else None,
+        "mask": random_draws(
+            ours.make_step({"kind": kind, "fire_rate": 0.5, "parts": parts}), (2, 6, 7), steps=1
+        )["mask"].numpy()
+        if "adversary" in parts
+        else None,
         "labels": labels,
         "state": state.astype(np.float32),
         "target": np.array(target, np.float32),
@@ -56,7 +59,7 @@ def small_problem(kind):
         "fire_rate": 0.5,
         "noise_std": 0.02 if kind == "mnist" else 0.0,
         "learning_rate": 1e-6,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("kind", problems.TRAINED)
@@ -115,8 +118,19 @@ def test_cells_are_counted():
     reason="no trained MNIST CA",
 )
 def test_bench_runs(tmp_path):
-    command = [sys.executable, FOLDER / "bench.py", "--quick", "--only", "mnist_adversary",
-               "--engines", "published", "dense", "sparse", "--out", tmp_path]  # fmt: skip
+    command = [
+        sys.executable,
+        FOLDER / "bench.py",
+        "--quick",
+        "--only",
+        "mnist_adversary",
+        "--engines",
+        "published",
+        "dense",
+        "sparse",
+        "--out",
+        tmp_path,
+    ]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
     results = json.loads((tmp_path / "bench.json").read_text())
@@ -142,9 +156,14 @@ def test_a_recipes_row_holds_its_measures():
     metrics = {"from_seed": rows, "from_grown": rows, "lifted": {"back": 12}}
     row = recipes.summary("published", metrics, 12.4)
     assert row == {
-        "recipe": "published", "seconds": 12, "from_seed_500": 0.0005, "from_seed_5000": 0.005,
-        "from_grown_500": 0.0005, "from_grown_5000": 0.005, "back": 12,
-    }  # fmt: skip
+        "recipe": "published",
+        "seconds": 12,
+        "from_seed_500": 0.0005,
+        "from_seed_5000": 0.005,
+        "from_grown_500": 0.0005,
+        "from_grown_5000": 0.005,
+        "back": 12,
+    }
     assert recipes.table([row]).splitlines()[2] == (
         "| published | 12 | 0.0005 | 0.0050 | 0.0005 | 0.0050 | 12 |"
     )

@@ -68,8 +68,9 @@ def digits_to_rgb(
     grey = np.where(alive, np.clip(state[..., GREY], 0.0, 1.0), 0.0)[..., None]
     picture = cells * grey + background * (1.0 - grey)
     if mask is not None:
-        picture = np.where((np.asarray(mask) > 0.5)[..., None] & alive[..., None],
-                           ADVERSARY, picture)  # fmt: skip
+        picture = np.where(
+            (np.asarray(mask) > 0.5)[..., None] & alive[..., None], ADVERSARY, picture
+        )
     return picture
 
 

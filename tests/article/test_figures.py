@@ -78,8 +78,13 @@ def test_a_figure_without_its_model_is_left_out(models, tmp_path, monkeypatch, c
 @pytest.mark.parametrize("models", [Ours, Published])
 def test_what_a_set_does_not_have_is_missing(models, tmp_path):
     empty = models(tmp_path)
-    for ask in (lambda: empty.digits, lambda: empty.digits_adversary, lambda: empty.lizard,
-                lambda: empty.adversary("red"), lambda: empty.perturbation("red")):  # fmt: skip
+    for ask in (
+        lambda: empty.digits,
+        lambda: empty.digits_adversary,
+        lambda: empty.lizard,
+        lambda: empty.adversary("red"),
+        lambda: empty.perturbation("red"),
+    ):
         with pytest.raises(MissingModelError, match=r"No such file. Received: "):
             ask()
     if models is Published:
@@ -138,13 +143,19 @@ def attack(takeover=1.0, recovered=0.9):
         (claims._thin, attack(takeover=0.05), "does not hold"),
         (claims._stable, {"red": perturbed(0.001, 0.0015)}, "holds"),
         (claims._stable, {"red": perturbed(0.001, 0.05)}, "does not hold"),
-        (claims._reached, {"red": perturbed(0.004, 1), "blue": perturbed(0.006, 1)},
-         "holds in part"),
+        (
+            claims._reached,
+            {"red": perturbed(0.004, 1), "blue": perturbed(0.006, 1)},
+            "holds in part",
+        ),
         (claims._lifted, {"red": perturbed(0, 0, 16), "blue": perturbed(0, 0, 12)}, "holds"),
         (claims._lifted, {"red": perturbed(0, 0, 2)}, "does not hold"),
         (claims._headless, {"no_head": perturbed(0.004, 1), "red": perturbed(0.002, 1)}, "holds"),
-        (claims._headless, {"no_head": perturbed(0.001, 1), "red": perturbed(0.002, 1)},
-         "does not hold"),
+        (
+            claims._headless,
+            {"no_head": perturbed(0.001, 1), "red": perturbed(0.002, 1)},
+            "does not hold",
+        ),
         (claims._unstable_later, perturbed(0.004, 0.04), "holds"),
         (claims._unstable_later, perturbed(0.004, 0.004), "does not hold"),
         (claims._needs_majority, perturbed(0.02, 0), "holds"),
@@ -158,7 +169,7 @@ def attack(takeover=1.0, recovered=0.9):
         (claims._vary, {"left": [0.0, 0.8, 0.9], "size": [1.0, 1.1, 3.0]}, "holds"),
         (claims._vary, {"left": [0.8, 0.8, 0.9], "size": [1.0, 1.1, 1.0]}, "does not hold"),
     ],
-)  # fmt: skip
+)
 def test_verdicts_follow_the_numbers(judge, evidence, expected):
     number, share = judge(evidence)
     assert number

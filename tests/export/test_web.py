@@ -85,8 +85,13 @@ def site(node, tmp_path_factory):
     data, built = folder / "data", folder / "site"
     log = run(sys.executable, "prepare.py", "--models", MODELS.resolve(), "--out", data)
     print(log)
-    run(node, "node_modules/vite/bin/vite.js", "build",
-        TFNCA_SITE_DATA=str(data), TFNCA_SITE=str(built))  # fmt: skip
+    run(
+        node,
+        "node_modules/vite/bin/vite.js",
+        "build",
+        TFNCA_SITE_DATA=str(data),
+        TFNCA_SITE=str(built),
+    )
     return built
 
 
@@ -112,13 +117,18 @@ def test_every_check_is_listed(results):
 
 
 def test_site_is_small(site):
-    sizes = run("node", "-e", """
+    sizes = run(
+        "node",
+        "-e",
+        """
         const { gzipSync } = require("node:zlib");
         const { readdirSync, readFileSync, statSync } = require("node:fs");
         const files = readdirSync(process.argv[1], { recursive: true })
           .map((name) => `${process.argv[1]}/${name}`).filter((name) => statSync(name).isFile());
         console.log(files.reduce((sum, name) => sum + gzipSync(readFileSync(name)).length, 0));
-    """, site)  # fmt: skip
+    """,
+        site,
+    )
     assert int(sizes) < 3e6
 
 
@@ -221,9 +231,14 @@ def in_chromium(node, site, tmp_path_factory):
         draws = random_draws(step, state.shape[:3], STEPS) | given
         perturbed = isinstance(step, tfnca.Perturbed)
         graph, by_draws = graph_job(
-            folder / name, MODELS / name / "tfjs", step, state, STEPS, draws,
+            folder / name,
+            MODELS / name / "tfjs",
+            step,
+            state,
+            STEPS,
+            draws,
             k=[1.0] if perturbed else None,
-        )  # fmt: skip
+        )
         of_page = {
             "page": "mnist" if step.channels == 20 else "growing",
             "adversary": "red" if name == "growing_adversary_red" else None,

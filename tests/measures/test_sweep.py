@@ -59,15 +59,18 @@ def test_a_sweep_leaves_its_files(digits, tmp_path):
     assert len(rows) == len(digits["rows"])
     assert [float(row["takeover"]) for row in rows] == [r["takeover"] for r in digits["rows"]]
     assert {path.name for path in (tmp_path / "new").glob("*.png")} == {
-        "takeover.png", "steps_to_flip.png", "recovery.png", "time.png"
-    }  # fmt: skip
+        "takeover.png",
+        "steps_to_flip.png",
+        "recovery.png",
+        "time.png",
+    }
 
 
 def test_lizards_are_swept_beside_the_host_alone(tmp_path):
     step = tfnca.Injected(model("growing_lizard"), model("growing_adversary_red"))
-    target, plain = (pad_target(picture, MEASURED_PADDING) for picture in (
-        lizard(color="red"), lizard()
-    ))  # fmt: skip
+    target, plain = (
+        pad_target(picture, MEASURED_PADDING) for picture in (lizard(color="red"), lizard())
+    )
     found = sweep.sweep_lizard(step, target, plain, (0.6,), horizon=8, runs=2)
     alone = [row for row in found["rows"] if row["density"] == 0]
     attacked = [row for row in found["rows"] if row["density"] == 0.6]

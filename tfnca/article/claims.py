@@ -280,8 +280,13 @@ def table(evidence):
         "written out in `tfnca/article/claims.py`.",
     ]
     for section in dict.fromkeys(claim.section for claim in CLAIMS):
-        lines += ["", f"## {section}", "", "| claim | measured | models | number | verdict |",
-                  "|---|---|---|---|---|"]  # fmt: skip
+        lines += [
+            "",
+            f"## {section}",
+            "",
+            "| claim | measured | models | number | verdict |",
+            "|---|---|---|---|---|",
+        ]
         for claim in (claim for claim in CLAIMS if claim.section == section):
             shown = claim.text, claim.measured
             for name, found in evidence.items():

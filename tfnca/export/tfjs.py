@@ -179,8 +179,11 @@ def _weight(array, quantize):
         scale = (high - low) / 255 or 1.0
         low = round(low / scale) * scale  # a weight of zero stays zero
         entry["quantization"] = {
-            "dtype": "uint8", "min": low, "scale": scale, "original_dtype": "float32"
-        }  # fmt: skip
+            "dtype": "uint8",
+            "min": low,
+            "scale": scale,
+            "original_dtype": "float32",
+        }
         array = np.clip(np.round((array - low) / scale), 0, 255).astype(np.uint8)
     elif array.dtype not in (np.float32, np.int32, np.bool_):
         raise ValueError(
