@@ -72,7 +72,7 @@ class Mixture(StatePerturbation):
         if all(vector is None for vector in vectors):
             return None
         vectors = [ops.zeros(self.channels) if v is None else v for v in vectors]
-        return ops.matmul(self.k, ops.stack(vectors))
+        return ops.reshape(ops.matmul(ops.expand_dims(self.k, 0), ops.stack(vectors)), (-1,))
 
 
 def mix(host: Step, perturbations: Sequence[StatePerturbation], names: Sequence[str]) -> Perturbed:
