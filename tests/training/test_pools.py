@@ -8,7 +8,6 @@ import tensorflow as tf
 import tfnca
 from tfnca.data.digits import Digits
 from tfnca.training.damage import circle_masks
-from tfnca.training.pools import Batch
 
 SIZE, SLOTS, BATCH = 12, 20, 8
 LOSS = tfnca.TargetLoss(np.zeros((SIZE, SIZE, 4)))
@@ -95,7 +94,8 @@ def test_the_worst_start_anew_and_the_best_are_damaged():
         holes.append(hole)
     assert not np.array_equal(holes[0], holes[1])
     assert batch["mask"] is None
-    assert batch["labels"].shape == (BATCH, 2)
+    assert batch["centres"].shape == (BATCH, 2)
+    assert batch["labels"] is None
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_a_batch_tells_where_its_patterns_stood_before_they_were_damaged():
         state[i % 4 : i % 4 + 5, i % 3 : i % 3 + 7, :4] = 1.0 - i / 100
     pool.variables["states"].assign(states)
     batch = values(pool.draw(0, 0, LOSS))
-    assert np.isnan(batch["labels"][:2]).all()
+    assert np.isnan(batch["centres"][:2]).all()
     stood = np.stack([batch["slots"] % 4 + 2, batch["slots"] % 3 + 3], axis=1)
-    np.testing.assert_allclose(batch["labels"][2:], stood[2:], rtol=1e-5)
+    np.testing.assert_allclose(batch["centres"][2:], stood[2:], rtol=1e-5)
     assert not np.array_equal(batch["state"][-3:], states[batch["slots"][-3:]])
 
 
@@ -156,7 +156,7 @@ def test_all_that_is_hopeless_starts_anew_and_is_not_damaged():
     states[1] = np.nan
     pool.variables["states"].assign(states)
     masks = pool.variables["masks"].numpy()
-    batch = values(pool.draw(0, 0, lambda state: tf.reduce_mean(state**2, axis=(1, 2, 3))))
+    batch = values(pool.draw(0, 0, lambda state, _: tf.reduce_mean(state**2, axis=(1, 2, 3))))
     slots = batch["slots"]
     at_start = np.all(batch["state"] == starts(), axis=(1, 2, 3))
     np.testing.assert_array_equal(at_start, slots < 6)
@@ -172,7 +172,7 @@ def test_write_back_goes_to_the_batchs_slots_only():
     slots = [3, 17, 0, 9]
     state = np.random.default_rng(1).normal(size=(4, SIZE, SIZE, 16)).astype(np.float32)
     mask = np.random.default_rng(2).integers(0, 2, (4, SIZE, SIZE)).astype(np.float32)
-    pool.put(Batch(tf.constant(slots), None, tf.constant(mask), None), tf.constant(state))
+    pool.put(tfnca.Batch(tf.constant(slots), None, tf.constant(mask), None), tf.constant(state))
     before["states"][slots], before["masks"][slots] = state, mask
     assert same(before, contents(pool))
 
@@ -234,7 +234,7 @@ def growing():
 def test_holes_are_as_large_as_asked_for():
     states = np.ones((1, 40, 40, 16), np.float32)
     pool = tfnca.GrowingPool(states, SLOTS, BATCH, restarts=0, damaged=3, radii=(0.6, 0.6))
-    state = pool.draw(0, 0, lambda state: tf.zeros(len(state))).state.numpy()
+    state = pool.draw(0, 0, lambda state, _: tf.zeros(len(state))).state.numpy()
     holes = (state == 0).mean((1, 2, 3))
     assert not holes[:-3].any()
     assert np.all((holes[-3:] > 0.18) & (holes[-3:] < np.pi * 0.3**2 + 0.02))
