@@ -15,7 +15,7 @@ from tfnca.engines.rollout import rollout
 from tfnca.jobs.options import Common, option, run
 from tfnca.jobs.results import save_results
 from tfnca.jobs.run import make_optimizer, schedule, train
-from tfnca.measures.lizard import measure_base
+from tfnca.measures.protocol import measure_base
 from tfnca.pictures import tile
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool

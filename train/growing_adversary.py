@@ -27,7 +27,8 @@ from tfnca.jobs.lizard_attack import (
 from tfnca.jobs.options import option, run
 from tfnca.jobs.results import save_results
 from tfnca.jobs.run import train
-from tfnca.measures.lizard import grown_states, measure_adversary, target_masks
+from tfnca.measures.lizard import grown_states, target_masks
+from tfnca.measures.protocol import measure_adversary
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
 

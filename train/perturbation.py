@@ -24,7 +24,8 @@ from tfnca.jobs.lizard_attack import (
 from tfnca.jobs.options import option, run
 from tfnca.jobs.results import save_array, save_results
 from tfnca.jobs.run import OPTIMIZERS, train
-from tfnca.measures.lizard import grown_states, measure_perturbation
+from tfnca.measures.lizard import grown_states
+from tfnca.measures.protocol import measure_perturbation
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
 

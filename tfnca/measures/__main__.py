@@ -20,12 +20,8 @@ from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.digits import attack_digits, base_digits
-from tfnca.measures.lizard import (
-    MEASURED_PADDING,
-    measure_adversary,
-    measure_base,
-    measure_perturbation,
-)
+from tfnca.measures.lizard import MEASURED_PADDING
+from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
 
 
 def measure(options):
