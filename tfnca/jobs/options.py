@@ -3,6 +3,7 @@ dataclass."""
 
 import argparse
 import dataclasses
+import itertools
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +84,7 @@ class Common:
 
 def in_order(config: Common, *names: str) -> None:
     """Raises ValueError unless each of these options is at most the one that follows."""
-    for first, second in zip(names, names[1:], strict=False):
+    for first, second in itertools.pairwise(names):
         low, high = getattr(config, first), getattr(config, second)
         if low > high:
             raise ValueError(

@@ -2,14 +2,17 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
@@ -69,6 +72,35 @@ def write_history(folder: str | Path, history: list[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(history)
     write_atomically(Path(folder) / "history.csv", text.getvalue())
+
+
+QUICK_LIZARD = {"runs": 4, "at": (96, 200, 500)}
+"""What ``--measure quick`` asks of a lizard's measures."""
+
+
+def measured(
+    config: Common, measure: Callable[..., dict[str, Any]], quick: dict[str, Any]
+) -> dict[str, Any]:
+    """The measures that ``--measure`` asks for, with a bar that shows how far they are.
+
+    Args:
+        config: The script's configuration.
+        measure: Function of `progress` (see `tfnca.measures.progress`) and of what `quick` holds.
+        quick: What it is called with for a quick look.
+
+    Returns:
+        JSON-able measures; where they are not the full ones, ``measure`` says which.
+    """
+    if config.measure == "none":
+        return {"measure": "none"}
+    progress = functools.partial(_bar, "Measuring")
+    if config.measure == "quick":
+        return {"measure": "quick", **measure(progress=progress, **quick)}
+    return measure(progress=progress)
+
+
+def _bar(title: str, total: int) -> tqdm:
+    return tqdm(desc=title, total=total, unit="CA step", dynamic_ncols=True, mininterval=0.5)
 
 
 def save_results(

@@ -27,7 +27,7 @@ from tfnca.pictures import save_png
 from tfnca.training.optimizers import WhitenedAdam
 from tfnca.training.pools import Pool
 from tfnca.training.snapshots import find_snapshots, restore_snapshot, save_snapshot
-from tfnca.training.trainer import Trainer
+from tfnca.training.trainer import MOST_STEPS, Trainer
 
 EPOCH = 100
 """Training steps between two rows of the history."""
@@ -45,6 +45,9 @@ def _are_fractions(drops: str) -> bool:
     fractions = fractions_of(drops)
     return fractions == sorted(fractions) and all(0 < fraction < 1 for fraction in fractions)
 
+
+CA_STEPS = must(f"lie in 1 to {MOST_STEPS}", lambda value: 1 <= value <= MOST_STEPS)
+"""The check of CA steps per training step."""
 
 DROPS = must("be ascending fractions of the run, such as 0.3,0.7", _are_fractions)
 """The check of an option that `schedule` takes as its drops."""

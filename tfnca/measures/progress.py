@@ -56,8 +56,9 @@ def advance(step: Step, state: Any, steps: int, bar: Bar = SILENT, **kwargs: Any
         The final state.
     """
     before = first = kwargs.get("step_offset", 0)
-    for now, state in trajectory(step, state, steps, _PIECE, **kwargs):
+    final = state
+    for now, final in trajectory(step, state, steps, _PIECE, **kwargs):  # noqa: B007
         if now > first:
             bar.update(now - before)
         before = now
-    return state
+    return final

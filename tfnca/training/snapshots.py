@@ -2,8 +2,8 @@
 
 A snapshot holds the trained weights, the optimiser, the pool, how many training steps are done, and
 the history so far. Nothing else steers a run: every draw is a function of the seed and that number.
-(The mean loss since the history's last row starts anew.) It is written under a temporary name and renamed;
-the one before is kept; a checksum tells a whole file from a torn one.
+(The mean loss since the history's last row starts anew.) It is written under a temporary name and
+renamed; the one before is kept; a checksum tells a whole file from a torn one.
 """
 
 import hashlib
