@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import functools
 import io
 import json
 import sys
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.jobs.options import Common, device_name
+from tfnca.measures.progress import on_screen
 from tfnca.pictures import save_png
 from tfnca.plots import plot
 from tfnca.training.trainer import Trainer
@@ -93,14 +92,9 @@ def measured(
     """
     if config.measure == "none":
         return {"measure": "none"}
-    progress = functools.partial(_bar, "Measuring")
     if config.measure == "quick":
-        return {"measure": "quick", **measure(progress=progress, **quick)}
-    return measure(progress=progress)
-
-
-def _bar(title: str, total: int) -> tqdm:
-    return tqdm(desc=title, total=total, unit="CA step", dynamic_ncols=True, mininterval=0.5)
+        return {"measure": "quick", **measure(progress=on_screen, **quick)}
+    return measure(progress=on_screen)
 
 
 def save_results(

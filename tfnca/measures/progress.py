@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import tensorflow as tf
+from tqdm import tqdm
 
 from tfnca.automata.step import Step
 from tfnca.engines.rollout import trajectory
@@ -40,6 +41,11 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+def on_screen(total: int) -> Bar:
+    """A bar on the terminal."""
+    return tqdm(desc="Measuring", total=total, unit="CA step", dynamic_ncols=True, mininterval=0.5)
 
 
 def advance(step: Step, state: Any, steps: int, bar: Bar = SILENT, **kwargs: Any) -> tf.Tensor:
