@@ -1,5 +1,7 @@
 """The pools draw, repair, damage and write back as published."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -414,6 +416,44 @@ def test_draws_are_a_function_of_seed_and_step_alone(make):
         differs = values(pool.draw(seed, index, LOSS))
         assert not np.array_equal(drawn["slots"], differs["slots"])
         assert not np.array_equal(drawn["mask"][0], differs["mask"][0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"images": DIGITS.images * 255}, "images must lie in .*divide bytes by 255"),
+        ({"images": DIGITS.images - 0.5}, "images must lie in .*Received: values from -0.5"),
+        ({"images": DIGITS.images * np.nan}, "images must be finite"),
+        ({"labels": DIGITS.labels + 1}, "labels must lie in 0 to 9. Received: values from 1 to 10"),
+        ({"labels": DIGITS.labels * 1.0}, "labels must be integers.*Received: float64"),
+    ],
+)
+def test_digits_of_a_wrong_scale_are_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        tfnca.DigitPool(dataclasses.replace(DIGITS, **wrong), SLOTS, BATCH)
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        (np.zeros((SIZE, SIZE, 16)), "starts must be of shape.*Received: shape="),
+        (np.zeros((0, SIZE, SIZE, 16)), "starts must be of shape"),
+        (np.full((1, SIZE, SIZE, 16), np.inf), "starts must be finite"),
+    ],
+)
+def test_starts_that_are_no_states_are_named(states, message):
+    with pytest.raises(ValueError, match=message):
+        tfnca.GrowingPool(states, SLOTS, BATCH)
+
+
+def test_a_loss_of_ones_own_sorts_by_all_it_is_told():
+    where = np.ones((SIZE, SIZE), bool)
+    pool = tfnca.GrowingPool(starts(), SLOTS, BATCH, damaged=0, where=where, density=0.3)
+    filled(pool)
+    batch = pool.draw(0, 0, lambda state, batch: tf.reduce_sum(batch.mask, axis=(1, 2)))
+    counts = pool.variables["masks"].numpy().sum((1, 2))[batch.slots.numpy()]
+    assert list(counts) == sorted(counts, reverse=True)
+    assert len(set(counts)) > 1
 
 
 @pytest.mark.parametrize("density", [0.0, 1.5, np.nan])
