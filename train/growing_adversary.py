@@ -52,12 +52,12 @@ class Config(Attack):
         "throughout if not given",
         SHARE,
     )
-    start: str | None = option(
+    start: str = option(
         None,
         "the adversary's first rule: a copy of the 'host'; 'zero', which changes nothing; or an "
         "adversary to go on from, any format",
     )
-    own_weight: float | None = option(
+    own_weight: float = option(
         None,
         "what the error of the adversary's own cells counts, in [0, 1], beside 1 for the host's: "
         "less than 1 makes it persuade",

@@ -43,7 +43,7 @@ class Config(Attack):
     }
 
     out: str = option("out/perturbation", "folder for results and snapshots")
-    optimizer: str | None = option(
+    optimizer: str = option(
         None,
         "'adam', or 'whitened': Adam with the gradients' whole second moment, which matters to a "
         "matrix, whose entries act together",

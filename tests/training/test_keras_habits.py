@@ -125,6 +125,7 @@ def test_saved_weights_know_how_many_steps_are_done(tmp_path):
     fresh = job()
     fresh.load_weights(tmp_path / "run.weights.h5")
     assert int(fresh.steps_done) == 3  # so that no draw comes again
+    assert int(fresh.optimizer.iterations) == 3
     for ours, theirs in zip(fresh.step.get_weights(), trainer.step.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

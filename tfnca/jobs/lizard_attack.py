@@ -23,7 +23,7 @@ from tfnca.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Attack(Common):
-    """Options of both attacks."""
+    """Options of both attacks; a recipe fills in what is None."""
 
     RECIPES: ClassVar[dict] = {
         "published": {
@@ -50,12 +50,12 @@ class Attack(Common):
                          "blue, a PNG file, or an emoji")  # fmt: skip
     size: int = option(40, "side that the picture is shrunk to fit, in cells", POSITIVE)
     padding: int = option(16, "empty cells around the picture", NOT_NEGATIVE)
-    steps: int | None = option(None, "training steps", POSITIVE)
+    steps: int = option(None, "training steps", POSITIVE)
     batch_size: int = option(8, "states in a batch", POSITIVE)
-    pool_size: int | None = option(None, "states in the pool", POSITIVE)
+    pool_size: int = option(None, "states in the pool", POSITIVE)
     restarts: int = option(1, "states of a batch that start anew", NOT_NEGATIVE)
     chosen: str = option("worst", "which: the 'worst', or 'any'", choices=["worst", "any"])
-    hopeless: float | None = option(
+    hopeless: float = option(
         None,
         "share of an empty grid's loss above which a state starts anew; 0: no such bound",
         NOT_NEGATIVE,
@@ -74,11 +74,9 @@ class Attack(Common):
     )
     min_ca_steps: int = option(64, "fewest CA steps per training step", CA_STEPS)
     max_ca_steps: int = option(95, "most CA steps per training step", CA_STEPS)
-    learning_rate: float | None = option(None, "at the start", POSITIVE)
-    drops: str | None = option(
-        None, "fractions of the run at which the rate is divided by 10", DROPS
-    )
-    ema: float | None = option(
+    learning_rate: float = option(None, "at the start", POSITIVE)
+    drops: str = option(None, "fractions of the run at which the rate is divided by 10", DROPS)
+    ema: float = option(
         None, "momentum of an exponential average of the weights; 0: none", MOMENTUM
     )
 

@@ -30,7 +30,8 @@ def save_weights(folder: Path, trainer: Trainer) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     buffer = io.BytesIO()
-    np.savez(buffer, **{each.path: np.asarray(each) for each in trainer.optimizer.variables})
+    arrays = {each.path: np.asarray(each) for each in trainer.optimizer.variables}
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(folder / "optimizer.npz", buffer.getvalue())
 
 

@@ -50,7 +50,7 @@ def save_snapshot(folder: str | Path, trainer: Trainer, history: list[dict[str, 
     buffer = io.BytesIO()
     arrays = {name: np.asarray(v) for name, v in _named_variables(trainer).items()}
     arrays["history"] = np.frombuffer(json.dumps(history).encode(), np.uint8)
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     body = buffer.getbuffer()
     digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
     if _digest_is_right(folder / NEWEST):  # a torn file must not push out the good one

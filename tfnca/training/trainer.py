@@ -1,6 +1,7 @@
 """The trainer: a Keras model whose training step is the article's."""
 
 import functools
+import numbers
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Trainer(keras.Model):
         # Keras scales the loss of a model that computes in float16: this one does where the step
         # does.
         super().__init__(**{"dtype": step.networks[0].dtype_policy} | kwargs)
-        low, high = (steps, steps) if np.isscalar(steps) else steps
+        low, high = (steps, steps) if isinstance(steps, numbers.Real) else steps
         if not 0 < low <= high <= MOST_STEPS or low % 1 or high % 1:
             raise ValueError(
                 f"steps must be a whole number or a range of them in 1 to {MOST_STEPS}. "
@@ -156,6 +157,9 @@ class Trainer(keras.Model):
                 f"Received: {', '.join(sorted(wrong))}"
             )
         super().compile(optimizer, **kwargs)
+        # At once, so that `load_weights` finds the slots that `save_weights` wrote.
+        if not self.optimizer.built:
+            self.optimizer.build(self.step.trainable_variables)
 
     def fit(
         self,
@@ -206,7 +210,7 @@ class Trainer(keras.Model):
         )
 
     def attach(self, pool: Pool) -> None:
-        """Makes the optimiser's slots and takes the pool, as `fit` does first.
+        """Takes the pool, as `fit` does first.
 
         Raises:
             ValueError: If the trainer is not compiled, or the pool does not fit it.
@@ -227,8 +231,6 @@ class Trainer(keras.Model):
                 f"lifted must be at most the batch's size {pool.batch_size}. "
                 f"Received: lifted={self.lifted}"
             )
-        if not self.optimizer.built:
-            self.optimizer.build(self.step.trainable_variables)
         if getattr(self, "pool", None) is not pool:
             self.pool = pool
             self.train_function = None  # its graph would hold another pool's variables
