@@ -4,21 +4,27 @@ import keras
 import tensorflow as tf
 
 import tfnca
-from tfnca.training.pools import Batch
+from tfnca.training.pools import Pool
 
 
-class FixedBatch:
+class FixedBatch(Pool):
     """A pool that always gives the same batch, so that every timed step has the same work."""
 
     def __init__(self, problem):
-        self.problem = problem
+        super().__init__(problem["state"], len(problem["state"]), problem["mask"])
+        self.batch = make_batch(problem)
 
     def draw(self, seed, index, loss):
-        values = [self.problem[name] for name in ("state", "mask", "labels")]
-        return Batch(None, *(None if value is None else tf.constant(value) for value in values))
+        return self.batch
 
     def put(self, batch, state):
         pass
+
+
+def make_batch(problem):
+    """The batch that every step gets."""
+    given = {name: problem[name] for name in ("state", "mask", "labels")}
+    return tfnca.Batch(**{k: None if v is None else tf.constant(v) for k, v in given.items()})
 
 
 def make_step(problem):
@@ -65,7 +71,7 @@ def make(problem, engine):
         variables = step.trainable_variables
         with tf.GradientTape() as tape:
             state = tfnca.rollout(step, start, steps, mask, engine=engine, **certain)
-            total = tf.reduce_mean(loss(state, problem["labels"]))
+            total = tf.reduce_mean(loss(state, make_batch(problem)))
         gradients = tape.gradient(total, [variable.value for variable in variables])
         shapes = [array.shape for array in problem["parts"][problem["trained"]]]
         return {

@@ -14,6 +14,7 @@ from tfnca.data.drawing import lizard
 from tfnca.data.targets import TARGETS, load_target, pad_target
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.formats.load import load, load_perturbation
+from tfnca.training.batch import Batch
 from tfnca.training.losses import ClassLoss, TargetLoss
 from tfnca.training.optimizers import WhitenedAdam
 from tfnca.training.pools import DigitPool, GrowingPool
@@ -22,6 +23,7 @@ from tfnca.training.trainer import Trainer
 __all__ = [
     "MNISTCA",
     "TARGETS",
+    "Batch",
     "ClassLoss",
     "DigitPool",
     "Digits",

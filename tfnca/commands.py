@@ -1,26 +1,57 @@
-"""What every command shares: its parser, and plain errors in one line."""
+"""What every command shares: its parser, checks of its options, and plain errors in one line."""
 
 import argparse
 import contextlib
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
+
+Check = Callable[[str, Any], None]
+"""A function of an option's name and value that raises ValueError if the value is wrong."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Checks each option by its own check, and says what is wrong in one line.
 
-    def error(self, message):
+    ``add_argument`` takes a `check` beside argparse's own arguments: see `must`.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._checks: list[tuple[str, str, Check]] = []
+        super().__init__(*arguments, **options)
+
+    def add_argument(
+        self, *names: str, check: Check | None = None, **options: Any
+    ) -> argparse.Action:
+        action = super().add_argument(*names, **options)
+        if check is not None:
+            self._checks.append((names[0], action.dest, check))
+        return action
+
+    def parse_args(  # type: ignore[override]
+        self, words: Sequence[str] | None = None
+    ) -> argparse.Namespace:
+        """The options, each checked; those that are not set and have no default are None."""
+        options = super().parse_args(words)
+        with plain_errors():
+            for name, key, check in self._checks:
+                if (value := getattr(options, key)) is not None:
+                    check(name, value)
+        return options
+
+    def error(self, message: str) -> NoReturn:
         fail(message)
 
 
-def fail(message):
+def fail(message: object) -> NoReturn:
     """Prints one line and exits with code 2."""
     print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     raise SystemExit(2)
 
 
 @contextlib.contextmanager
-def plain_errors():
+def plain_errors() -> Iterator[None]:
     """Turns bad input into one line with exit code 2, and Ctrl-C into exit code 130."""
     try:
         yield
@@ -31,7 +62,38 @@ def plain_errors():
         raise SystemExit(130) from None
 
 
-def check_output(path):
+def must(rule: str, holds: Callable[[Any], bool]) -> Check:
+    """A check of an option's value.
+
+    Args:
+        rule: What the value must do, for the message.
+        holds: Whether it does.
+
+    Example:
+
+    >>> must("be even", lambda value: value % 2 == 0)("--steps", 3)
+    Traceback (most recent call last):
+    ValueError: --steps must be even. Received: 3
+    """
+
+    def check(name: str, value: Any) -> None:
+        if not holds(value):
+            raise ValueError(f"{name} must {rule}. Received: {value}")
+
+    return check
+
+
+INFINITY = float("inf")
+POSITIVE = must("be positive", lambda value: 0 < value < INFINITY)
+NOT_NEGATIVE = must("not be negative", lambda value: 0 <= value < INFINITY)
+SHARE = must("lie in (0, 1]", lambda value: 0 < value <= 1)
+WEIGHT = must("lie in [0, 1]", lambda value: 0 <= value <= 1)
+MOMENTUM = must("lie in [0, 1)", lambda value: 0 <= value < 1)
+DIGIT = must("lie in 0 to 9", lambda value: 0 <= value <= 9)
+SEED = must("lie in 0 to 2**32 - 1", lambda value: 0 <= value < 2**32)
+
+
+def check_output(path: str | Path) -> None:
     """Makes the folder of a file that is to be written, before the work is done for nothing.
 
     Raises:
@@ -42,12 +104,3 @@ def check_output(path):
     if path.is_dir():
         raise ValueError(f"--out must name a file. Received: the folder {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def check_positive(options, *names):
-    """Raises ValueError if one of these options, where it is there and set, is below 1."""
-    for name in names:
-        value = getattr(options, name, None)
-        if value is not None and value < 1:
-            shown = "--" + name.replace("_", "-")
-            raise ValueError(f"{shown} must be positive. Received: {value}")

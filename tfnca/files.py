@@ -56,12 +56,14 @@ def replacing(folder: str | Path, mark: str) -> Iterator[Path]:
     temporary.rename(folder)
 
 
-def weights_sha256(step: Any) -> str:
-    """The SHA-256 of a step's weights, in hexadecimal, whatever file they came from.
-
-    It says against which host something was trained.
-    """
+def arrays_sha256(*arrays: np.ndarray) -> str:
+    """The SHA-256 of arrays as float32, in hexadecimal, whatever file they came from."""
     digest = hashlib.sha256()
-    for weight in step.get_weights():
-        digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, "<f4").data)
     return digest.hexdigest()
+
+
+def weights_sha256(step: Any) -> str:
+    """The SHA-256 of a step's weights: it says against which host something was trained."""
+    return arrays_sha256(*step.get_weights())

@@ -4,18 +4,21 @@ Regimes: 'growing' starts every run from the seed; 'persistent' goes on from a p
 picture stays; 'regenerating' also cuts circles out of it. Defaults are the published settings.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.state import seed_state, to_rgb
+from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE, must
 from tfnca.data.targets import load_target, pad_target
 from tfnca.engines.rollout import rollout
-from tfnca.jobs.options import Common, option, run
-from tfnca.jobs.results import save_results
-from tfnca.jobs.run import make_optimizer, schedule, train
-from tfnca.measures.lizard import measure_base
+from tfnca.files import arrays_sha256
+from tfnca.jobs.options import Common, in_order, option, run
+from tfnca.jobs.results import QUICK_LIZARD, measured, save_results
+from tfnca.jobs.run import CA_STEPS, DROPS, make_optimizer, schedule, train
+from tfnca.measures.protocol import measure_base
 from tfnca.pictures import tile
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
@@ -24,27 +27,42 @@ from tfnca.training.trainer import Trainer
 REGIMES = {"growing": (None, 0), "persistent": (1, 0), "regenerating": (1, 3)}
 """How many of a batch start anew (all if None), and how many are damaged."""
 
+RADIUS = must("lie in (0, 2]", lambda value: 0 < value <= 2)
+
 
 @dataclass(frozen=True)
 class Config(Common):
     out: str = option("out/growing", "folder for results and snapshots")
     target: str = option("lizard", "what to grow: lizard, a PNG file, or an emoji")
     regime: str = option("regenerating", "what to learn", choices=list(REGIMES))
-    size: int = option(40, "side that the picture is shrunk to fit, in cells")
-    padding: int = option(16, "empty cells around the picture")
-    steps: int = option(8000, "training steps")
-    batch_size: int = option(8, "states in a batch")
-    min_radius: float = option(0.1, "of a circle cut out, the grid spanning [-1, 1]²")
-    max_radius: float = option(0.4, "of a circle cut out")
-    pool_size: int = option(1024, "states in the pool")
-    min_ca_steps: int = option(64, "fewest CA steps per training step")
-    max_ca_steps: int = option(95, "most CA steps per training step")
-    learning_rate: float = option(2e-3, "at the start")
-    drops: str = option("0.25", "fractions of the run at which the rate is divided by 10")
-    ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
+    size: int = option(40, "side that the picture is shrunk to fit, in cells", POSITIVE)
+    padding: int = option(16, "empty cells around the picture", NOT_NEGATIVE)
+    steps: int = option(8000, "training steps", POSITIVE)
+    batch_size: int = option(8, "states in a batch", POSITIVE)
+    min_radius: float = option(0.1, "of a circle cut out, the grid spanning [-1, 1]²", RADIUS)
+    max_radius: float = option(0.4, "of a circle cut out", RADIUS)
+    pool_size: int = option(1024, "states in the pool", POSITIVE)
+    min_ca_steps: int = option(64, "fewest CA steps per training step", CA_STEPS)
+    max_ca_steps: int = option(95, "most CA steps per training step", CA_STEPS)
+    learning_rate: float = option(2e-3, "at the start", POSITIVE)
+    drops: str = option("0.25", "fractions of the run at which the rate is divided by 10", DROPS)
+    ema: float = option(
+        0.0, "momentum of an exponential average of the weights; 0 for none", MOMENTUM
+    )
+
+    def check(self) -> None:
+        in_order(self, "min_radius", "max_radius")
+        in_order(self, "min_ca_steps", "max_ca_steps")
+        in_order(self, "batch_size", "pool_size")
+        damaged = REGIMES[self.regime][1]
+        if self.batch_size < damaged:
+            raise ValueError(
+                f"--batch-size must be at least {damaged} with --regime {self.regime}, which "
+                f"damages as many. Received: {self.batch_size}"
+            )
 
 
-def main(config):
+def main(config: Config) -> None:
     target = pad_target(load_target(config.target, config.size), config.padding)
     step = GrowingCA()
     restarts, damaged = REGIMES[config.regime]
@@ -77,8 +95,10 @@ def main(config):
         rows = [to_rgb(np.concatenate([target[None], *[s[..., :4] for s in states[1:]]]))]
         return tile(np.concatenate([*rows, to_rgb(kept)[:10]]), columns=5, scale=3)
 
-    history = train(config, trainer, pool, config.steps, preview)
-    save_results(config, history, measure_base(step, target), preview())
+    facts = {"target_sha256": arrays_sha256(load_target(config.target))}
+    history = train(config, trainer, pool, config.steps, preview, **facts)
+    metrics = measured(config, functools.partial(measure_base, step, target), QUICK_LIZARD)
+    save_results(config, history, metrics, preview(), **facts)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ random, run the adversary's rule; the pool carries each state's own mask. The ar
 10 %, with 32 empty cells around the picture, and red at 60 %, with 16.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,10 +15,11 @@ from tfnca.automata.checks import check_density
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD
-from tfnca.files import weights_sha256
+from tfnca.commands import SHARE, WEIGHT
 from tfnca.formats.load import load
 from tfnca.jobs.lizard_attack import (
     Attack,
+    attack_facts,
     attack_trainer,
     draw_attack,
     load_host,
@@ -25,9 +27,10 @@ from tfnca.jobs.lizard_attack import (
     pool_options,
 )
 from tfnca.jobs.options import option, run
-from tfnca.jobs.results import save_results
+from tfnca.jobs.results import QUICK_LIZARD, measured, save_results
 from tfnca.jobs.run import train
-from tfnca.measures.lizard import grown_states, measure_adversary, target_masks
+from tfnca.measures.lizard import grown_states, target_masks
+from tfnca.measures.protocol import measure_adversary
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
 
@@ -40,25 +43,29 @@ class Config(Attack):
     }
 
     out: str = option("out/growing_adversary", "folder for results and snapshots")
-    density: float = option(0.1, "share of the target's cells that are adversaries, in (0, 1]")
+    density: float = option(
+        0.1, "share of the target's cells that are adversaries, in (0, 1]", SHARE
+    )
     first_density: float | None = option(
         None,
         "share at first, from which new masks go evenly to --density by half of the run; the same "
         "throughout if not given",
+        SHARE,
     )
-    start: str | None = option(
+    start: str = option(
         None,
         "the adversary's first rule: a copy of the 'host'; 'zero', which changes nothing; or an "
         "adversary to go on from, any format",
     )
-    own_weight: float | None = option(
+    own_weight: float = option(
         None,
         "what the error of the adversary's own cells counts, in [0, 1], beside 1 for the host's: "
         "less than 1 makes it persuade",
+        WEIGHT,
     )
 
 
-def first_rule(start, host):
+def first_rule(start: str, host: GrowingCA) -> GrowingCA:
     """The adversary that training begins with."""
     if start not in ("host", "zero"):
         return load(start)
@@ -68,7 +75,7 @@ def first_rule(start, host):
     return rule
 
 
-def share(config):
+def share(config: Config) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The share of adversaries in new masks: a number, or a schedule; raises ValueError if out of
     (0, 1]."""
     density = check_density(config.density)
@@ -78,7 +85,7 @@ def share(config):
     return keras.optimizers.schedules.PolynomialDecay(first, max(config.steps // 2, 1), density)
 
 
-def main(config):
+def main(config: Config) -> None:
     density = share(config)
     host = load_host(config.host)
     target = padded_target(config, config.padding)
@@ -95,9 +102,11 @@ def main(config):
     def preview():
         return draw_attack(config, step, host, masks)
 
-    history = train(config, trainer, pool, config.steps, preview)
-    metrics = measure_adversary(step, padded_target(config), config.density)
-    save_results(config, history, metrics, preview(), host_sha256=weights_sha256(host))
+    facts = attack_facts(config, host)
+    history = train(config, trainer, pool, config.steps, preview, **facts)
+    measure = functools.partial(measure_adversary, step, padded_target(config), config.density)
+    metrics = measured(config, measure, QUICK_LIZARD)
+    save_results(config, history, metrics, preview(), **facts)
 
 
 if __name__ == "__main__":

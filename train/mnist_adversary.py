@@ -4,22 +4,23 @@ The host is frozen. At each restart of a digit 10 % of the pixels, drawn at rand
 adversary's rule. Defaults are the published settings; the article finds 2,000 steps enough.
 """
 
-import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
-from tfnca.automata.checks import check_density
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.state import digit_state
+from tfnca.commands import DIGIT, MOMENTUM, NOT_NEGATIVE, POSITIVE, SHARE
 from tfnca.data.digits import load_digits
 from tfnca.engines.rollout import rollout
 from tfnca.files import weights_sha256
 from tfnca.formats.load import load
-from tfnca.jobs.options import Common, option, run
-from tfnca.jobs.results import save_results
-from tfnca.jobs.run import make_optimizer, schedule, train
+from tfnca.jobs.digits import check_digits, digit_facts, quick_digits
+from tfnca.jobs.options import Common, in_order, option, run
+from tfnca.jobs.results import measured, save_results
+from tfnca.jobs.run import CA_STEPS, DROPS, make_optimizer, schedule, train
 from tfnca.measures.digits import attack_digits, digit_mask
 from tfnca.pictures import digits_to_rgb, tile
 from tfnca.training.losses import ClassLoss
@@ -31,27 +32,34 @@ from tfnca.training.trainer import Trainer
 class Config(Common):
     out: str = option("out/mnist_adversary", "folder for results and snapshots")
     host: str = option("saved_models/mnist/model.keras", "the MNIST CA to attack, any format")
-    digit: int = option(8, "the class that every digit should get, 0 to 9")
-    density: float = option(0.1, "share of pixels that are adversaries, in (0, 1]")
+    digit: int = option(8, "the class that every digit should get, 0 to 9", DIGIT)
+    density: float = option(0.1, "share of pixels that are adversaries, in (0, 1]", SHARE)
     data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
-    steps: int = option(100_000, "training steps")
-    batch_size: int = option(16, "digits in a batch")
-    pool_size: int = option(160, "states in the pool")
-    fresh: int = option(4, "of a batch, new digits that start from an empty state")
-    mutated: int = option(4, "of a batch, digits that change under a settled state")
+    steps: int = option(100_000, "training steps", POSITIVE)
+    batch_size: int = option(16, "digits in a batch", POSITIVE)
+    pool_size: int = option(160, "states in the pool", POSITIVE)
+    fresh: int = option(4, "of a batch, new digits that start from an empty state", NOT_NEGATIVE)
+    mutated: int = option(4, "of a batch, digits that change under a settled state", NOT_NEGATIVE)
     lifted: int = option(
-        0, "of a batch, digits that go on without adversaries and must be themselves again"
+        0,
+        "of a batch, digits that go on without adversaries and must be themselves again",
+        NOT_NEGATIVE,
     )
-    ca_steps: int = option(20, "CA steps per training step")
-    learning_rate: float = option(1e-3, "at the start")
-    drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10")
-    ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
-    test_digits: int = option(1000, "test digits to measure on")
+    ca_steps: int = option(20, "CA steps per training step", CA_STEPS)
+    learning_rate: float = option(1e-3, "at the start", POSITIVE)
+    drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10", DROPS)
+    ema: float = option(
+        0.0, "momentum of an exponential average of the weights; 0 for none", MOMENTUM
+    )
+    test_digits: int = option(1000, "test digits to measure on", POSITIVE)
+
+    def check(self) -> None:
+        check_digits(self)
+        in_order(self, "lifted", "batch_size")
 
 
-def main(config):
+def main(config: Config) -> None:
     loss = ClassLoss(digit=config.digit)
-    check_density(config.density)
     host = load(config.host)
     if not isinstance(host, MNISTCA):
         raise ValueError(f"--host must be an MNIST CA. Received: {type(host).__name__}")
@@ -80,7 +88,7 @@ def main(config):
     rate = schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(make_optimizer("adam", rate, config.ema))
 
-    few = dataclasses.replace(test, images=test.images[:60], labels=test.labels[:60])
+    few = test.first(60)
 
     def preview():
         mask = digit_mask(few, config.density, config.seed)
@@ -88,16 +96,13 @@ def main(config):
         state = rollout(step, state, 200, mask=mask, seed=config.seed, step_offset=200)
         return tile(digits_to_rgb(state, few.labels, np.asarray(mask)), columns=10, scale=3)
 
-    history = train(config, trainer, pool, config.steps, preview)
-    metrics = attack_digits(step, test, config.density, target=config.digit)
-    save_results(
-        config,
-        history,
-        metrics,
-        preview(),
-        source=digits.source,
-        host_sha256=weights_sha256(host),
+    facts = digit_facts(digits) | {"host_sha256": weights_sha256(host)}
+    history = train(config, trainer, pool, config.steps, preview, **facts)
+    measure = functools.partial(
+        attack_digits, step, digits=test, density=config.density, target=config.digit
     )
+    metrics = measured(config, measure, quick_digits(test))
+    save_results(config, history, metrics, preview(), **facts)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,23 @@
-"""Trains a perturbation: a symmetric matrix on every living cell that turns a Growing CA's pattern
-into another one.
+"""Trains a perturbation of every living cell that turns a Growing CA's pattern into another one.
 
-The host is frozen; the matrix is all that learns. The pool starts as seeds and grown hosts.
+The host is frozen; the perturbation is all that learns: by default the article's symmetric matrix.
+The pool starts as seeds and grown hosts.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import seed_state
-from tfnca.files import weights_sha256
 from tfnca.formats.load import load_perturbation
 from tfnca.jobs.lizard_attack import (
     Attack,
+    attack_facts,
     attack_trainer,
     draw_attack,
     load_host,
@@ -22,9 +25,10 @@ from tfnca.jobs.lizard_attack import (
     pool_options,
 )
 from tfnca.jobs.options import option, run
-from tfnca.jobs.results import save_array, save_results
+from tfnca.jobs.results import QUICK_LIZARD, measured, save_array, save_results
 from tfnca.jobs.run import OPTIMIZERS, train
-from tfnca.measures.lizard import grown_states, measure_perturbation
+from tfnca.measures.lizard import grown_states
+from tfnca.measures.protocol import measure_perturbation
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
 
@@ -39,23 +43,37 @@ class Config(Attack):
     }
 
     out: str = option("out/perturbation", "folder for results and snapshots")
-    optimizer: str | None = option(
+    optimizer: str = option(
         None,
         "'adam', or 'whitened': Adam with the gradients' whole second moment, which matters to a "
         "matrix, whose entries act together",
         choices=list(OPTIMIZERS),
     )
+    kind: str = option("matrix", "what is done to a living cell", choices=sorted(KINDS))
     start: str | None = option(
         None,
-        "a matrix to begin with, any format; the identity, which changes nothing, if not given",
+        "a perturbation to begin with, any format; one that changes nothing if not given",
     )
 
 
-def main(config):
+def first_perturbation(config: Config, host: GrowingCA) -> StatePerturbation:
+    """The perturbation that training begins with."""
+    if config.start is None:
+        return KINDS[config.kind](host.channels)
+    perturbation = load_perturbation(config.start)
+    if perturbation.kind != config.kind:
+        raise ValueError(
+            f"--start must hold a perturbation of --kind {config.kind}. "
+            f"Received: a {perturbation.kind} in {config.start}"
+        )
+    return perturbation
+
+
+def main(config: Config) -> None:
     host = load_host(config.host)
     target = padded_target(config, config.padding)
     size = target.shape[:2]
-    step = Perturbed(host, load_perturbation(config.start) if config.start else None)
+    step = Perturbed(host, first_perturbation(config, host))
     starts = np.concatenate(
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
     )
@@ -65,12 +83,13 @@ def main(config):
     def preview():
         return draw_attack(config, step, host)
 
-    history = train(config, trainer, pool, config.steps, preview)
-    save_array(config, "perturbation.npy", np.asarray(step.perturbation.matrix))
-    metrics = measure_perturbation(
-        step, padded_target(config), padded_target(config, name="host_target")
-    )
-    save_results(config, history, metrics, preview(), host_sha256=weights_sha256(host))
+    facts = attack_facts(config, host)
+    history = train(config, trainer, pool, config.steps, preview, **facts)
+    save_array(config, "perturbation.npy", step.perturbation.to_array())
+    plain = padded_target(config, name="host_target")
+    measure = functools.partial(measure_perturbation, step, padded_target(config), plain)
+    metrics = measured(config, measure, QUICK_LIZARD)
+    save_results(config, history, metrics, preview(), **facts)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,11 @@ from PIL import Image
 from tensorflow.python.framework.config import disable_op_determinism
 
 import tfnca
+from tfnca.commands import POSITIVE
 from tfnca.files import weights_sha256
-from tfnca.jobs.options import Common
+from tfnca.jobs.options import Common, option
+from tfnca.jobs.options import run as run_script
+from tfnca.jobs.resume import check_same_run
 from tfnca.jobs.run import make_optimizer, schedule, train
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +47,17 @@ def small_epochs(monkeypatch):
     tf.config.experimental.enable_op_determinism()
     yield
     disable_op_determinism()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Common):
+    """Options of a made-up script."""
+
+    steps: int = option(4, "training steps", POSITIVE)
+    learning_rate: float = option(1e-3, "at the start", POSITIVE)
+    data_dir: str | None = option(None, "a folder")
+    host: str = option("host", "a host")
+    fast: bool = option(False, "whether to hurry")
 
 
 def settings(folder, **kwargs):
@@ -181,6 +195,97 @@ def test_a_command_that_fails_leaves_the_settings_of_an_earlier_run(tmp_path, sm
     with pytest.raises(ValueError, match="Nothing to resume"):
         train(config, *job(), steps=3)
     assert (tmp_path / "config.json").read_text() == "earlier"
+
+
+def begun(folder, facts=None, **kwargs):
+    """The settings of a run in a folder, written as `train` does."""
+    config = Settings(out=str(folder), **kwargs)
+    text = json.dumps(dataclasses.asdict(config) | (facts or {}))
+    (folder / "config.json").write_text(text)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 99}, "--seed was 0, is 99;"),
+        ({"learning_rate": 0.1}, "--learning-rate was 0.001, is 0.1;"),
+        ({"steps": 3}, "--steps was 4, is 3;"),
+        ({"engine": "dense"}, "--engine was auto, is dense;"),
+        ({"fast": True}, "--fast was False, is True;"),
+        ({"host": "other"}, "--host was host, is other;"),
+        ({"seed": 1, "fast": True}, "--seed was 0, is 1; --fast was False, is True;"),
+    ],
+)
+def test_a_run_of_other_settings_is_not_resumed(tmp_path, change, message):
+    config = dataclasses.replace(begun(tmp_path), **change)
+    with pytest.raises(ValueError, match="What may change: --steps, if larger, ") as error:
+        check_same_run(config, {})
+    assert message in str(error.value).replace(". What", "; What")
+    for name in ("--snapshot-seconds", "--preview-steps", "--measure"):
+        assert name in str(error.value)
+
+
+def test_what_may_change_may(tmp_path, capsys):
+    config = begun(tmp_path)
+    free = {"snapshot_seconds": 1.0, "preview_steps": 7, "measure": "none", "resume": "exact"}
+    check_same_run(dataclasses.replace(config, **free), {})
+    assert not capsys.readouterr().out
+    check_same_run(dataclasses.replace(config, steps=9), {})
+    assert "--steps was 4, is 9" in capsys.readouterr().out  # since drops are fractions of them
+
+
+def test_files_are_compared_by_what_they_held(tmp_path):
+    config = begun(tmp_path, {"host_sha256": "one"})
+    check_same_run(dataclasses.replace(config, host="moved"), {"host_sha256": "one"})
+    with pytest.raises(ValueError, match=r"--host was host, is host \(the content changed\)"):
+        check_same_run(config, {"host_sha256": "two"})
+
+
+def test_an_option_that_came_later_had_its_default(tmp_path):
+    config = begun(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    del values["fast"]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    check_same_run(config, {})
+    with pytest.raises(ValueError, match="--fast was False, is True"):
+        check_same_run(dataclasses.replace(config, fast=True), {})
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{"])
+def test_settings_that_cannot_be_read_are_named(tmp_path, text):
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config.json cannot be read. Received: "):
+        check_same_run(Settings(out=str(tmp_path)), {})
+
+
+def test_a_resumed_run_compares_its_settings(tmp_path, small_epochs):
+    folder = tmp_path / "run"
+    train(settings(folder), *job(), 3)
+    before = (folder / "config.json").read_text()
+    trainer, pool = job()
+    with pytest.raises(ValueError, match="--seed was 0, is 99"):
+        train(settings(folder, resume="exact", seed=99), trainer, pool, 6)
+    assert (folder / "config.json").read_text() == before
+    assert int(trainer.steps_done) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "fast"), [([], False), (["--fast"], True), (["--no-fast"], False)]
+)
+def test_an_option_may_be_a_pair_of_flags(tmp_path, monkeypatch, words, fast):
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["script", *words, "--out", str(tmp_path)])
+    found = []
+    run_script(Settings, found.append, "A script.")
+    assert found[0].fast is fast
+
+
+@pytest.mark.parametrize("ema", [1, -0.5, float("nan")])
+def test_an_average_that_never_learns_is_refused(ema):
+    with pytest.raises(ValueError, match=r"ema must lie in \[0, 1\)"):
+        make_optimizer("adam", 1e-3, ema)
 
 
 def test_an_optimiser_of_other_weights_is_named(tmp_path, small_epochs):
@@ -361,6 +466,7 @@ def test_wrong_calls_of_any_script(script, arguments, message, command, data, tm
 
 
 MNIST, ATTACK = "train/mnist.py", "train/mnist_adversary.py"
+GROWING, LIZARD = "train/growing.py", "train/growing_adversary.py"
 HOST = ["--host", "{data}/digits.keras"]
 
 
@@ -372,9 +478,25 @@ HOST = ["--host", "{data}/digits.keras"]
         (MNIST, ["--resume"], "no snapshot in this folder.*{out}"),
         (MNIST, ["--resume", "weights"], "--resume weights needs model.keras"),
         (MNIST, ["--loss", "l3"], "loss.*l3"),
-        (MNIST, ["--batch-size", 0], "batch-size must be positive.*0"),
-        (MNIST, ["--ca-steps", 0], "steps must be.*0"),
-        (MNIST, ["--noise", -1], "noise_std.*-1"),
+        (MNIST, ["--batch-size", 0], "--batch-size must be positive. Received: 0"),
+        (MNIST, ["--batch-size", 1], "--fresh and --mutated must .*Received: --fresh 4"),
+        (MNIST, ["--batch-size", 200], "--batch-size must be at most --pool-size.*200"),
+        (MNIST, ["--ca-steps", 0], "--ca-steps must lie in 1 to 8191. Received: 0"),
+        (MNIST, ["--noise", -1], "--noise must not be negative. Received: -1"),
+        (MNIST, ["--ema", 1], r"--ema must lie in \[0, 1\). Received: 1"),
+        (MNIST, ["--ema", -0.5], r"--ema must lie in \[0, 1\). Received: -0.5"),
+        (MNIST, ["--learning-rate", "nan"], "--learning-rate must be positive. Received: nan"),
+        (MNIST, ["--drops", "0.7,0.3"], "--drops must be ascending.*Received: 0.7,0.3"),
+        (MNIST, ["--measure", "some"], "measure.*some"),
+        (MNIST, ["--seed", 2**32], r"--seed must lie in 0 to 2\*\*32 - 1"),
+        (GROWING, ["--batch-size", 1], "--batch-size must be at least 3 with --regime regen.*1"),
+        (GROWING, ["--max-ca-steps", 3], "--min-ca-steps must be at most --max-ca-steps.*s 3"),
+        (GROWING, ["--max-radius", 0.05], "--min-radius must be at most --max-radius.*0.05"),
+        (GROWING, ["--size", 0], "--size must be positive. Received: 0"),
+        (LIZARD, ["--batch-size", 1], "--damaged must be at most --batch-size.*--batch-size 1"),
+        (LIZARD, ["--own-weight", 2], r"--own-weight must lie in \[0, 1\]. Received: 2"),
+        (LIZARD, ["--first-density", 0], r"--first-density must lie in \(0, 1\]. Received: 0"),
+        ("train/perturbation.py", ["--kind", "warp"], "kind.*warp.*matrix.*shift"),
         (MNIST, ["--test-digits", 26], "count must be at most 25.*26"),
         (ATTACK, ["--host", "{data}/none.keras"], "{data}/none.keras"),
         (ATTACK, ["--host", "{data}/broken.keras"], "{data}/broken.keras"),
@@ -382,8 +504,8 @@ HOST = ["--host", "{data}/digits.keras"]
         (ATTACK, [*HOST, "--digit", 11], "digit must lie in 0 to 9.*11"),
         (ATTACK, [*HOST, "--digit", -1], "digit must lie in 0 to 9.*-1"),
         (ATTACK, [*HOST, "--digit", "eight"], "digit.*eight"),
-        (ATTACK, [*HOST, "--density", 0], r"density must lie in \(0, 1\].*density=0"),
-        (ATTACK, [*HOST, "--density", 1.5], r"density must lie in \(0, 1\].*density=1.5"),
+        (ATTACK, [*HOST, "--density", 0], r"--density must lie in \(0, 1\]. Received: 0"),
+        (ATTACK, [*HOST, "--density", 1.5], r"--density must lie in \(0, 1\]. Received: 1.5"),
         (ATTACK, [*HOST, "--density", "nan"], r"density must lie in \(0, 1\].*nan"),
         (ATTACK, [*HOST, "--data-dir", "{data}/none"], "{data}/none"),
         (ATTACK, [*HOST, "--resume"], "no snapshot in this folder"),
@@ -409,8 +531,9 @@ HOST = ["--host", "{data}/digits.keras"]
 def test_wrong_calls(script, arguments, message, command, data, tmp_path):
     places = {"data": data, "out": tmp_path}
     given = [str(argument).format(**places) for argument in arguments]
-    if script in (MNIST, ATTACK):
+    if script.startswith("train/"):
         given += ["--out", tmp_path]
+    if script in (MNIST, ATTACK):
         if "--data-dir" not in given:
             given += ["--data-dir", data]
         if "--test-digits" not in given:

@@ -13,7 +13,10 @@ import tensorflow as tf
 from tensorflow.python.framework.config import disable_op_determinism
 
 import tfnca
-from tfnca.measures import __main__
+from tfnca.automata.perturbations import KINDS
+from tfnca.jobs.options import Common
+from tfnca.jobs.results import measured
+from tfnca.measures import __main__, sweep
 from tfnca.measures.lizard import (
     lost_cells,
     measure_damage,
@@ -21,6 +24,9 @@ from tfnca.measures.lizard import (
     measure_lift,
     measure_strengths,
 )
+from tfnca.measures.progress import Silent
+from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
+from tfnca.measures.settings import settings_beside
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ["train/perturbation.py", "train/growing_adversary.py"]
@@ -132,6 +138,35 @@ def test_an_adversary_goes_on_from_a_file(jobs):
         first_rule("nowhere.keras", host)
 
 
+@pytest.mark.parametrize("engine", ["auto", "dense"])
+def test_another_kind_of_perturbation_is_a_matter_of_an_option(jobs, tmp_path, monkeypatch, engine):
+    arguments = {
+        "--host": jobs[0], "--out": tmp_path, "--kind": "shift", "--steps": 2, "--engine": engine,
+        "--size": 6, "--padding": 1, "--min-ca-steps": 1, "--max-ca-steps": 2, "--pool-size": 8,
+        "--batch-size": 3, "--measure": "none",
+    }  # fmt: skip
+    words = [str(word) for pair in arguments.items() for word in pair]
+    monkeypatch.setattr("sys.argv", [SCRIPTS[0], *words])
+    runpy.run_path(str(ROOT / SCRIPTS[0]), run_name="__main__")
+    disable_op_determinism()
+    vector = np.load(tmp_path / "perturbation.npy")
+    assert vector.shape == (16,)
+    assert np.isfinite(vector).all()
+    assert np.abs(vector).max() > 0
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(model, KINDS["shift"])
+    np.testing.assert_array_equal(model.to_array(), vector)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"measure": "none"}
+    assert json.loads((tmp_path / "config.json").read_text())["kind"] == "shift"
+
+
+def test_a_start_is_of_the_kind_that_is_trained(jobs):
+    script = runpy.run_path(str(ROOT / SCRIPTS[0]))
+    config = script["Config"](kind="shift", start=str(jobs[1][SCRIPTS[0]] / "perturbation.npy"))
+    with pytest.raises(ValueError, match=r"--start must .* --kind shift. Received: a matrix in"):
+        script["first_perturbation"](config, tfnca.load(jobs[0]))
+
+
 @pytest.mark.parametrize(("first", "shares"), [(None, [0.1] * 3), (0.9, [0.9, 0.5, 0.1])])
 def test_the_share_of_adversaries_may_fall(first, shares):
     script = runpy.run_path(str(ROOT / SCRIPTS[1]))
@@ -148,6 +183,54 @@ def test_a_share_out_of_range_is_named(option):
 
 
 # Measures
+
+
+@pytest.fixture
+def standing(monkeypatch):
+    """Rollouts that do nothing."""
+    nothing = lambda step, state, steps, **_: tf.convert_to_tensor(state)  # noqa: E731
+    monkeypatch.setattr(sys.modules["tfnca.engines.rollout"], "rollout", nothing)
+
+
+@pytest.mark.parametrize("at", [(96, 200, 500), (96, 200, 500, 1000, 5000)])
+@pytest.mark.parametrize("kind", ["base", "matrix", "shift", "adversary"])
+def test_a_bar_goes_to_its_end(standing, kind, at):
+    bars = []
+
+    class Counted(Silent):
+        def __init__(self, total):
+            self.total, self.done, self.closed = total, [], False
+            bars.append(self)
+
+        def update(self, steps):
+            self.done.append(steps)
+
+        def close(self):
+            self.closed = True
+
+    ca, target = tfnca.GrowingCA(), np.ones((6, 6, 4), np.float32)
+    options = {"runs": 2, "at": at, "progress": Counted}
+    if kind == "base":
+        found = measure_base(ca, target, **options)
+    elif kind == "adversary":
+        found = measure_adversary(tfnca.Injected(ca, ca), target, 0.5, **options)
+    else:
+        step = tfnca.Perturbed(ca, KINDS[kind]())
+        found = measure_perturbation(step, target, target, **options)
+        assert ("spectrum" in found, "length" in found) == (kind == "matrix", kind == "shift")
+    assert (found["runs"], [row["step"] for row in found["from_grown"]]) == (2, list(at))
+    (bar,) = bars
+    assert sum(bar.done) == bar.total
+    assert max(bar.done) <= 100  # it moves often
+    assert bar.closed
+
+
+@pytest.mark.parametrize("measure", ["full", "quick", "none"])
+def test_how_much_is_measured_is_an_option(measure):
+    found = measured(Common(measure=measure), lambda progress, runs=16: {"runs": runs}, {"runs": 4})
+    assert found == {
+        "full": {"runs": 16}, "quick": {"measure": "quick", "runs": 4}, "none": {"measure": "none"}
+    }[measure]  # fmt: skip
 
 
 class Walker(tfnca.GrowingCA):
@@ -262,6 +345,65 @@ def test_any_lizard_model_is_measured_by_one_command(
     monkeypatch.setattr("sys.argv", ["measure", *map(str, words), *options, "--out", str(out)])
     __main__.main()
     assert set(json.loads(out.read_text())) >= keys
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "expected"),
+    [
+        (None, [], (8, 0.1)),
+        ({"digit": 3, "density": 0.25}, [], (3, 0.25)),
+        ({"digit": 3}, ["--digit", "5", "--density", "0.5"], (5, 0.5)),
+        ({"digit": 0}, [], (0, 0.1)),
+    ],
+)
+@pytest.mark.parametrize("command", ["measures", "sweep"])
+def test_the_digit_is_the_one_that_the_adversary_was_trained_for(
+    tmp_path, monkeypatch, command, settings, words, expected
+):
+    keras.saving.save_model(tfnca.MNISTCA(), tmp_path / "model.keras")
+    if settings is not None:
+        (tmp_path / "config.json").write_text(json.dumps(settings))
+    model = str(tmp_path / "model.keras")
+    found = []
+
+    def attack(step, digits, density, seeds, target, progress):
+        found.append((target, density))
+        return {}
+
+    def swept(step, digits, densities, seeds, target):
+        found.append((target, expected[1]))
+        return {"summary": []}
+
+    if command == "sweep":
+        words = [word for word in words if word not in ("--density", "0.5")]
+        monkeypatch.setattr("tfnca.measures.sweep.sweep_digits", swept)
+        monkeypatch.setattr("tfnca.measures.sweep.save_sweep", lambda *_: None)
+        words += ["--out", str(tmp_path / "sweep")]
+    else:
+        monkeypatch.setattr(__main__, "attack_digits", attack)
+    monkeypatch.setattr("sys.argv", [command, model, "--host", model, *words])
+    (sweep.main if command == "sweep" else __main__.main)()
+    assert found == [expected]
+
+
+def test_a_lizards_target_is_the_one_that_it_was_trained_for(jobs, monkeypatch):
+    host, done = jobs
+    asked = []
+    monkeypatch.setattr(__main__, "load_target", lambda name: asked.append(name) or tfnca.lizard())
+    monkeypatch.setattr(__main__, "measure_perturbation", lambda *_, **__: {})
+    model = str(done["train/perturbation.py"] / "model.keras")
+    for words, expected in [([], "no_tail"), (["--target", "red"], "red")]:
+        monkeypatch.setattr("sys.argv", ["measure", model, "--host", str(host), *words])
+        __main__.main()
+        assert asked == [expected, "lizard"]
+        asked.clear()
+
+
+def test_settings_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    for model in (tmp_path, tmp_path / "model.keras"):
+        with pytest.raises(ValueError, match=r"config.json cannot be read. Received: "):
+            settings_beside(model)
 
 
 def test_digits_are_measured_by_the_same_command(tmp_path, monkeypatch, capsys):

@@ -38,7 +38,7 @@ def test_an_adversarys_own_cells_may_count_less():
     for weight in (0.0, 0.25, 1.0):
         expected = np.where(mask == 1, weight, 1.0) * errors
         loss = tfnca.TargetLoss(target, own_weight=weight)
-        np.testing.assert_allclose(loss(state, None, mask), expected.mean((1, 2)), 1e-5)
+        np.testing.assert_allclose(loss(state, tfnca.Batch(mask=mask)), expected.mean((1, 2)), 1e-5)
         np.testing.assert_allclose(loss(state), errors.mean((1, 2)), 1e-5)
 
 
@@ -48,7 +48,8 @@ def test_a_pattern_that_moves_costs_more():
     state[:3, 2:5, 3:8, 3] = 1.0
     state[:2, 2, 3, 3] = 7.0  # clipped: an opaque cell weighs no more than another
     np.testing.assert_allclose(pattern_centres(state), [[3, 5]] * 3 + [[0, 0]])
-    before = np.array([[3.0, 5.0], [1.0, 4.5], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
+    places = np.array([[3.0, 5.0], [1.0, 4.5], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
+    before = tfnca.Batch(centres=places)
     plain = np.asarray(tfnca.TargetLoss(target)(state, before))
     np.testing.assert_allclose(plain, tfnca.TargetLoss(target)(state))
     loss = tfnca.TargetLoss(target, still=0.1)
@@ -84,7 +85,7 @@ def oracle(kind, state, labels):
 def test_class_loss(kind, digit):
     state = digit_states()
     labels = LABELS if digit is None else [digit] * 3
-    losses = tfnca.ClassLoss(kind, digit)(state, LABELS)
+    losses = tfnca.ClassLoss(kind, digit)(state, tfnca.Batch(labels=LABELS))
     np.testing.assert_allclose(losses, oracle(kind, state, labels), rtol=1e-5)
     # Only those labelled 8 anyway are as well off.
     same = np.isclose(losses, oracle(kind, state, LABELS), rtol=1e-5)
@@ -95,7 +96,7 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
     state = tf.constant(digit_states())
     with tf.GradientTape() as tape:
         tape.watch(state)
-        loss = tf.reduce_sum(tfnca.ClassLoss()(state, LABELS))
+        loss = tf.reduce_sum(tfnca.ClassLoss()(state, tfnca.Batch(labels=LABELS)))
     expected = np.zeros(state.shape)
     expected[..., 10:] = state[..., 10:]
     for i, label in enumerate(LABELS):
@@ -117,6 +118,17 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), np.nan), "own_weight.*Received.*nan"),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=-1), "still.*Received.*-1"),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=np.nan), "still.*Received.*nan"),
+        (lambda: tfnca.TargetLoss(np.full((5, 6, 4), 255)), "divide bytes by 255.*from 255 to 255"),
+        (lambda: tfnca.TargetLoss(np.full((5, 6, 4), -0.5)), r"lie in \[0, 1\]. Received: .*-0.5"),
+        (
+            lambda: tfnca.TargetLoss(np.zeros((6, 6, 4)))(tfnca.seed_state(6), LABELS),
+            "takes a state and a Batch.*Received: ndarray",
+        ),
+        (lambda: tfnca.ClassLoss()(digit_states(), LABELS), "a Batch.*Received: ndarray"),
+        (
+            lambda: tfnca.ClassLoss()(digit_states(), tfnca.Batch()),
+            "needs the digits' labels.*Received: a batch without labels",
+        ),
         (lambda: tfnca.ClassLoss("l1"), "kind must be.*Received: kind='l1'"),
         (lambda: tfnca.ClassLoss(digit=10), "digit must lie in 0 to 9.*Received: digit=10"),
         (lambda: tfnca.ClassLoss(digit=-1), "Received: digit=-1"),

@@ -1,5 +1,7 @@
 """The pools draw, repair, damage and write back as published."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,6 @@ import tensorflow as tf
 import tfnca
 from tfnca.data.digits import Digits
 from tfnca.training.damage import circle_masks
-from tfnca.training.pools import Batch
 
 SIZE, SLOTS, BATCH = 12, 20, 8
 LOSS = tfnca.TargetLoss(np.zeros((SIZE, SIZE, 4)))
@@ -95,7 +96,8 @@ def test_the_worst_start_anew_and_the_best_are_damaged():
         holes.append(hole)
     assert not np.array_equal(holes[0], holes[1])
     assert batch["mask"] is None
-    assert batch["labels"].shape == (BATCH, 2)
+    assert batch["centres"].shape == (BATCH, 2)
+    assert batch["labels"] is None
 
 
 @pytest.mark.parametrize(
@@ -140,9 +142,9 @@ def test_a_batch_tells_where_its_patterns_stood_before_they_were_damaged():
         state[i % 4 : i % 4 + 5, i % 3 : i % 3 + 7, :4] = 1.0 - i / 100
     pool.variables["states"].assign(states)
     batch = values(pool.draw(0, 0, LOSS))
-    assert np.isnan(batch["labels"][:2]).all()
+    assert np.isnan(batch["centres"][:2]).all()
     stood = np.stack([batch["slots"] % 4 + 2, batch["slots"] % 3 + 3], axis=1)
-    np.testing.assert_allclose(batch["labels"][2:], stood[2:], rtol=1e-5)
+    np.testing.assert_allclose(batch["centres"][2:], stood[2:], rtol=1e-5)
     assert not np.array_equal(batch["state"][-3:], states[batch["slots"][-3:]])
 
 
@@ -156,7 +158,7 @@ def test_all_that_is_hopeless_starts_anew_and_is_not_damaged():
     states[1] = np.nan
     pool.variables["states"].assign(states)
     masks = pool.variables["masks"].numpy()
-    batch = values(pool.draw(0, 0, lambda state: tf.reduce_mean(state**2, axis=(1, 2, 3))))
+    batch = values(pool.draw(0, 0, lambda state, _: tf.reduce_mean(state**2, axis=(1, 2, 3))))
     slots = batch["slots"]
     at_start = np.all(batch["state"] == starts(), axis=(1, 2, 3))
     np.testing.assert_array_equal(at_start, slots < 6)
@@ -172,7 +174,7 @@ def test_write_back_goes_to_the_batchs_slots_only():
     slots = [3, 17, 0, 9]
     state = np.random.default_rng(1).normal(size=(4, SIZE, SIZE, 16)).astype(np.float32)
     mask = np.random.default_rng(2).integers(0, 2, (4, SIZE, SIZE)).astype(np.float32)
-    pool.put(Batch(tf.constant(slots), None, tf.constant(mask), None), tf.constant(state))
+    pool.put(tfnca.Batch(tf.constant(slots), None, tf.constant(mask), None), tf.constant(state))
     before["states"][slots], before["masks"][slots] = state, mask
     assert same(before, contents(pool))
 
@@ -234,7 +236,7 @@ def growing():
 def test_holes_are_as_large_as_asked_for():
     states = np.ones((1, 40, 40, 16), np.float32)
     pool = tfnca.GrowingPool(states, SLOTS, BATCH, restarts=0, damaged=3, radii=(0.6, 0.6))
-    state = pool.draw(0, 0, lambda state: tf.zeros(len(state))).state.numpy()
+    state = pool.draw(0, 0, lambda state, _: tf.zeros(len(state))).state.numpy()
     holes = (state == 0).mean((1, 2, 3))
     assert not holes[:-3].any()
     assert np.all((holes[-3:] > 0.18) & (holes[-3:] < np.pi * 0.3**2 + 0.02))
@@ -414,6 +416,44 @@ def test_draws_are_a_function_of_seed_and_step_alone(make):
         differs = values(pool.draw(seed, index, LOSS))
         assert not np.array_equal(drawn["slots"], differs["slots"])
         assert not np.array_equal(drawn["mask"][0], differs["mask"][0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"images": DIGITS.images * 255}, "images must lie in .*divide bytes by 255"),
+        ({"images": DIGITS.images - 0.5}, "images must lie in .*Received: values from -0.5"),
+        ({"images": DIGITS.images * np.nan}, "images must be finite"),
+        ({"labels": DIGITS.labels + 1}, "labels must lie in 0 to 9. Received: values from 1 to 10"),
+        ({"labels": DIGITS.labels * 1.0}, "labels must be integers.*Received: float64"),
+    ],
+)
+def test_digits_of_a_wrong_scale_are_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        tfnca.DigitPool(dataclasses.replace(DIGITS, **wrong), SLOTS, BATCH)
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        (np.zeros((SIZE, SIZE, 16)), "starts must be of shape.*Received: shape="),
+        (np.zeros((0, SIZE, SIZE, 16)), "starts must be of shape"),
+        (np.full((1, SIZE, SIZE, 16), np.inf), "starts must be finite"),
+    ],
+)
+def test_starts_that_are_no_states_are_named(states, message):
+    with pytest.raises(ValueError, match=message):
+        tfnca.GrowingPool(states, SLOTS, BATCH)
+
+
+def test_a_loss_of_ones_own_sorts_by_all_it_is_told():
+    where = np.ones((SIZE, SIZE), bool)
+    pool = tfnca.GrowingPool(starts(), SLOTS, BATCH, damaged=0, where=where, density=0.3)
+    filled(pool)
+    batch = pool.draw(0, 0, lambda state, batch: tf.reduce_sum(batch.mask, axis=(1, 2)))
+    counts = pool.variables["masks"].numpy().sum((1, 2))[batch.slots.numpy()]
+    assert list(counts) == sorted(counts, reverse=True)
+    assert len(set(counts)) > 1
 
 
 @pytest.mark.parametrize("density", [0.0, 1.5, np.nan])

@@ -11,6 +11,7 @@ from tensorflow.python.framework.config import disable_op_determinism
 
 import tfnca
 from tfnca.files import write_atomically
+from tfnca.training import snapshots
 from tfnca.training.snapshots import NEWEST, PREVIOUS, restore_snapshot, save_snapshot
 
 DIGITS = tfnca.load_digits("train", count=8, source="sample")
@@ -130,6 +131,31 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(tmp_path, trainer, damag
     assert value_of(trainer) == 1
     if (tmp_path / NEWEST).exists():
         assert f"{tmp_path / NEWEST} is damaged" in capsys.readouterr().out
+
+
+def test_a_snapshot_from_before_the_trainer_counted_is_read(tmp_path, trainer, monkeypatch):
+    saved(tmp_path, trainer, 1)
+    trainer.optimizer.iterations.assign(5)
+    every = snapshots._named_variables
+
+    def without(trainer):
+        return {k: v for k, v in every(trainer).items() if k != "trainer/steps_done"}
+
+    monkeypatch.setattr(snapshots, "_named_variables", without)
+    save_snapshot(tmp_path, trainer, [])
+    monkeypatch.setattr(snapshots, "_named_variables", every)
+    trainer.steps_done.assign(0)
+    restore_snapshot(tmp_path, trainer)
+    assert int(trainer.steps_done) == 5
+
+
+def test_a_snapshot_spliced_from_two_is_damaged(tmp_path, trainer, capsys):
+    saved(tmp_path, trainer, 1, 2)
+    first, second = ((tmp_path / name).read_bytes() for name in (PREVIOUS, NEWEST))
+    half = len(first) // 2
+    (tmp_path / NEWEST).write_bytes(second[:half] + first[half:])
+    assert restore_snapshot(tmp_path, trainer) == [{"step": 1}]
+    assert "is damaged" in capsys.readouterr().out
 
 
 def test_two_damaged_snapshots_are_an_error(tmp_path, trainer):

@@ -145,8 +145,8 @@ def test_wrapping_and_training_leave_the_callers_host_as_it_was():
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda state, labels=None, mask=None: keras.ops.mean(state, (1, 2, 3)) * np.nan,
-        lambda state, labels=None, mask=None: keras.ops.sqrt(keras.ops.mean(0 * state, (1, 2, 3))),
+        lambda state, batch: keras.ops.mean(state, (1, 2, 3)) * np.nan,
+        lambda state, batch: keras.ops.sqrt(keras.ops.mean(0 * state, (1, 2, 3))),
     ],
     ids=["nan", "nan gradient"],
 )
@@ -195,7 +195,7 @@ def test_each_gradient_is_divided_by_its_own_norm(name, normalize):
     batch = pool.draw(5, 0, trainer.loss_of_states)
     with tf.GradientTape() as tape:
         final = tfnca.rollout(step, batch.state, 3, batch.mask, seed=5, engine="dense")
-        loss = tf.reduce_mean(trainer.loss_of_states(final, batch.labels))
+        loss = tf.reduce_mean(trainer.loss_of_states(final, batch))
     gradients = [g.numpy() for g in tape.gradient(loss, [v.value for v in variables])]
     np.testing.assert_allclose(losses(trainer, pool, 1), [loss], rtol=1e-5)
     for old, new, gradient in zip(before, variables, gradients, strict=True):
@@ -240,7 +240,7 @@ class Clock(Step):
 def clock_losses(channel, steps, count):
     trainer = tfnca.Trainer(
         Clock(),
-        lambda s, labels=None, mask=None: tf.reduce_mean(s[..., channel], (1, 2)),
+        lambda s, batch: tf.reduce_mean(s[..., channel], (1, 2)),
         steps,
         "dense",
     )
@@ -270,7 +270,7 @@ def test_a_wrong_number_of_steps_is_named(steps):
 # Lifting
 
 
-def plain_loss(state, labels=None, mask=None):
+def plain_loss(state, batch):
     return tf.reduce_mean(tf.square(state[..., :4]), axis=(1, 2, 3))
 
 
@@ -289,9 +289,9 @@ def test_what_is_lifted_adds_its_loss_after_as_many_steps_of_the_host(name, engi
     with tf.GradientTape() as tape:
         state = tfnca.rollout(step, batch.state, 3, batch.mask, engine=engine)
         back = tfnca.rollout(step.host, state[-2:], 3, step_offset=3, engine=engine)
-        loss = tf.reduce_mean(trainer.loss_of_states(state, batch.labels))
-        own_labels = batch.labels[-2:] if digits else None
-        total = loss + tf.reduce_sum(lifted_loss(back, own_labels)) / 4
+        loss = tf.reduce_mean(trainer.loss_of_states(state, batch))
+        own = tfnca.Batch(labels=batch.labels[-2:] if digits else None)
+        total = loss + tf.reduce_sum(lifted_loss(back, own)) / 4
     gradients = tape.gradient(total, [weight.value for weight in step.trainable_variables])
     assert losses(trainer, pool, 1) == [pytest.approx(float(loss), rel=1e-5)]
     for old, weight, gradient in zip(before, step.trained.get_weights(), gradients, strict=True):

@@ -20,14 +20,12 @@ from tfnca.measures.lizard import (
     RUNS,
     grown_states,
     lost_cells,
-    measure_adversary,
-    measure_base,
     measure_drift,
     measure_growing,
-    measure_perturbation,
     measure_strengths,
     target_masks,
 )
+from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
 
 SIZE = (72, 72)
 PADDING = 16

@@ -52,6 +52,8 @@ def write_report(folder):
     folder = Path(folder)
     config = json.loads((folder / "config.json").read_text())
     metrics = json.loads((folder / "metrics.json").read_text())
+    if "attack" not in metrics and metrics.get("measure") == "none":
+        raise ValueError(f"The run was not measured: --measure none. Received: {folder}")
     if "density" not in config:
         raise ValueError(f"The folder must hold an attack on an MNIST CA. Received: {folder}")
     digits = load_digits("test", config["data_dir"], metrics["digits"])

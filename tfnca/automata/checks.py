@@ -174,3 +174,60 @@ def check_array(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndar
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite. Received: NaN or infinite entries")
     return array
+
+
+def check_states(states, name):
+    """Returns `states` as float32; raises ValueError unless ``(count, height, width, channels)``,
+    no axis empty, and finite."""
+    states = np.asarray(states)
+    if states.ndim != 4 or states.size == 0:
+        raise ValueError(
+            f"{name} must be of shape (count, height, width, channels). "
+            f"Received: shape={states.shape}"
+        )
+    return check_array(states, states.shape, name).astype(np.float32)
+
+
+def check_labels(labels, classes):
+    """Raises ValueError unless `labels` are integers in 0 to ``classes - 1``."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise ValueError(
+            f"labels must be integers of shape (count,). "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"labels must lie in 0 to {classes - 1}. "
+            f"Received: values from {labels.min()} to {labels.max()}"
+        )
+
+
+def check_family(name, family, step):
+    """Raises ValueError unless states, or a loss, of `family` are for this kind of step.
+
+    A step, a pool or a loss of another's own making, without a family, goes with all.
+    """
+    if None not in (family, step.family) and family != step.family:
+        raise ValueError(
+            f"{name} must be for a step of family {step.family!r}, which {type(step).__name__} is. "
+            f"Received: one for {family!r}"
+        )
+
+
+def check_pool(pool, step):
+    """Raises ValueError unless a pool's states and masks are what a step is trained on."""
+    name = type(pool).__name__
+    check_family(name, pool.family, step)
+    if pool.channels != step.channels:
+        raise ValueError(
+            f"The states of {name} must have the step's {step.channels} channels. "
+            f"Received: {pool.channels}"
+        )
+    if pool.has_masks and not step.has_adversary:
+        reject_mask(pool, type(step).__name__)
+    if step.has_adversary and not pool.has_masks:
+        raise ValueError(
+            f"{type(step).__name__} has adversaries, so it needs a {name} that places them: give "
+            "it a density. Received: a pool without masks"
+        )

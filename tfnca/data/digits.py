@@ -41,6 +41,10 @@ class Digits:
     labels: np.ndarray
     source: str
 
+    def first(self, count: int) -> "Digits":
+        """The first `count` of them, or all."""
+        return dataclasses.replace(self, images=self.images[:count], labels=self.labels[:count])
+
 
 def load_digits(split, data_dir=None, count=None, source=None, verbose=False):
     """MNIST digits from the best source at hand.

@@ -1,17 +1,20 @@
 """What the two attacks on a Growing CA share: options, host, targets, and a picture."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.state import to_rgb
+from tfnca.automata.step import Step
+from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE
 from tfnca.data.targets import load_target, pad_target
 from tfnca.engines.rollout import trajectory
+from tfnca.files import arrays_sha256, weights_sha256
 from tfnca.formats.load import load
-from tfnca.jobs.options import Common, option
-from tfnca.jobs.run import make_optimizer, schedule
+from tfnca.jobs.options import Common, in_order, option
+from tfnca.jobs.run import CA_STEPS, DROPS, make_optimizer, schedule
 from tfnca.measures.lizard import MEASURED_PADDING, grown_states
 from tfnca.pictures import tile
 from tfnca.training.losses import TargetLoss
@@ -20,7 +23,7 @@ from tfnca.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Attack(Common):
-    """Options of both attacks."""
+    """Options of both attacks; a recipe fills in what is None."""
 
     RECIPES: ClassVar[dict] = {
         "published": {
@@ -39,38 +42,60 @@ class Attack(Common):
                          "adversary starts as the host and must persuade its cells",
                          choices=["published", "stable"])  # fmt: skip
     host: str = option(
-        "saved_models/growing_lizard/model.keras", "the Growing CA to attack, any format"
+        "saved_models/growing_lizard/model.keras",
+        "the Growing CA to attack, any format",
     )
     host_target: str = option("lizard", "what the host grows, for measuring")
     target: str = option("no_tail", "what to turn it into: no_tail, no_leg, no_head, no_arm, red, "
                          "blue, a PNG file, or an emoji")  # fmt: skip
-    size: int = option(40, "side that the picture is shrunk to fit, in cells")
-    padding: int = option(16, "empty cells around the picture")
-    steps: int | None = option(None, "training steps")
-    batch_size: int = option(8, "states in a batch")
-    pool_size: int | None = option(None, "states in the pool")
-    restarts: int = option(1, "states of a batch that start anew")
+    size: int = option(40, "side that the picture is shrunk to fit, in cells", POSITIVE)
+    padding: int = option(16, "empty cells around the picture", NOT_NEGATIVE)
+    steps: int = option(None, "training steps", POSITIVE)
+    batch_size: int = option(8, "states in a batch", POSITIVE)
+    pool_size: int = option(None, "states in the pool", POSITIVE)
+    restarts: int = option(1, "states of a batch that start anew", NOT_NEGATIVE)
     chosen: str = option("worst", "which: the 'worst', or 'any'", choices=["worst", "any"])
-    hopeless: float | None = option(
-        None, "share of an empty grid's loss above which a state starts anew; 0: no such bound"
+    hopeless: float = option(
+        None,
+        "share of an empty grid's loss above which a state starts anew; 0: no such bound",
+        NOT_NEGATIVE,
     )
-    damaged: int = option(3, "states of a batch, the best, that lose a circle")
+    damaged: int = option(3, "states of a batch, the best, that lose a circle", NOT_NEGATIVE)
     lifted: int = option(
         0,
         "states of a batch, the best, that go on without the attack and must become what the "
         "host grows",
+        NOT_NEGATIVE,
     )
     still: float = option(
-        0.0, "error for each squared cell by which a pattern's centre moves in a training step"
+        0.0,
+        "error for each squared cell by which a pattern's centre moves in a training step",
+        NOT_NEGATIVE,
     )
-    min_ca_steps: int = option(64, "fewest CA steps per training step")
-    max_ca_steps: int = option(95, "most CA steps per training step")
-    learning_rate: float | None = option(None, "at the start")
-    drops: str | None = option(None, "fractions of the run at which the rate is divided by 10")
-    ema: float | None = option(None, "momentum of an exponential average of the weights; 0: none")
+    min_ca_steps: int = option(64, "fewest CA steps per training step", CA_STEPS)
+    max_ca_steps: int = option(95, "most CA steps per training step", CA_STEPS)
+    learning_rate: float = option(None, "at the start", POSITIVE)
+    drops: str = option(None, "fractions of the run at which the rate is divided by 10", DROPS)
+    ema: float = option(
+        None, "momentum of an exponential average of the weights; 0: none", MOMENTUM
+    )
+
+    def check(self) -> None:
+        in_order(self, "min_ca_steps", "max_ca_steps")
+        in_order(self, "batch_size", "pool_size")
+        for name in ("restarts", "damaged", "lifted"):
+            in_order(self, name, "batch_size")
 
 
-def load_host(path):
+def attack_facts(config: Attack, host: GrowingCA) -> dict[str, str]:
+    """What the files held that an attack's options name."""
+    return {
+        "host_sha256": weights_sha256(host),
+        "target_sha256": arrays_sha256(load_target(config.target)),
+    }
+
+
+def load_host(path: str) -> GrowingCA:
     """A host for an attack; raises ValueError if it is not a Growing CA."""
     host = load(path)
     if not isinstance(host, GrowingCA):
@@ -78,12 +103,20 @@ def load_host(path):
     return host
 
 
-def padded_target(config, padding=MEASURED_PADDING, name="target"):
+def padded_target(
+    config: Attack, padding: int = MEASURED_PADDING, name: str = "target"
+) -> np.ndarray:
     """One of a configuration's targets, ``(height, width, 4)``, on a grid of its own."""
     return pad_target(load_target(getattr(config, name), config.size), padding)
 
 
-def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):
+def draw_attack(
+    config: Attack,
+    step: Step,
+    host: GrowingCA,
+    mask: np.ndarray | None = None,
+    padding: int = MEASURED_PADDING,
+) -> np.ndarray:
     """The target, and the attacked lizard 0, 100, 300 and 500 steps after it was grown.
 
     Args:
@@ -104,7 +137,9 @@ def draw_attack(config, step, host, mask=None, padding=MEASURED_PADDING):
     return tile(to_rgb(pictures), columns=5, scale=3)
 
 
-def attack_trainer(config, step, loss, optimizer="adam"):
+def attack_trainer(
+    config: Attack, step: Step, loss: TargetLoss, optimizer: str = "adam"
+) -> Trainer:
     """A compiled `Trainer` for either attack, as its options say."""
     lifted = config.lifted
     trainer = Trainer(
@@ -123,7 +158,7 @@ def attack_trainer(config, step, loss, optimizer="adam"):
     return trainer
 
 
-def pool_options(config, target):
+def pool_options(config: Attack, target: np.ndarray) -> dict[str, Any]:
     """What both attacks' pools are made with, beside their starts."""
     return {
         "size": config.pool_size,

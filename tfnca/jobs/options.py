@@ -1,43 +1,105 @@
-"""Options of the training scripts: declared once, with their help, as fields of a dataclass."""
+"""Options of the training scripts: declared once, with their help and their check, as fields of a
+dataclass."""
 
 import argparse
 import dataclasses
+import itertools
 import platform
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfnca.commands import Parser, check_positive, plain_errors
+from tfnca.commands import NOT_NEGATIVE, POSITIVE, SEED, Check, Parser, plain_errors
 from tfnca.files import remove_leftovers
 
 
-def option(default, help, **argparse_options):
-    """A field of a hyperparameters' dataclass: its default and its line in ``--help``."""
-    return dataclasses.field(default=default, metadata={"help": help, **argparse_options})
+def option(
+    default: Any,
+    help: str,
+    check: Check | None = None,
+    may_change: bool = False,
+    **argparse_options: Any,
+) -> Any:
+    """A field of a hyperparameters' dataclass, and an option of the command line.
+
+    A field of type ``bool`` is a pair of flags: ``--name`` and ``--no-name``.
+
+    Args:
+        default: Its default.
+        help: Its line in ``--help``.
+        check: What its value must hold: see `tfnca.commands.must`.
+        may_change: Whether a run that is resumed may have another value.
+        **argparse_options: Further arguments of argparse, such as `choices`.
+    """
+    metadata = {
+        "help": help,
+        "check": check,
+        "may_change": may_change,
+        "argparse": argparse_options,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def flag(name: str) -> str:
+    """A field's option, as it is typed: ``"--batch-size"`` for ``"batch_size"``."""
+    return "--" + name.replace("_", "-")
 
 
 @dataclasses.dataclass(frozen=True)
 class Common:
     """Options of every training script."""
 
-    out: str = option("out", "folder for results and snapshots")
-    seed: int = option(0, "random seed; on a CPU one seed gives one result, bit for bit")
+    out: str = option("out", "folder for results and snapshots", may_change=True)
+    seed: int = option(0, "random seed; on a CPU one seed gives one result, bit for bit", SEED)
     resume: str | None = option(
         None,
         "go on exactly from the last snapshot in --out; 'weights': take only model and "
         "optimiser from --out, with a fresh pool",
+        may_change=True,
         nargs="?",
         const="exact",
         choices=["exact", "weights"],
     )
     engine: str = option("auto", "'sparse', 'dense', or 'auto' for the faster one here",
                          choices=["auto", "dense", "sparse"])  # fmt: skip
-    snapshot_seconds: float = option(60.0, "seconds between snapshots")
-    preview_steps: int = option(1000, "training steps between preview pictures")
+    snapshot_seconds: float = option(
+        60.0, "seconds between snapshots", NOT_NEGATIVE, may_change=True
+    )
+    preview_steps: int = option(
+        1000, "training steps between preview pictures", POSITIVE, may_change=True
+    )
+    measure: str = option(
+        "full",
+        "what to measure once trained: 'full'; 'quick', which metrics.json says; or 'none'",
+        may_change=True,
+        choices=["full", "quick", "none"],
+    )
+
+    def check(self) -> None:
+        """Raises ValueError where options do not go together; a script has its own."""
 
 
-def run(config_class, job, description):
+def in_order(config: Common, *names: str) -> None:
+    """Raises ValueError unless each of these options is at most the one that follows."""
+    for first, second in itertools.pairwise(names):
+        low, high = getattr(config, first), getattr(config, second)
+        if low > high:
+            raise ValueError(
+                f"{flag(first)} must be at most {flag(second)}. "
+                f"Received: {flag(first)} {low}, {flag(second)} {high}"
+            )
+
+
+def defaults(config_class: type[Common], recipe: str | None = None) -> dict[str, Any]:
+    """What each option is if it is not given, under a recipe where there are several."""
+    values = {field.name: field.default for field in dataclasses.fields(config_class)}
+    return values | getattr(config_class, "RECIPES", {}).get(recipe, {})
+
+
+def run(config_class: type[Common], job: Callable[[Any], None], description: str | None) -> None:
     """Parses the command line, runs `job(config)`, and turns bad input into one line.
 
     Args:
@@ -49,39 +111,43 @@ def run(config_class, job, description):
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     recipes = getattr(config_class, "RECIPES", {})
     for field in dataclasses.fields(config_class):
-        options = dict(field.metadata)
-        text = options.pop("help")
+        options = dict(field.metadata["argparse"])
+        text = field.metadata["help"]
         by_recipe = [f"{recipe[field.name]} {name}" for name, recipe in recipes.items()
                      if field.name in recipe]  # fmt: skip
         if by_recipe:
             text += f" (default: {', '.join(by_recipe)})"
         elif field.default is not None:
             text += f" (default: {field.default})"
-        kind = next(k for k in (int, float, str) if k.__name__ in str(field.type))
-        name = "--" + field.name.replace("_", "-")
+        kind = next(k for k in (bool, int, float, str) if k.__name__ in str(field.type))
+        options |= {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
         parser.add_argument(
-            name, default=field.default, help=text.replace("%", "%%"), type=kind, **options
+            flag(field.name),
+            default=field.default,
+            help=text.replace("%", "%%"),
+            check=field.metadata["check"],
+            **options,
         )
     if recipes:
         parser.set_defaults(**recipes[parser.parse_args().recipe])
     config = config_class(**vars(parser.parse_args()))
     with plain_errors():
+        config.check()
         start(config)
         job(config)
 
 
-def start(config):
+def start(config: Common) -> None:
     """Makes the run reproducible, prints the device, and makes the folder for results."""
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    check_positive(config, "steps", "batch_size", "pool_size", "test_digits", "test_seeds")
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     print(f"Device: {device_name()}")
 
 
-def device_name():
+def device_name() -> str:
     """The device that will do the work, in words."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:

@@ -6,18 +6,23 @@ import io
 import json
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
-from tfnca.jobs.options import device_name
+from tfnca.jobs.options import Common, device_name
+from tfnca.measures.progress import on_screen
 from tfnca.pictures import save_png
 from tfnca.plots import plot
+from tfnca.training.trainer import Trainer
 
 
-def save_weights(folder, trainer):
+def save_weights(folder: Path, trainer: Trainer) -> None:
+    """Writes ``model.keras``, what was trained, and ``optimizer.npz``, to go on from."""
     temporary = folder / ".model.keras"
     try:
         trainer.save(temporary)
@@ -25,11 +30,13 @@ def save_weights(folder, trainer):
     finally:
         temporary.unlink(missing_ok=True)
     buffer = io.BytesIO()
-    np.savez(buffer, **{each.path: np.asarray(each) for each in trainer.optimizer.variables})
+    arrays = {each.path: np.asarray(each) for each in trainer.optimizer.variables}
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(folder / "optimizer.npz", buffer.getvalue())
 
 
-def restore_weights(folder, trainer):
+def restore_weights(folder: Path, trainer: Trainer) -> None:
+    """Reads what `save_weights` wrote; raises ValueError if it does not fit."""
     for name in ("model.keras", "optimizer.npz"):
         if not (folder / name).exists():
             raise ValueError(f"--resume weights needs {name} in --out. Received: {folder}")
@@ -52,9 +59,11 @@ def restore_weights(folder, trainer):
                 f"{tuple(variable.shape)}. Received: {received}"
             )
         variable.assign(value)
+    # The draws go on where they were, and do not come again.
+    trainer.steps_done.assign(trainer.optimizer.iterations)
 
 
-def write_history(folder, history):
+def write_history(folder: str | Path, history: list[dict[str, Any]]) -> None:
     """Writes the history's rows to ``history.csv``."""
     if not history:
         return
@@ -65,7 +74,37 @@ def write_history(folder, history):
     write_atomically(Path(folder) / "history.csv", text.getvalue())
 
 
-def save_results(config, history, metrics, preview, **extra):
+QUICK_LIZARD = {"runs": 4, "at": (96, 200, 500)}
+"""What ``--measure quick`` asks of a lizard's measures."""
+
+
+def measured(
+    config: Common, measure: Callable[..., dict[str, Any]], quick: dict[str, Any]
+) -> dict[str, Any]:
+    """The measures that ``--measure`` asks for, with a bar that shows how far they are.
+
+    Args:
+        config: The script's configuration.
+        measure: Function of `progress` (see `tfnca.measures.progress`) and of what `quick` holds.
+        quick: What it is called with for a quick look.
+
+    Returns:
+        JSON-able measures; where they are not the full ones, ``measure`` says which.
+    """
+    if config.measure == "none":
+        return {"measure": "none"}
+    if config.measure == "quick":
+        return {"measure": "quick", **measure(progress=on_screen, **quick)}
+    return measure(progress=on_screen)
+
+
+def save_results(
+    config: Common,
+    history: list[dict[str, Any]],
+    metrics: dict[str, Any],
+    preview: np.ndarray,
+    **facts: Any,
+) -> None:
     """Writes the files that every job leaves beside ``model.keras``.
 
     Args:
@@ -73,12 +112,12 @@ def save_results(config, history, metrics, preview, **extra):
         history: What `train` returned.
         metrics: JSON-able measures.
         preview: Picture ``(height, width, 3)``.
-        **extra: Further entries of ``config.json``, such as the host's checksum.
+        **facts: As `train` got them.
     """
     folder = Path(config.out)
     settings = {
         **dataclasses.asdict(config),
-        **extra,
+        **facts,
         "command": "python " + " ".join(sys.argv),
         "seconds": history[-1]["seconds"] if history else 0.0,
         "device": device_name(),
@@ -93,7 +132,7 @@ def save_results(config, history, metrics, preview, **extra):
         write_atomically(folder / "loss.png", picture)
 
 
-def save_array(config, name, array):
+def save_array(config: Common, name: str, array: np.ndarray) -> None:
     """Writes an array as an ``.npy`` file into the run's folder."""
     buffer = io.BytesIO()
     np.save(buffer, array)

@@ -9,22 +9,53 @@ import json
 import math
 import signal
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
+from tfnca.commands import MOMENTUM, must
 from tfnca.files import write_atomically
+from tfnca.jobs.options import Common
 from tfnca.jobs.results import restore_weights, save_weights, write_history
+from tfnca.jobs.resume import check_same_run
 from tfnca.pictures import save_png
 from tfnca.training.optimizers import WhitenedAdam
-from tfnca.training.snapshots import restore_snapshot, save_snapshot
+from tfnca.training.pools import Pool
+from tfnca.training.snapshots import find_snapshots, restore_snapshot, save_snapshot
+from tfnca.training.trainer import MOST_STEPS, Trainer
 
 EPOCH = 100
 """Training steps between two rows of the history."""
 
 
-def schedule(learning_rate, steps, drops):
+def fractions_of(drops: str) -> list[float]:
+    """The fractions in a string such as ``"0.3,0.7"``; NaN where it holds no numbers."""
+    try:
+        return [float(part) for part in drops.split(",") if part]
+    except ValueError:
+        return [math.nan]
+
+
+def _are_fractions(drops: str) -> bool:
+    fractions = fractions_of(drops)
+    return fractions == sorted(fractions) and all(0 < fraction < 1 for fraction in fractions)
+
+
+CA_STEPS = must(f"lie in 1 to {MOST_STEPS}", lambda value: 1 <= value <= MOST_STEPS)
+"""The check of CA steps per training step."""
+
+DROPS = must("be ascending fractions of the run, such as 0.3,0.7", _are_fractions)
+"""The check of an option that `schedule` takes as its drops."""
+
+
+def schedule(
+    learning_rate: float, steps: int, drops: str
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """A learning rate that is divided by ten at fractions of the run.
 
     Args:
@@ -38,12 +69,8 @@ def schedule(learning_rate, steps, drops):
     Raises:
         ValueError: If `drops` is something else.
     """
-    try:
-        fractions = [float(part) for part in drops.split(",") if part]
-    except ValueError:
-        fractions = [math.nan]
-    if fractions != sorted(fractions) or not all(0 < fraction < 1 for fraction in fractions):
-        raise ValueError(f"drops must be ascending fractions of the run. Received: {drops!r}")
+    DROPS("drops", drops)
+    fractions = fractions_of(drops)
     return keras.optimizers.schedules.PiecewiseConstantDecay(
         [round(fraction * steps) for fraction in fractions],
         [learning_rate * 0.1**i for i in range(len(fractions) + 1)],
@@ -53,15 +80,21 @@ def schedule(learning_rate, steps, drops):
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "whitened": WhitenedAdam}
 
 
-def make_optimizer(name, rate, ema=0.0):
+def make_optimizer(
+    name: str, rate: float | keras.optimizers.schedules.LearningRateSchedule, ema: float = 0.0
+) -> keras.optimizers.Optimizer:
     """An optimiser, at need with an exponential average of the weights that replaces them at the
     end.
 
     Args:
         name: One of `OPTIMIZERS`.
         rate: Learning rate or schedule.
-        ema: Momentum of the average, in [0, 1); 0 for none.
+        ema: Momentum of the average, in [0, 1); 0 for none. At 1 it would never learn.
+
+    Raises:
+        ValueError: If `ema` lies outside.
     """
+    MOMENTUM("ema", ema)
     # Named, since Keras numbers unnamed optimisers and a saved one is read by its names.
     momentum = ema if ema > 0 else 0.99
     return OPTIMIZERS[name](rate, use_ema=ema > 0, ema_momentum=momentum, name=name)
@@ -70,15 +103,21 @@ def make_optimizer(name, rate, ema=0.0):
 class _Run(keras.callbacks.Callback):
     """Progress, history, snapshots, previews; stops on Ctrl-C and on a loss that is not finite."""
 
-    def __init__(self, config, steps, history, preview):
+    def __init__(
+        self,
+        config: Common,
+        steps: int,
+        history: list[dict[str, Any]],
+        preview: Callable[[], np.ndarray] | None,
+    ) -> None:
         super().__init__()
         self.config, self.steps, self.history, self.preview = config, steps, history, preview
         self.folder = Path(config.out)
         self.interrupted = False
-        self.not_finite_at = None
+        self.not_finite_at: int | None = None
 
-    def on_train_begin(self, logs=None):
-        done = int(self.model.optimizer.iterations)
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        done = int(self.model.steps_done)
         self.seconds = self.history[-1]["seconds"] if self.history else 0.0
         self.began = self.saved = time.monotonic()
         self.previewed = done
@@ -87,12 +126,12 @@ class _Run(keras.callbacks.Callback):
         )
         self.usual_handler = signal.signal(signal.SIGINT, self._interrupt)
 
-    def _interrupt(self, *_):
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
         signal.signal(signal.SIGINT, self.usual_handler)
 
-    def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.optimizer.iterations)
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        step = int(self.model.steps_done)
         self.bar.update(1)
         self.bar.set_postfix(loss=f"{logs['loss']:.4g}", refresh=False)
         if not math.isfinite(logs["loss"]):
@@ -116,12 +155,20 @@ class _Run(keras.callbacks.Callback):
             write_history(self.folder, self.history)
             self.saved = now
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.bar.close()
         signal.signal(signal.SIGINT, self.usual_handler)
 
 
-def train(config, trainer, pool, steps, preview=None, callbacks=()):
+def train(
+    config: Common,
+    trainer: Trainer,
+    pool: Pool,
+    steps: int,
+    preview: Callable[[], np.ndarray] | None = None,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    **facts: Any,
+) -> list[dict[str, Any]]:
     """Trains to `steps` training steps, resuming as the configuration says.
 
     Args:
@@ -131,26 +178,32 @@ def train(config, trainer, pool, steps, preview=None, callbacks=()):
         steps: Training steps of the whole run.
         preview: Function of no argument that draws a picture ``(height, width, 3)``.
         callbacks: Further Keras callbacks.
+        **facts: Further entries of ``config.json``: what a file that an option names held, such as
+            ``host_sha256``, so that a resumed run is known to be the same.
 
     Returns:
         The history: a list of rows with step, loss and seconds.
 
     Raises:
-        ValueError: If the loss stops being finite; the last good weights are saved.
+        ValueError: If the loss stops being finite; the last good weights are saved. Or if the run
+            to resume is another, see `check_same_run`.
     """
     folder = Path(config.out)
-    history = []
+    history: list[dict[str, Any]] = []
     trainer.attach(pool)
     if config.resume == "exact":
+        find_snapshots(folder)
+        check_same_run(config, facts)
         history = restore_snapshot(folder, trainer)
-        print(f"Resuming at step {int(trainer.optimizer.iterations)}.")
+        print(f"Resuming at step {int(trainer.steps_done)}.")
     elif config.resume == "weights":
         restore_weights(folder, trainer)
     # Only now, so that a command that fails leaves an earlier run's settings alone.
-    write_atomically(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=2))
+    settings = {**dataclasses.asdict(config), **facts}
+    write_atomically(folder / "config.json", json.dumps(settings, indent=2))
     progress = _Run(config, steps, history, preview)
     tensorboard = keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=EPOCH)
-    done = int(trainer.optimizer.iterations)
+    done = int(trainer.steps_done)
     if done < steps:
         # One call, and in Keras' eyes one epoch: at its end an average replaces the weights.
         trainer.fit(
@@ -169,7 +222,7 @@ def train(config, trainer, pool, steps, preview=None, callbacks=()):
             f"it are in {folder}. A lower learning rate may help."
         )
     if progress.interrupted:
-        done = int(trainer.optimizer.iterations)
+        done = int(trainer.steps_done)
         print(f"Stopped at step {done}. Go on with the same command and --resume.")
         raise SystemExit(130)
     save_weights(folder, trainer)

@@ -7,87 +7,114 @@ adversary that should turn the host's pattern into --target.
 
 import argparse
 import json
+from typing import Any
 
-from tfnca.automata.checks import check_density
-from tfnca.automata.growing import GrowingCA
+import numpy as np
+
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.commands import Parser, check_output, check_positive, plain_errors
+from tfnca.automata.step import MNIST, CellularAutomaton
+from tfnca.commands import DIGIT, POSITIVE, SHARE, Parser, check_output, plain_errors
 from tfnca.data.digits import load_digits
 from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
-from tfnca.measures.digits import attack_digits, base_digits
-from tfnca.measures.lizard import (
-    MEASURED_PADDING,
-    measure_adversary,
-    measure_base,
-    measure_perturbation,
-)
+from tfnca.measures.digits import TARGET_DIGIT, attack_digits, base_digits
+from tfnca.measures.lizard import MEASURED_PADDING
+from tfnca.measures.progress import on_screen
+from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
+from tfnca.measures.settings import fill_in, settings_beside
 
 
-def measure(options):
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The measures that fit the model, a JSON-able dictionary."""
     model = load(options.model, options.name)
     host = load(options.host, options.host_name) if options.host else None
-    if not isinstance(model, MNISTCA | GrowingCA | Perturbation):
+    fill_in(
+        options,
+        settings_beside(options.model),
+        target="lizard",
+        host_target="lizard",
+        density=0.1,
+        digit=TARGET_DIGIT,
+    )
+    if not isinstance(model, CellularAutomaton | StatePerturbation):
         raise ValueError(
             "MODEL must be a CA, an adversary or a perturbation by itself, its host in --host. "
             f"Received: {type(model).__name__}"
         )
-    if isinstance(model, MNISTCA):
+    if isinstance(model, CellularAutomaton) and model.family == MNIST:
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds = range(options.seeds)
         if host is None:
-            return base_digits(model, digits, seeds, options.horizon)
-        return attack_digits(Injected(host, model), digits, options.density, seeds)
+            return base_digits(model, digits, seeds, options.horizon, on_screen)
+        step = Injected(host, model)
+        return attack_digits(step, digits, options.density, seeds, options.digit, on_screen)
 
-    def picture(name):
+    def picture(name: str) -> np.ndarray:
         return pad_target(load_target(name), MEASURED_PADDING)
 
-    if isinstance(model, Perturbation):
+    if isinstance(model, StatePerturbation):
         if host is None:
             raise ValueError("A perturbation is measured on its --host. Received: none")
         return measure_perturbation(
-            Perturbed(host, model), picture(options.target), picture(options.host_target)
+            Perturbed(host, model),
+            picture(options.target),
+            picture(options.host_target),
+            progress=on_screen,
         )
     if host is None:
-        return measure_base(model, picture(options.target))
-    return measure_adversary(Injected(host, model), picture(options.target), options.density)
+        return measure_base(model, picture(options.target), progress=on_screen)
+    step, target = Injected(host, model), picture(options.target)
+    return measure_adversary(step, target, options.density, progress=on_screen)
 
 
-def main():
+def main() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a model in any format that tfnca.load reads")
     parser.add_argument("--name", help="which model, where MODEL holds several")
     parser.add_argument("--host", help="the host, where MODEL is an adversary or a perturbation")
     parser.add_argument("--host-name", help="which model, where that file holds several")
+    trained = "what config.json beside MODEL says, or else"
     parser.add_argument(
-        "--target", default="lizard", help="what it should grow: a name, a PNG (%(default)s)"
+        "--target", help=f"what it should grow: a name, a PNG (default: {trained} lizard)"
+    )
+    parser.add_argument("--host-target", help=f"what the host grows (default: {trained} lizard)")
+    parser.add_argument(
+        "--density", type=float, check=SHARE, help=f"share of adversaries (default: {trained} 0.1)"
     )
     parser.add_argument(
-        "--host-target", default="lizard", help="what the host grows (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--density", type=float, default=0.1, help="share of adversaries (default: %(default)s)"
+        "--digit",
+        type=int,
+        check=DIGIT,
+        help=f"the class that adversaries argue for (default: {trained} {TARGET_DIGIT})",
     )
     parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
     parser.add_argument(
-        "--test-digits", type=int, default=1000, help="test digits (default: %(default)s)"
+        "--test-digits",
+        type=int,
+        default=1000,
+        check=POSITIVE,
+        help="test digits (default: %(default)s)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=3, help="runs with digits (default: %(default)s)"
+        "--seeds",
+        type=int,
+        default=3,
+        check=POSITIVE,
+        help="runs with digits (default: %(default)s)",
     )
     parser.add_argument(
-        "--horizon", type=int, default=1000, help="CA steps of an MNIST CA (default: %(default)s)"
+        "--horizon",
+        type=int,
+        default=1000,
+        check=POSITIVE,
+        help="CA steps of an MNIST CA (default: %(default)s)",
     )
     parser.add_argument("--out", help="JSON file to write; printed if not given")
     options = parser.parse_args()
     with plain_errors():
-        check_density(options.density)
-        check_positive(options, "test_digits", "seeds", "horizon")
         if options.out:
             check_output(options.out)
         text = json.dumps(measure(options), indent=2)

@@ -5,21 +5,28 @@ are; `agreement` is the share of digits whose living cells all say the same; `ta
 of those that are not the target where more than half of the living cells say the target.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfnca.automata.masks import random_mask
-from tfnca.automata.state import (
-    class_logits,
-    digit_state,
-    is_digit_cell,
-)
-from tfnca.engines.rollout import rollout
+from tfnca.automata.state import class_logits, digit_state, is_digit_cell
+from tfnca.automata.step import Step
+from tfnca.data.digits import Digits
+from tfnca.measures.progress import SILENT, Bar, Progress, Silent, advance
 
 TARGET_DIGIT = 8
 
 
-def digit_measures(state, labels, target=TARGET_DIGIT, mask=None):
+def digit_measures(
+    state: tf.Tensor | np.ndarray,
+    labels: np.ndarray,
+    target: int = TARGET_DIGIT,
+    mask: tf.Tensor | np.ndarray | None = None,
+) -> dict[str, float]:
     """What an MNIST CA's states say.
 
     Args:
@@ -56,13 +63,22 @@ def digit_measures(state, labels, target=TARGET_DIGIT, mask=None):
     return {name: float(value) for name, value in measures.items()}
 
 
-def _share_taken(said, cells, target, others):
+def _share_taken(said: np.ndarray, cells: np.ndarray, target: int, others: np.ndarray) -> float:
     """Share of the `others` items where more than half of the `cells` say the target."""
     taken = 2 * ((said == target) & cells).sum((1, 2)) > cells.sum((1, 2))
     return taken[others].mean() if others.any() else float("nan")
 
 
-def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swap=False):
+def measure_digits(
+    step: Step,
+    digits: Digits,
+    phases: Sequence[tuple[int, tf.Tensor | None]],
+    seed: int = 0,
+    at: Iterable[int] = (),
+    target: int = TARGET_DIGIT,
+    swap: bool = False,
+    bar: Bar = SILENT,
+) -> list[dict[str, Any]]:
     """Runs digits through phases with and without adversaries, measuring on the way.
 
     Args:
@@ -74,6 +90,7 @@ def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swa
         target: See `digit_measures`.
         swap: Whether at the first phase's end item i gets image i + 1, its state kept where the
             new digit lives, as in training; later measures are against the new labels.
+        bar: See `advance`.
 
     Returns:
         List of dictionaries: ``step`` and the entries of `digit_measures`; with a mask also
@@ -82,12 +99,13 @@ def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swa
     """
     labels = digits.labels
     state = digit_state(digits.images, step.channels)
-    rows, now = [], 0
+    rows: list[dict[str, Any]] = []
+    now = 0
     for number, (steps, mask) in enumerate(phases):
         flipped = np.zeros(len(labels), bool)
         stops = [stop for stop in sorted(set(at)) if now < stop < now + steps] + [now + steps]
         for stop in stops:
-            state = rollout(step, state, stop - now, mask=mask, seed=seed, step_offset=now)
+            state = advance(step, state, stop - now, bar, mask=mask, seed=seed, step_offset=now)
             now = stop
             row = {"step": now, **digit_measures(state, labels, target, mask)}
             if mask is not None:
@@ -100,7 +118,9 @@ def measure_digits(step, digits, phases, seed=0, at=(), target=TARGET_DIGIT, swa
     return rows
 
 
-def has_flipped(state, mask, target=TARGET_DIGIT):
+def has_flipped(
+    state: tf.Tensor, mask: tf.Tensor | np.ndarray, target: int = TARGET_DIGIT
+) -> np.ndarray:
     """Of which items half of the living host cells, one at least, say the target.
 
     Args:
@@ -117,7 +137,9 @@ def has_flipped(state, mask, target=TARGET_DIGIT):
     return (2 * ((said == target) & hosts).sum((1, 2)) >= count) & (count > 0)
 
 
-def swap_digits(state, images, labels):
+def swap_digits(
+    state: tf.Tensor, images: np.ndarray, labels: np.ndarray
+) -> tuple[tf.Tensor, np.ndarray]:
     """Item i gets image i + 1; its state is kept where the new digit lives.
 
     Args:
@@ -134,7 +156,7 @@ def swap_digits(state, images, labels):
     return keras.ops.concatenate([fresh[..., :1], state[..., 1:] * alive], axis=-1), labels
 
 
-def digit_mask(digits, density, seed, at_least_one=False):
+def digit_mask(digits: Digits, density: float, seed: int, at_least_one: bool = False) -> tf.Tensor:
     """Adversaries at random over the whole grid of each digit.
 
     Args:
@@ -159,7 +181,7 @@ def digit_mask(digits, density, seed, at_least_one=False):
     return mask
 
 
-def mean_and_spread(runs):
+def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Mean and standard deviation over seeds of lists of measures.
 
     Args:
@@ -179,7 +201,14 @@ def mean_and_spread(runs):
     return summary
 
 
-def attack_digits(step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGIT):
+def attack_digits(
+    step: Step,
+    digits: Digits,
+    density: float = 0.1,
+    seeds: Sequence[int] = (0, 1, 2),
+    target: int = TARGET_DIGIT,
+    progress: Progress = Silent,
+) -> dict[str, Any]:
     """The article's Figures 3 and 4 as numbers: 200 steps without, with, and after adversaries.
 
     Args:
@@ -188,6 +217,7 @@ def attack_digits(step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGI
         density: Share of adversaries among all pixels.
         seeds: One run each.
         target: The class the adversaries argue for.
+        progress: Makes the bar that shows how far it is.
 
     Returns:
         Dictionary: ``attack`` (rows of `mean_and_spread` every 10 steps to 600, and every 2 in
@@ -196,13 +226,14 @@ def attack_digits(step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGI
         by which half of the digits that are not the target have flipped, None if never.
     """
     at = [*range(10, 600, 10), *range(202, 260, 2)]
-    attacks, thin = [], []
+    attacks, thin, bar = [], [], progress(len(seeds) * 800)
     for seed in seeds:
         mask = digit_mask(digits, density, seed)
         phases = [(200, None), (200, mask), (200, None)]
-        attacks.append(measure_digits(step, digits, phases, seed, at, target))
+        attacks.append(measure_digits(step, digits, phases, seed, at, target, bar=bar))
         few = digit_mask(digits, 0.01, seed, at_least_one=True)
-        thin.append(measure_digits(step, digits, [(200, few)], seed, target=target))
+        thin.append(measure_digits(step, digits, [(200, few)], seed, target=target, bar=bar))
+    bar.close()
     attack = mean_and_spread(attacks)
     flipped = [row["step"] - 200 for row in attack if row.get("flipped", 0.0) >= 0.5]
     return {
@@ -217,7 +248,13 @@ def attack_digits(step, digits, density=0.1, seeds=(0, 1, 2), target=TARGET_DIGI
     }
 
 
-def base_digits(step, digits, seeds=(0, 1, 2), horizon=1000):
+def base_digits(
+    step: Step,
+    digits: Digits,
+    seeds: Sequence[int] = (0, 1, 2),
+    horizon: int = 1000,
+    progress: Progress = Silent,
+) -> dict[str, Any]:
     """What a self-classifying MNIST CA does when nobody attacks it.
 
     Args:
@@ -225,16 +262,20 @@ def base_digits(step, digits, seeds=(0, 1, 2), horizon=1000):
         digits: `Digits` to measure on.
         seeds: One run each.
         horizon: CA steps in all, 200 or more.
+        progress: Makes the bar that shows how far it is.
 
     Returns:
         Dictionary: ``digits``, their number; ``seeds``; ``base``, rows of `mean_and_spread` at
         20, 50, 200 and `horizon` steps; ``swapped``, at 200 steps, when each digit is swapped under
         its settled state, and 200 steps later.
     """
-    base, swapped = [], []
+    base, swapped, bar = [], [], progress(len(seeds) * (horizon + 400))
+    twice = [(200, None), (200, None)]
     for seed in seeds:
-        base.append(measure_digits(step, digits, [(horizon, None)], seed, at=(20, 50, 200)))
-        swapped.append(measure_digits(step, digits, [(200, None), (200, None)], seed, swap=True))
+        alone = [(horizon, None)]
+        base.append(measure_digits(step, digits, alone, seed, at=(20, 50, 200), bar=bar))
+        swapped.append(measure_digits(step, digits, twice, seed, swap=True, bar=bar))
+    bar.close()
     return {
         "digits": len(digits.labels),
         "seeds": list(seeds),

@@ -1,17 +1,19 @@
 """What a Growing CA does, as numbers: errors against a picture, damage, lifting, drift."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tfnca.automata.injection import Injected
 from tfnca.automata.masks import random_mask
+from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.state import (
-    ALPHA,
-    LIVING_THRESHOLD,
-    seed_state,
-)
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state
+from tfnca.automata.step import Step
 from tfnca.engines.rollout import rollout, trajectory
+from tfnca.measures.progress import SILENT, Bar, advance
 from tfnca.training.losses import TargetLoss, pattern_centres
 
 HORIZONS = (96, 200, 500, 1000, 5000)
@@ -24,7 +26,14 @@ _FAR = 1e6
 """What a channel that has run away counts as."""
 
 
-def grown_states(host, size, runs=16, seed=0, steps=200):
+def grown_states(
+    host: Step,
+    size: tuple[int, int],
+    runs: int = 16,
+    seed: int = 0,
+    steps: int = 200,
+    bar: Bar = SILENT,
+) -> tf.Tensor:
     """A Growing CA's pattern after `steps` steps from the seed.
 
     Args:
@@ -33,14 +42,15 @@ def grown_states(host, size, runs=16, seed=0, steps=200):
         runs: Number of items, each with fire masks of its own.
         seed: Random seed.
         steps: CA steps.
+        bar: See `advance`.
 
     Returns:
         Tensor ``(runs, height, width, channels)``.
     """
-    return rollout(host, seed_state(size, runs, host.channels), steps, seed=seed)
+    return advance(host, seed_state(size, runs, host.channels), steps, bar, seed=seed)
 
 
-def shifted_errors(state, target):
+def shifted_errors(state: tf.Tensor | np.ndarray, target: np.ndarray) -> np.ndarray:
     """Each item's mean squared RGBA error after the whole-cell shift that makes it least.
 
     Args:
@@ -59,7 +69,16 @@ def shifted_errors(state, target):
     return np.maximum(total, 0.0) / target.size
 
 
-def measure_growing(step, state, target, at=HORIZONS, seed=0, mask=None, first_step=0):
+def measure_growing(
+    step: Step,
+    state: tf.Tensor | np.ndarray,
+    target: np.ndarray,
+    at: Sequence[int] = HORIZONS,
+    seed: int = 0,
+    mask: np.ndarray | None = None,
+    first_step: int = 0,
+    bar: Bar = SILENT,
+) -> list[dict[str, Any]]:
     """How far patterns are from a target along a run.
 
     Args:
@@ -72,6 +91,7 @@ def measure_growing(step, state, target, at=HORIZONS, seed=0, mask=None, first_s
             ``host_worst`` give the error over the opaque cells (of target or state) that are
             not adversaries.
         first_step: Number of the run's first step.
+        bar: See `advance`.
 
     Returns:
         List of dictionaries: ``step``; ``median``, ``mean`` and ``worst`` mean squared RGBA
@@ -80,7 +100,9 @@ def measure_growing(step, state, target, at=HORIZONS, seed=0, mask=None, first_s
     target = TargetLoss(target).target
     rows, now = [], 0
     for stop in at:
-        state = rollout(step, state, stop - now, mask=mask, seed=seed, step_offset=first_step + now)
+        state = advance(
+            step, state, stop - now, bar, mask=mask, seed=seed, step_offset=first_step + now
+        )
         now = stop
         values = _bounded(state)
         errors = np.square(values[..., : ALPHA + 1] - target).mean((1, 2, 3))
@@ -99,13 +121,13 @@ def measure_growing(step, state, target, at=HORIZONS, seed=0, mask=None, first_s
     return rows
 
 
-def _bounded(state):
+def _bounded(state: tf.Tensor | np.ndarray) -> np.ndarray:
     """A state for measuring: a run that has left all bounds gives large errors, not NaN."""
     values = keras.ops.convert_to_numpy(state).astype(np.float64)
     return np.clip(np.nan_to_num(values, nan=_FAR), -_FAR, _FAR)
 
 
-def host_cell_errors(state, target, mask):
+def host_cell_errors(state: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Each item's mean squared RGBA error over its own opaque cells, adversaries left out.
 
     Args:
@@ -124,7 +146,14 @@ def host_cell_errors(state, target, mask):
     return np.where(count > 0, (errors * cells).sum((1, 2)) / np.maximum(count, 1), np.nan)
 
 
-def measure_damage(step, target, runs=16, radius=0.4, seed=0):
+def measure_damage(
+    step: Step,
+    target: np.ndarray,
+    runs: int = 16,
+    radius: float = 0.4,
+    seed: int = 0,
+    bar: Bar = SILENT,
+) -> dict[str, Any]:
     """Whether a grown pattern repairs a hole.
 
     Args:
@@ -134,6 +163,7 @@ def measure_damage(step, target, runs=16, radius=0.4, seed=0):
             target and goes on to step 500.
         radius: Of the circle, the grid spanning [-1, 1]².
         seed: Of fire masks and circles.
+        bar: See `advance`.
 
     Returns:
         Dictionary: ``runs``, ``radius``; ``damaged`` and ``repaired``, the median and worst error
@@ -153,18 +183,27 @@ def measure_damage(step, target, runs=16, radius=0.4, seed=0):
         for i, axis in enumerate((rows, columns))
     ]
     outside = sum(away) >= radius**2
-    state = np.asarray(grown_states(step, size, runs, seed)) * outside[..., None]
-    found = {"runs": runs, "radius": radius}
+    state = np.asarray(grown_states(step, size, runs, seed, bar=bar)) * outside[..., None]
+    found: dict[str, Any] = {"runs": runs, "radius": radius}
     for name, steps in (("damaged", 0), ("repaired", 300)):
-        state = rollout(step, state, steps, seed=seed, step_offset=200)
+        state = advance(step, state, steps, bar, seed=seed, step_offset=200)
         errors = np.square(_bounded(state)[..., : ALPHA + 1] - target).mean((1, 2, 3))
         found[name] = {"median": float(np.median(errors)), "worst": float(errors.max())}
     return found | {"below": int((errors < 0.0005).sum())}
 
 
 def measure_lift(
-    step, state, plain, on=500, off=500, seed=0, tolerance=0.0005, mask=None, first_step=0
-):
+    step: Step,
+    state: tf.Tensor | np.ndarray,
+    plain: np.ndarray,
+    on: int = 500,
+    off: int = 500,
+    seed: int = 0,
+    tolerance: float = 0.0005,
+    mask: np.ndarray | None = None,
+    first_step: int = 0,
+    bar: Bar = SILENT,
+) -> dict[str, Any]:
     """Whether a pattern comes back once an attack is lifted.
 
     Args:
@@ -177,6 +216,7 @@ def measure_lift(
         tolerance: A run is back if its error is at most this, after the best shift.
         mask: Where adversaries stand, ``(runs, height, width)``.
         first_step: Number of the run's first step.
+        bar: See `advance`.
 
     Returns:
         Dictionary: ``runs``; ``back``, how many are back; ``dead``, how many grids are empty;
@@ -185,8 +225,8 @@ def measure_lift(
     Reference:
         The article's Figure 11: perturbations are switched off at step 500.
     """
-    state = rollout(step, state, on, mask=mask, seed=seed, step_offset=first_step)
-    state = rollout(step.host, state, off, seed=seed, step_offset=first_step + on)
+    state = advance(step, state, on, bar, mask=mask, seed=seed, step_offset=first_step)
+    state = advance(step.host, state, off, bar, seed=seed, step_offset=first_step + on)
     errors = np.sort(shifted_errors(_bounded(state), plain))
     return {
         "runs": len(errors),
@@ -196,7 +236,14 @@ def measure_lift(
     }
 
 
-def measure_drift(step, state, steps, every=100, seed=0):
+def measure_drift(
+    step: Step,
+    state: tf.Tensor | np.ndarray,
+    steps: int,
+    every: int = 100,
+    seed: int = 0,
+    bar: Bar = SILENT,
+) -> list[dict[str, Any]]:
     """How a pattern wanders and how large it is.
 
     Args:
@@ -205,6 +252,7 @@ def measure_drift(step, state, steps, every=100, seed=0):
         steps: CA steps.
         every: Steps between two measures.
         seed: Of the fire masks.
+        bar: What is told of each measure.
 
     Returns:
         List of dictionaries, medians over the runs that live: ``step``; ``drift``, how far the
@@ -213,6 +261,7 @@ def measure_drift(step, state, steps, every=100, seed=0):
     """
     rows, before, first = [], None, None
     for now, values in trajectory(step, state, steps, every, seed=seed):
+        bar.update(min(every, steps - now + every) if now else 0)
         alpha = np.clip(np.asarray(values)[..., ALPHA], 0.0, 1.0)
         total = alpha.sum((1, 2))
         centre = np.where(total[:, None] > 0, np.asarray(pattern_centres(values)), np.nan)
@@ -234,96 +283,32 @@ def measure_drift(step, state, steps, every=100, seed=0):
     return rows
 
 
-def _median(values):
+def _median(values: np.ndarray) -> float:
     """The median of the finite values; 0 where there are none."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if len(finite) else 0.0
 
 
-def measure_base(step, target):
-    """What a Growing CA reaches: from its seed, from its grown pattern, and after damage.
-
-    Args:
-        step: A `GrowingCA`.
-        target: What it grows, premultiplied RGBA ``(height, width, 4)``.
-
-    Returns:
-        Dictionary: ``runs``; ``mean_square_of_target``; ``from_seed`` and ``from_grown``, rows of
-        `measure_growing`; ``damaged_at_200``, what `measure_damage` gives.
-    """
-    size = target.shape[:2]
-    seeds, grown = seed_state(size, RUNS, step.channels), grown_states(step, size, RUNS, seed=1)
-    return {
-        "runs": RUNS,
-        "mean_square_of_target": float(np.square(target).mean()),
-        "from_seed": measure_growing(step, seeds, target, seed=1),
-        "from_grown": measure_growing(step, grown, target, seed=1, first_step=200),
-        "damaged_at_200": measure_damage(step, target, RUNS, seed=1),
-    }
-
-
-def measure_perturbation(step, target, plain):
-    """What a perturbation reaches.
-
-    Args:
-        step: A `Perturbed` Growing CA.
-        target: What it should become, premultiplied RGBA ``(height, width, 4)``.
-        plain: What the host grows.
-
-    Returns:
-        Dictionary: ``runs``; ``host``, the host unattacked against the same target, at 500 steps;
-        ``from_seed`` and ``from_grown``, rows of `measure_growing`; and what `measure_lift`,
-        `measure_drift` and `Perturbation.spectrum` give.
-    """
-    size, host = target.shape[:2], step.host
-    seeds, grown = seed_state(size, RUNS, host.channels), grown_states(host, size, RUNS, seed=1)
-    return {
-        "runs": RUNS,
-        "host": measure_growing(host, seeds, target, at=(500,), seed=1),
-        "from_seed": measure_growing(step, seeds, target, seed=1),
-        "from_grown": measure_growing(step, grown, target, seed=1, first_step=200),
-        "lifted": measure_lift(step, seeds, plain, seed=1),
-        "drift": measure_drift(step, seeds, 1000, seed=1),
-        "spectrum": step.perturbation.spectrum().tolist(),
-    }
-
-
-def measure_adversary(step, target, density):
-    """What adversaries of a Growing CA reach.
-
-    Args:
-        step: `Injected(host, adversary)` of Growing CAs.
-        target: What they should make of it, premultiplied RGBA ``(height, width, 4)``.
-        density: Their share of the target's cells.
-
-    Returns:
-        Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` of the host without
-        adversaries, the same cells left out; ``from_grown``, those with them.
-    """
-    size, host = target.shape[:2], step.host
-    grown = grown_states(host, size, RUNS, seed=1)
-    masks = np.asarray(target_masks(target, density, RUNS, seed=1))
-    nothing = Injected(host, host)
-    return {
-        "runs": RUNS,
-        "density": density,
-        "host": measure_growing(nothing, grown, target, (500,), 1, masks, first_step=200),
-        "from_grown": measure_growing(step, grown, target, seed=1, mask=masks, first_step=200),
-    }
-
-
-def target_masks(target, density, runs, seed):
+def target_masks(target: np.ndarray, density: float, runs: int, seed: int) -> tf.Tensor:
     """Adversaries on a picture's cells with alpha of at least 0.1, ``(runs, height, width)``."""
     where = np.asarray(target)[..., ALPHA] >= LIVING_THRESHOLD
     return random_mask(np.repeat(where[None], runs, axis=0), density, seed)
 
 
-def measure_strengths(host, perturbation, cells, strengths, runs=16, steps=500, seed=0):
+def measure_strengths(
+    host: Step,
+    perturbation: StatePerturbation,
+    cells: np.ndarray,
+    strengths: Sequence[float],
+    runs: int = 16,
+    steps: int = 500,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
     """How much of a part is left at several strengths of a perturbation.
 
     Args:
         host: A `GrowingCA`.
-        perturbation: A `Perturbation`.
+        perturbation: Any `StatePerturbation`.
         cells: The part's cells, boolean ``(height, width)``: see `lost_cells`.
         strengths: Values of k.
         runs: Number of runs from the seed.
@@ -357,7 +342,7 @@ def measure_strengths(host, perturbation, cells, strengths, runs=16, steps=500, 
     return rows
 
 
-def lost_cells(plain, target):
+def lost_cells(plain: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The cells that a picture has and its mutation lacks (alpha 0.1), ``(height, width)``."""
     plain, target = np.asarray(plain), np.asarray(target)
     return (plain[..., ALPHA] > LIVING_THRESHOLD) & (target[..., ALPHA] <= LIVING_THRESHOLD)

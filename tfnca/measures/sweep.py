@@ -10,7 +10,9 @@ import argparse
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,9 +20,9 @@ from tqdm import tqdm
 
 from tfnca.automata.checks import check_density
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA
-from tfnca.commands import Parser, check_positive, plain_errors
-from tfnca.data.digits import load_digits
+from tfnca.automata.step import MNIST, Step
+from tfnca.commands import DIGIT, POSITIVE, Parser, plain_errors
+from tfnca.data.digits import Digits, load_digits
 from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
@@ -32,6 +34,7 @@ from tfnca.measures.lizard import (
     measure_lift,
     target_masks,
 )
+from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.plots import plot
 
 DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.6)
@@ -41,14 +44,19 @@ _BEFORE = _AFTER = 200
 """CA steps that digits are given to settle, and to recover."""
 
 
-def stops(horizon):
+def stops(horizon: int) -> list[int]:
     """Steps worth a look: all at first, then ever fewer, `horizon` the last."""
     return np.unique(np.geomspace(1, horizon, 60).round().astype(int)).tolist()
 
 
 def sweep_digits(
-    step, digits, densities=DENSITIES, horizon=200, seeds=(0, 1, 2), target=TARGET_DIGIT
-):
+    step: Step,
+    digits: Digits,
+    densities: Sequence[float] = DENSITIES,
+    horizon: int = 200,
+    seeds: Sequence[int] = (0, 1, 2),
+    target: int = TARGET_DIGIT,
+) -> dict[str, Any]:
     """An attack on digits at several shares of adversaries.
 
     Args:
@@ -99,7 +107,15 @@ def sweep_digits(
     }
 
 
-def sweep_lizard(step, target, plain, densities=DENSITIES, horizon=2000, runs=16, seed=1):
+def sweep_lizard(
+    step: Step,
+    target: np.ndarray,
+    plain: np.ndarray,
+    densities: Sequence[float] = DENSITIES,
+    horizon: int = 2000,
+    runs: int = 16,
+    seed: int = 1,
+) -> dict[str, Any]:
     """An attack on a grown lizard at several shares of adversaries.
 
     Args:
@@ -134,7 +150,7 @@ def sweep_lizard(step, target, plain, densities=DENSITIES, horizon=2000, runs=16
     return {"runs": runs, "seed": seed, "horizon": horizon, "rows": rows, "summary": summary}
 
 
-def pictures(found):
+def pictures(found: dict[str, Any]) -> dict[str, bytes]:
     """The plots of a sweep: dictionary from a file's name to PNG bytes.
 
     Args:
@@ -177,7 +193,7 @@ def pictures(found):
     }
 
 
-def save_sweep(found, folder):
+def save_sweep(found: dict[str, Any], folder: str | Path) -> None:
     """Writes ``sweep.json``, ``sweep.csv`` and the plots of a sweep into a folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +209,7 @@ def save_sweep(found, folder):
         write_atomically(folder / name, picture)
 
 
-def sweep(options):
+def sweep(options: argparse.Namespace) -> dict[str, Any]:
     """The sweep that fits the model."""
     try:
         densities = [check_density(float(part) / 100) for part in options.densities.split(",")]
@@ -204,14 +220,16 @@ def sweep(options):
             f"--densities must be percentages above 0 and below 100, such as 1,10,60. "
             f"Received: {options.densities}"
         ) from None
-    check_positive(options, "test_digits", "seeds", "horizon")
     Path(options.out).mkdir(parents=True, exist_ok=True)
     adversary, host = load(options.model, options.name), load(options.host, options.host_name)
+    settings = settings_beside(options.model)
+    fill_in(options, settings, target="no_tail", host_target="lizard", digit=TARGET_DIGIT)
     length = {} if options.horizon is None else {"horizon": options.horizon}
     step = Injected(host, adversary)
-    if isinstance(host, MNISTCA):
+    if host.family == MNIST:
         digits = load_digits("test", options.data_dir, options.test_digits)
-        return sweep_digits(step, digits, densities, seeds=range(options.seeds), **length)
+        seeds, target = range(options.seeds), options.digit
+        return sweep_digits(step, digits, densities, seeds=seeds, target=target, **length)
     target, plain = (
         pad_target(load_target(name), MEASURED_PADDING)
         for name in (options.target, options.host_target)
@@ -219,7 +237,7 @@ def sweep(options):
     return sweep_lizard(step, target, plain, densities, **length)
 
 
-def main():
+def main() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="the adversary, in any format that tfnca.load reads")
     parser.add_argument("--name", help="which model, where MODEL holds several")
@@ -233,20 +251,34 @@ def main():
     parser.add_argument(
         "--horizon",
         type=int,
+        check=POSITIVE,
         help="CA steps under attack (default: 200 for digits, 2000 for lizards)",
     )
+    trained = "what config.json beside the model says, or else"
     parser.add_argument(
-        "--target", default="no_tail", help="what a lizard should become (default: %(default)s)"
+        "--target", help=f"what a lizard should become (default: {trained} no_tail)"
     )
+    parser.add_argument("--host-target", help=f"what the host grows (default: {trained} lizard)")
     parser.add_argument(
-        "--host-target", default="lizard", help="what the host grows (default: %(default)s)"
+        "--digit",
+        type=int,
+        check=DIGIT,
+        help=f"the class that adversaries argue for (default: {trained} {TARGET_DIGIT})",
     )
     parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
     parser.add_argument(
-        "--test-digits", type=int, default=200, help="test digits (default: %(default)s)"
+        "--test-digits",
+        type=int,
+        default=200,
+        check=POSITIVE,
+        help="test digits (default: %(default)s)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=3, help="runs with digits (default: %(default)s)"
+        "--seeds",
+        type=int,
+        default=3,
+        check=POSITIVE,
+        help="runs with digits (default: %(default)s)",
     )
     parser.add_argument("--out", default="out/sweep", help="folder (default: %(default)s)")
     options = parser.parse_args()

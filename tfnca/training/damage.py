@@ -3,7 +3,13 @@
 import tensorflow as tf
 
 
-def circle_masks(count, size, seed, centre=0.5, radius=(0.1, 0.4)):
+def circle_masks(
+    count: int,
+    size: tuple[int, int],
+    seed: tf.Tensor | tuple[int, int],
+    centre: float = 0.5,
+    radius: tuple[float, float] = (0.1, 0.4),
+) -> tf.Tensor:
     """Random circles, zero inside and one outside.
 
     Args:

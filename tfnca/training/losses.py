@@ -1,11 +1,37 @@
-"""Losses: how far a state is from what it should show, one number an item."""
+"""Losses: how far a state is from what it should show, one number an item.
+
+A loss is any function ``loss(state, batch)`` to ``(batch,)``; a pool, a trainer and what is lifted
+call it alike. What the `Batch` has to tell depends on the pool.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
+from tfnca.automata.checks import check_unit
 from tfnca.automata.state import ALPHA, GREY, NUM_CLASSES, class_logits, is_digit_cell
+from tfnca.automata.step import GROWING, MNIST
 from tfnca.data.digits import cell_labels
+from tfnca.training.batch import Batch
+
+Loss: TypeAlias = Callable[[tf.Tensor, Batch], tf.Tensor]
+"""A function of states and their `Batch` to one number an item, ``(batch,)``."""
+
+_NOTHING = Batch()
+
+
+def _told(batch: Batch) -> Batch:
+    """Returns `batch`; raises ValueError if it is something else, such as the labels alone."""
+    if not isinstance(batch, Batch):
+        raise ValueError(
+            "A loss takes a state and a Batch, such as Batch(labels=…). "
+            f"Received: {type(batch).__name__}"
+        )
+    return batch
 
 
 class TargetLoss:
@@ -19,6 +45,13 @@ class TargetLoss:
         still: Error added for each squared cell by which a pattern's centre moved, so that it does
             not wander off; published: 0.
 
+    Call arguments:
+        state: The final states, ``(batch, height, width, channels)``.
+        batch: Their `Batch`, of which it reads `mask` and `centres`, each if it is there.
+
+    Returns:
+        One loss an item, ``(batch,)``.
+
     Raises:
         ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], or `still`
             negative or not finite.
@@ -30,7 +63,10 @@ class TargetLoss:
     TensorShape([1])
     """
 
-    def __init__(self, target, own_weight=1.0, still=0.0):
+    family: str | None = GROWING
+    """The family of steps that it is for."""
+
+    def __init__(self, target: np.ndarray, own_weight: float = 1.0, still: float = 0.0) -> None:
         self.target = np.asarray(target, np.float32)
         self.own_weight = float(own_weight)
         if not 0 <= self.own_weight <= 1:
@@ -43,30 +79,33 @@ class TargetLoss:
                 "target must be RGBA of shape (height, width, 4). "
                 f"Received: shape={self.target.shape}"
             )
-        if not np.isfinite(self.target).all():
-            raise ValueError("target must be finite. Received: NaN or infinite values")
+        check_unit("target", self.target)
 
-    def __call__(self, state, centres=None, mask=None):
-        """Returns one loss an item, ``(batch,)``; `centres`, ``(batch, 2)``, is where patterns
-        stood before, NaN where nothing stood; `mask`, ``(batch, height, width)``, is 1 where
-        adversaries stand."""
+    def __call__(self, state: tf.Tensor, batch: Batch = _NOTHING) -> tf.Tensor:
+        batch, errors = _told(batch), self._cell_errors(state)
+        if batch.mask is not None and self.own_weight < 1:
+            errors *= 1.0 - (1.0 - self.own_weight) * batch.mask
+        errors = ops.mean(errors, axis=(1, 2))
+        if batch.centres is not None and self.still:
+            now = pattern_centres(state)
+            moved = now - ops.where(ops.isnan(batch.centres), ops.stop_gradient(now), batch.centres)
+            errors += self.still * ops.sum(ops.square(moved), axis=-1)
+        return errors
+
+    def rank(self, state: tf.Tensor) -> tf.Tensor:
+        """What a `GrowingPool` sorts by: the picture's error, whoever painted it, ``(batch,)``."""
+        return ops.mean(self._cell_errors(state), axis=(1, 2))
+
+    def _cell_errors(self, state: tf.Tensor) -> tf.Tensor:
         if tuple(state.shape[1:3]) != self.target.shape[:2]:
             raise ValueError(
                 f"The target is {self.target.shape[:2]}, the grid must be as large. "
                 f"Received: a state of shape {tuple(state.shape)}"
             )
-        errors = ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=-1)
-        if mask is not None and self.own_weight < 1:
-            errors *= 1.0 - (1.0 - self.own_weight) * mask
-        errors = ops.mean(errors, axis=(1, 2))
-        if centres is not None and self.still:
-            now = pattern_centres(state)
-            moved = now - ops.where(ops.isnan(centres), ops.stop_gradient(now), centres)
-            errors += self.still * ops.sum(ops.square(moved), axis=-1)
-        return errors
+        return ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=-1)
 
 
-def pattern_centres(state):
+def pattern_centres(state: tf.Tensor) -> tf.Tensor:
     """The centre of each item's alpha, clipped to [0, 1]: row and column, ``(batch, 2)``."""
     alpha = ops.clip(state[..., ALPHA], 0.0, 1.0)
     mass = ops.maximum(ops.sum(alpha, axis=(1, 2)), 1e-6)
@@ -84,19 +123,29 @@ class ClassLoss:
             published models were trained with. ``"cross_entropy"``: the mean over the stroke.
         digit: The class that all digits should get, for an adversary; their own if None.
 
+    Call arguments:
+        state: The final states, ``(batch, height, width, channels)``.
+        batch: Their `Batch`, of which it reads `labels`.
+
+    Returns:
+        One loss an item, ``(batch,)``.
+
     Raises:
-        ValueError: If `kind` or `digit` is unknown.
+        ValueError: If `kind` or `digit` is unknown, or the batch has no labels.
 
     Example:
 
     >>> import numpy as np, tfnca
-    >>> tfnca.ClassLoss()(tfnca.digit_state(np.ones((2, 28, 28))), np.array([3, 8])).shape
+    >>> state = tfnca.digit_state(np.ones((2, 28, 28)))
+    >>> tfnca.ClassLoss()(state, tfnca.Batch(labels=np.array([3, 8]))).shape
     TensorShape([2])
     """
 
-    KINDS = ("l2", "cross_entropy")
+    KINDS: tuple[str, ...] = ("l2", "cross_entropy")
+    family: str | None = MNIST
+    """The family of steps that it is for."""
 
-    def __init__(self, kind="l2", digit=None):
+    def __init__(self, kind: str = "l2", digit: int | None = None) -> None:
         if kind not in self.KINDS:
             raise ValueError(f"kind must be one of {self.KINDS}. Received: kind={kind!r}")
         if digit is not None and digit not in range(NUM_CLASSES):
@@ -104,9 +153,13 @@ class ClassLoss:
         self.kind = kind
         self.digit = digit
 
-    def __call__(self, state, labels, mask=None):
-        """Returns one loss an item, ``(batch,)``, given the digits' labels ``(batch,)``; whose
-        cells they are (`mask`) makes no difference."""
+    def __call__(self, state: tf.Tensor, batch: Batch) -> tf.Tensor:
+        labels = _told(batch).labels
+        if labels is None:
+            raise ValueError(
+                "ClassLoss needs the digits' labels, as a DigitPool gives them: "
+                "Batch(labels=…). Received: a batch without labels"
+            )
         if self.digit is not None:
             labels = ops.full_like(labels, self.digit)
         expected = cell_labels(state[..., GREY], labels)

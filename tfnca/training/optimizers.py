@@ -1,7 +1,10 @@
 """An optimiser for few parameters that act together: a perturbation's matrix."""
 
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 
@@ -33,11 +36,18 @@ class WhitenedAdam(keras.optimizers.Optimizer):
         matrices were trained with Adam.
     """
 
-    def __init__(self, learning_rate=1e-3, beta_1=0.9, beta_2=0.995, damping=0.01, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.995,
+        damping: float = 0.01,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.beta_1, self.beta_2, self.damping = beta_1, beta_2, damping
 
-    def build(self, variables):
+    def build(self, variables: list[keras.Variable]) -> None:
         """Makes the averages: a gradient's, and a matrix for each variable."""
         if self.built:
             return
@@ -46,23 +56,31 @@ class WhitenedAdam(keras.optimizers.Optimizer):
         self._moments = []
         for number, variable in enumerate(variables):
             side = int(np.prod(variable.shape))
-            self._moments.append(self.add_variable((side, side), name=f"moment_{number}"))
+            self._moments.append(
+                self.add_variable((side, side), dtype="float32", name=f"moment_{number}")
+            )
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Moves one variable."""
+    def update_step(
+        self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Moves one variable; all is computed in float32, whatever it is kept in."""
         index = self._get_variable_index(variable)
         mean, moment = self._means[index], self._moments[index]
+        gradient, learning_rate = ops.cast(gradient, "float32"), ops.cast(learning_rate, "float32")
         flat = ops.reshape(gradient, (-1,))
-        self.assign_add(mean, (gradient - mean) * (1 - self.beta_1))
+        self.assign_add(mean, (gradient - ops.cast(mean, "float32")) * (1 - self.beta_1))
         self.assign_add(moment, (flat[:, None] * flat - moment) * (1 - self.beta_2))
-        done = ops.cast(self.iterations + 1, variable.dtype)
+        done = ops.cast(self.iterations + 1, "float32")
         values, vectors = ops.eigh(moment / (1 - self.beta_2**done))
         # Never below zero but for rounding; the last term is for gradients that are all zero.
         values = ops.maximum(values, 0.0) + self.damping * ops.mean(values) + 1e-12
-        along = ops.matmul(ops.reshape(mean, (1, -1)) / (1 - self.beta_1**done), vectors)
+        flat_mean = ops.reshape(ops.cast(mean, "float32"), (1, -1))
+        along = ops.matmul(flat_mean / (1 - self.beta_1**done), vectors)
         step = ops.matmul(along / ops.sqrt(values), ops.transpose(vectors))
-        self.assign_sub(variable, learning_rate * ops.reshape(step, variable.shape))
+        self.assign_sub(
+            variable, ops.cast(learning_rate * ops.reshape(step, variable.shape), variable.dtype)
+        )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "damping": self.damping}
         return super().get_config() | own

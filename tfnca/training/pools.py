@@ -5,68 +5,100 @@ sampling and write-back happen inside `Trainer.train_step`, in order. All its dr
 (seed, training step) alone.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from tfnca.automata.checks import check_density
+from tfnca.automata.checks import (
+    check_density,
+    check_integer,
+    check_labels,
+    check_states,
+    check_unit,
+)
 from tfnca.automata.masks import random_mask
-from tfnca.automata.state import GREY, MNIST_CHANNELS, digit_state, is_digit_cell
+from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES, digit_state, is_digit_cell
+from tfnca.automata.step import GROWING, MNIST
+from tfnca.data.digits import Digits
+from tfnca.training.batch import Batch
 from tfnca.training.damage import circle_masks
-from tfnca.training.losses import pattern_centres
-
-
-class Batch(NamedTuple):
-    """What a training step works on."""
-
-    slots: tf.Tensor
-    """Where the states came from and go back to, ``(batch,)``."""
-    state: tf.Tensor
-    mask: tf.Tensor | None
-    """Where adversaries stand, ``(batch, height, width)``."""
-    labels: tf.Tensor | None
-    """Digits' labels, ``(batch,)``; or where lizards stood, see `pattern_centres`: ``(batch, 2)``,
-    NaN where one starts anew."""
+from tfnca.training.losses import Loss, pattern_centres
 
 
 class Pool:
     """What `GrowingPool` and `DigitPool` share: slots of states and masks.
 
+    A pool of your own derives from it, has a `family`, and overrides `draw`.
+
+    Args:
+        states: What the slots begin with, ``(size, height, width, channels)``.
+        batch_size: Items in a batch.
+        masks: Where adversaries stand in each, ``(size, height, width)``; None without.
+
     Attributes:
+        size: Number of slots.
         variables: Dictionary of all `tf.Variable` objects: what a snapshot must keep.
+
+    Raises:
+        ValueError: If a batch is larger than the pool.
     """
 
-    def __init__(self, states, batch_size, masks=None):
+    family: str | None = None
+    """Of which family of steps the states are, `GROWING` or `MNIST`; None for any."""
+
+    def __init__(self, states: np.ndarray, batch_size: int, masks: tf.Tensor | None = None) -> None:
         if not 0 < batch_size <= len(states):
             raise ValueError(
                 f"batch_size must lie in 1 to the pool's size {len(states)}. "
                 f"Received: batch_size={batch_size}"
             )
-        self.size = len(states)
-        self.batch_size = batch_size
-        self.variables = {"states": tf.Variable(states, trainable=False)}
+        self.size: int = len(states)
+        self.batch_size: int = check_integer("batch_size", batch_size, 1)
+        self.variables: dict[str, tf.Variable] = {"states": tf.Variable(states, trainable=False)}
         if masks is not None:
             self.variables["masks"] = tf.Variable(tf.cast(masks, tf.uint8), trainable=False)
 
-    def _draw_slots(self, key):
+    @property
+    def channels(self) -> int:
+        """Channels of the states."""
+        return self.variables["states"].shape[-1]
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether adversaries stand among the cells."""
+        return "masks" in self.variables
+
+    def _draw_slots(self, key: tf.Tensor) -> tf.Tensor:
         return tf.argsort(tf.random.stateless_uniform([self.size], key))[: self.batch_size]
 
-    def _masks_of(self, slots):
-        if "masks" not in self.variables:
+    def _masks_of(self, slots: tf.Tensor) -> tf.Tensor | None:
+        if not self.has_masks:
             return None
         return tf.cast(tf.gather(self.variables["masks"], slots), tf.float32)
 
-    def draw(self, seed, index, loss):
-        """A batch for training step `index`: sampled, repaired, damaged. Returns a `Batch`."""
+    def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
+        """A batch for training step `index`: sampled, repaired, damaged."""
         raise NotImplementedError
 
-    def put(self, batch, state):
+    def put(self, batch: Batch, state: tf.Tensor) -> None:
         """Writes a batch's final states back, with its masks and labels."""
         slots = tf.cast(batch.slots, tf.int32)[:, None]
         values = {"states": state, "masks": batch.mask, "labels": batch.labels}
         for name, variable in self.variables.items():
             variable.scatter_nd_update(slots, tf.cast(values[name], variable.dtype))
+
+    def batches(self) -> Iterator[Batch]:
+        """Yields all slots once, as they are, a batch at a time: what `Trainer.evaluate` runs."""
+        for first in range(0, self.size, self.batch_size):
+            slots = tf.range(first, min(first + self.batch_size, self.size))
+            labels = self.variables.get("labels")
+            yield Batch(
+                slots,
+                tf.gather(self.variables["states"], slots),
+                self._masks_of(slots),
+                None if labels is None else tf.gather(labels, slots),
+            )
 
 
 class GrowingPool(Pool):
@@ -100,24 +132,28 @@ class GrowingPool(Pool):
 
     Reference:
         The published training code. A batch is sorted before anything is replaced, so the
-        damaged ones are those of the lowest loss.
+        damaged ones are those of the lowest loss. A loss that has a method ``rank(state)``, as
+        `TargetLoss` has, is sorted by that.
     """
+
+    family: str | None = GROWING
 
     def __init__(
         self,
-        starts,
-        size=1024,
-        batch_size=8,
-        restarts=None,
-        chosen="worst",
-        hopeless=None,
-        damaged=3,
-        radii=(0.1, 0.4),
-        where=None,
-        density=None,
-        seed=0,
-    ):
-        starts = np.asarray(starts, np.float32)
+        starts: np.ndarray,
+        size: int = 1024,
+        batch_size: int = 8,
+        restarts: int | None = None,
+        chosen: str = "worst",
+        hopeless: float | None = None,
+        damaged: int = 3,
+        radii: tuple[float, float] = (0.1, 0.4),
+        where: np.ndarray | None = None,
+        density: float | Callable[[int | tf.Tensor], float | tf.Tensor] | None = None,
+        seed: int = 0,
+    ) -> None:
+        starts = check_states(starts, "starts")
+        size = check_integer("size", size, 1)
         restarts = len(starts) if restarts is None else restarts
         if restarts < 0 or damaged < 0 or max(restarts, damaged) > batch_size:
             raise ValueError(
@@ -148,15 +184,28 @@ class GrowingPool(Pool):
         self.damaged = damaged
         self.radii = radii
 
-    def _new_masks(self, count, seed, index, training_step):
+    def _new_masks(
+        self,
+        count: int,
+        seed: int | tf.Tensor,
+        index: int | tf.Tensor,
+        training_step: int | tf.Tensor,
+    ) -> tf.Tensor:
         where = tf.repeat(tf.constant(self.where)[None], count, axis=0)
         density = self.density(training_step) if callable(self.density) else self.density
         return random_mask(where, density, seed, index)
 
-    def draw(self, seed, index, loss):
+    def _ranks(self, loss: Loss, slots: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        """How bad each state is, before anything is replaced."""
+        if hasattr(loss, "rank"):
+            return loss.rank(state)
+        mask, centres = self._masks_of(slots), pattern_centres(state)
+        return loss(state, Batch(slots, state, mask, centres=centres))
+
+    def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
         state = tf.gather(self.variables["states"], slots)
-        losses = loss(state)
+        losses = self._ranks(loss, slots, state)
         order = tf.argsort(losses, direction="DESCENDING", stable=True)
         slots, state = tf.gather(slots, order), tf.gather(state, order)
         mask = self._masks_of(slots)
@@ -178,7 +227,7 @@ class GrowingPool(Pool):
             circles = circle_masks(self.damaged, self.starts.shape[1:3], key, radius=self.radii)
             circles = tf.where(anew[keep:, ..., None], 1.0, circles)
             state = tf.concat([state[:keep], state[keep:] * circles], axis=0)
-        return Batch(slots, state, mask, centres)
+        return Batch(slots, state, mask, centres=centres)
 
 
 class DigitPool(Pool):
@@ -206,17 +255,21 @@ class DigitPool(Pool):
         The published training code of the self-classifying MNIST CA.
     """
 
+    family: str | None = MNIST
+
     def __init__(
         self,
-        digits,
-        size=160,
-        batch_size=16,
-        channels=MNIST_CHANNELS,
-        density=None,
-        fresh=None,
-        mutated=None,
-        seed=0,
-    ):
+        digits: Digits,
+        size: int = 160,
+        batch_size: int = 16,
+        channels: int = MNIST_CHANNELS,
+        density: float | None = None,
+        fresh: int | None = None,
+        mutated: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        size = check_integer("size", size, 1)
+        channels = check_integer("channels", channels, GREY + 1 + NUM_CLASSES)
         self.fresh = batch_size // 4 if fresh is None else fresh
         self.mutated = batch_size // 4 if mutated is None else mutated
         if min(self.fresh, self.mutated) < 0 or self.fresh + self.mutated > batch_size:
@@ -224,25 +277,27 @@ class DigitPool(Pool):
                 f"fresh and mutated must not be negative and sum to at most "
                 f"batch_size={batch_size}. Received: fresh={fresh}, mutated={mutated}"
             )
+        check_unit("digits.images", digits.images)
+        check_labels(digits.labels, NUM_CLASSES)
         self.images = tf.Variable(np.round(digits.images * 255).astype(np.uint8), trainable=False)
         self.labels = tf.Variable(digits.labels.astype(np.int32), trainable=False)
-        self.channels = channels
         self.density = None if density is None else check_density(density)
         images, labels = self._new_digits(size, [seed, -1])
+        start = digit_state(images, channels)
         masks = None if density is None else self._new_masks(size, seed, index=2**32 - 1)
-        super().__init__(digit_state(images, channels), batch_size, masks)
+        super().__init__(start, batch_size, masks)
         self.variables["labels"] = tf.Variable(labels, trainable=False)
 
-    def _new_digits(self, count, key):
+    def _new_digits(self, count: int, key: tf.Tensor | list[int]) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = tf.random.stateless_uniform([count], key, 0, self.labels.shape[0], tf.int32)
         images = tf.cast(tf.gather(self.images, chosen), tf.float32) / 255.0
         return images, tf.gather(self.labels, chosen)
 
-    def _new_masks(self, count, seed, index):
+    def _new_masks(self, count: int, seed: int | tf.Tensor, index: int | tf.Tensor) -> tf.Tensor:
         height, width = self.images.shape[1:]
         return random_mask(np.ones((count, height, width), bool), self.density, seed, index)
 
-    def draw(self, seed, index, loss):
+    def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
         fresh, kept = self.fresh, self.batch_size - self.mutated
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
         state = tf.gather(self.variables["states"], slots)

@@ -1,9 +1,9 @@
 """Snapshots: all that a training run needs to go on exactly where it was killed.
 
-A snapshot holds the trained weights, the optimiser, the pool, and the history so far. Nothing
-else steers a run: every draw is a function of the seed and the optimiser's step count. (The mean
-loss since the history's last row starts anew.) It is written under a temporary name and renamed;
-the one before is kept; a checksum tells a whole file from a torn one.
+A snapshot holds the trained weights, the optimiser, the pool, how many training steps are done, and
+the history so far. Nothing else steers a run: every draw is a function of the seed and that number.
+(The mean loss since the history's last row starts anew.) It is written under a temporary name and
+renamed; the one before is kept; a checksum tells a whole file from a torn one.
 """
 
 import hashlib
@@ -11,18 +11,22 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from tfnca.files import write_atomically
+from tfnca.training.trainer import Trainer
 
 _MAGIC = b"tfnca-snapshot-1\n"
 NEWEST, PREVIOUS = "snapshot.bin", "snapshot.previous.bin"
 
 
-def _named_variables(trainer):
-    """Every array of a run by a name of its own, as (read, assign) pairs."""
-    named = {}
+def _named_variables(trainer: Trainer) -> dict[str, keras.Variable | tf.Variable]:
+    """Every variable of a run by a name of its own."""
+    named = {"trainer/steps_done": trainer.steps_done}
     for kind, variables in (
         ("weight", trainer.step.trainable_variables),
         ("optimizer", trainer.optimizer.variables),
@@ -34,7 +38,7 @@ def _named_variables(trainer):
     return named
 
 
-def save_snapshot(folder, trainer, history):
+def save_snapshot(folder: str | Path, trainer: Trainer, history: list[dict[str, Any]]) -> None:
     """Writes a snapshot; the newest so far becomes the previous one.
 
     Args:
@@ -46,7 +50,7 @@ def save_snapshot(folder, trainer, history):
     buffer = io.BytesIO()
     arrays = {name: np.asarray(v) for name, v in _named_variables(trainer).items()}
     arrays["history"] = np.frombuffer(json.dumps(history).encode(), np.uint8)
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     body = buffer.getbuffer()
     digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
     if _digest_is_right(folder / NEWEST):  # a torn file must not push out the good one
@@ -54,7 +58,16 @@ def save_snapshot(folder, trainer, history):
     write_atomically(folder / NEWEST, b"".join([_MAGIC, digest, body]))
 
 
-def restore_snapshot(folder, trainer):
+def find_snapshots(folder: str | Path) -> list[Path]:
+    """The snapshots of a run, the newest first; raises ValueError if there is none."""
+    paths = [Path(folder) / name for name in (NEWEST, PREVIOUS)]
+    found = [path for path in paths if path.exists()]
+    if not found:
+        raise ValueError(f"Nothing to resume: no snapshot in this folder. Received: {folder}")
+    return found
+
+
+def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any]]:
     """Puts a run back where its last good snapshot was taken.
 
     Args:
@@ -67,16 +80,14 @@ def restore_snapshot(folder, trainer):
     Raises:
         ValueError: If there is no good snapshot, or it is of another run.
     """
-    found = [Path(folder) / name for name in (NEWEST, PREVIOUS)]
-    found = [path for path in found if path.exists()]
-    if not found:
-        raise ValueError(f"Nothing to resume: no snapshot in this folder. Received: {folder}")
-    for path in found:
+    for path in find_snapshots(folder):
         arrays = _read(path)
         if arrays is None:
             print(f"{path} is damaged (checksum), skipping it.")
             continue
         history = json.loads(arrays.pop("history").tobytes())
+        # Before the trainer counted for itself, the optimiser's count was the number of steps done.
+        arrays.setdefault("trainer/steps_done", arrays["optimizer/0"])
         variables = _named_variables(trainer)
         shapes = {name: tuple(v.shape) for name, v in variables.items()}
         stored = {name: array.shape for name, array in arrays.items()}
@@ -92,7 +103,7 @@ def restore_snapshot(folder, trainer):
     raise ValueError(f"Nothing to resume: every snapshot is damaged. Received: {folder}")
 
 
-def _digest_is_right(path):
+def _digest_is_right(path: Path) -> bool:
     """Whether there is a snapshot and it is whole."""
     if not path.exists():
         return False
@@ -103,7 +114,7 @@ def _digest_is_right(path):
         )
 
 
-def _read(path):
+def _read(path: Path) -> dict[str, np.ndarray] | None:
     """The arrays of a snapshot, or None if the file is not whole."""
     if not _digest_is_right(path):
         return None

@@ -1,17 +1,38 @@
 """The trainer: a Keras model whose training step is the article's."""
 
 import functools
+import numbers
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnca.automata.checks import check_seed
+from tfnca.automata.checks import (
+    check_channels,
+    check_family,
+    check_integer,
+    check_mask,
+    check_pool,
+    check_seed,
+)
+from tfnca.automata.step import Step
 from tfnca.engines.dense import uses_xla
 from tfnca.engines.rollout import resolve_engine, run, settings
+from tfnca.training.batch import Batch
+from tfnca.training.callbacks import StopAtNonFinite, Validation
+from tfnca.training.losses import Loss
+from tfnca.training.pools import Pool
 
 _STRIDE = 1 << 14
 """CA steps reserved for each training step in the stream of draws."""
+
+MOST_STEPS = _STRIDE // 2 - 1
+"""The most CA steps of a training step: as many may follow once an attack is lifted."""
+
+_FIT = {"callbacks", "initial_epoch", "validation_freq", "verbose"}
+"""What `fit` passes to Keras as it is."""
 
 
 class Trainer(keras.Model):
@@ -22,12 +43,13 @@ class Trainer(keras.Model):
     is trained is the step's own choice: a base CA, an adversary, or a perturbation's matrix. A
     frozen host gets no gradient and no optimiser slot.
 
-    A loss that is not finite changes nothing: neither the weights nor the pool.
+    A loss that is not finite changes nothing: neither the weights nor the pool. The same training
+    step is tried again, and after 20 tries `fit` ends with a ValueError.
 
     Args:
-        step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`.
-        loss: A `TargetLoss` or `ClassLoss`, or any function of (state, labels, mask) to
-            ``(batch,)``; the mask, ``(batch, height, width)``, is None without adversaries.
+        step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`, or any other `Step`.
+        loss: A `TargetLoss` or `ClassLoss`, or any function ``loss(state, batch)`` of the final
+            states and their `Batch` to ``(batch,)``.
         steps: CA steps per training step: a number, or ``(low, high)`` to draw from, both
             included. Published: 64 to 95 for a Growing CA, 20 for an MNIST CA.
         engine: See `rollout`.
@@ -36,15 +58,18 @@ class Trainer(keras.Model):
         lifted: How many of a batch, the last, go on as the host alone for as many steps again.
             Their loss, against what the host alone should come to, is added: it should recover
             once the attack is lifted. The pool gets the states from before.
-        lifted_loss: Their loss, as `loss`.
+        lifted_loss: Their loss, as `loss`; the batch that it gets has no mask.
 
     Raises:
-        ValueError: If the numbers do not fit each other.
+        ValueError: If the numbers do not fit each other, the loss is for another family of steps,
+            or what is trained is kept in float16, where small changes are lost.
 
     Example:
 
     >>> import keras, numpy as np, tfnca
-    >>> trainer = tfnca.Trainer(tfnca.GrowingCA(), tfnca.TargetLoss(np.zeros((8, 8, 4))), steps=2)
+    >>> def loss(state, batch):
+    ...     return keras.ops.mean(keras.ops.square(state[..., :4] - 0.5), axis=(1, 2, 3))
+    >>> trainer = tfnca.Trainer(tfnca.GrowingCA(), loss, steps=2)
     >>> trainer.compile(optimizer=keras.optimizers.Adam(2e-3))
     >>> pool = tfnca.GrowingPool(tfnca.seed_state(8), size=8)
     >>> history = trainer.fit(pool, epochs=1, steps_per_epoch=1, verbose=0)
@@ -57,27 +82,36 @@ class Trainer(keras.Model):
 
     def __init__(
         self,
-        step,
-        loss,
-        steps=(64, 95),
-        engine="auto",
-        seed=0,
-        normalize_gradients=True,
-        lifted=0,
-        lifted_loss=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        low, high = (steps, steps) if np.isscalar(steps) else steps
-        if not 0 < low <= high < _STRIDE // 2:
+        step: Step,
+        loss: Loss,
+        steps: int | tuple[int, int] = (64, 95),
+        engine: str = "auto",
+        seed: int = 0,
+        normalize_gradients: bool = True,
+        lifted: int = 0,
+        lifted_loss: Loss | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Keras scales the loss of a model that computes in float16: this one does where the step
+        # does.
+        super().__init__(**{"dtype": step.networks[0].dtype_policy} | kwargs)
+        low, high = (steps, steps) if isinstance(steps, numbers.Real) else steps
+        if not 0 < low <= high <= MOST_STEPS or low % 1 or high % 1:
             raise ValueError(
-                f"steps must be a number or a range in 1 to {_STRIDE // 2 - 1}. "
+                f"steps must be a whole number or a range of them in 1 to {MOST_STEPS}. "
                 f"Received: steps={steps}"
             )
-        if lifted < 0 or (lifted and (lifted_loss is None or not hasattr(step, "host"))):
+        if lifted < 0 or (lifted and (lifted_loss is None or step.host is None)):
             raise ValueError(
                 "lifted must not be negative and needs a lifted_loss and a step with a host. "
                 f"Received: lifted={lifted}, lifted_loss={lifted_loss}, step={step}"
+            )
+        for name, each in (("loss", loss), ("lifted_loss", lifted_loss)):
+            check_family(name, getattr(each, "family", None), step)
+        if any(variable.dtype == "float16" for variable in step.trainable_variables):
+            raise ValueError(
+                "Weights kept in float16 lose the small changes of training; keep them in float32 "
+                "and compute in float16: the policy 'mixed_float16'. Received: float16"
             )
         self.step = step
         self.loss_of_states = loss
@@ -89,50 +123,122 @@ class Trainer(keras.Model):
         self.lifted_loss = lifted_loss
         self.supports_jit = uses_xla(self.engine)
         self.loss_tracker = keras.metrics.Mean(name="loss")
+        # Not the optimiser's own count: that stands still while gradients are accumulated, begins
+        # anew with another optimiser, and is not among the weights that Keras saves.
+        self.steps_done = self.add_weight(
+            name="steps_done", shape=(), dtype="int64", initializer="zeros", trainable=False
+        )
+        self._evaluated = tf.function(self._losses_of, reduce_retracing=True)
         self.built = True
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return [self.loss_tracker]
 
-    def call(self, state, **kwargs):
+    def call(self, state: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         """One step of the CA."""
         return self.step(state, **kwargs)
 
-    def fit(self, pool, epochs=1, steps_per_epoch=100, **kwargs):
-        """Trains on a pool; further arguments are those of `keras.Model.fit`.
+    def compile(
+        self, optimizer: str | keras.optimizers.Optimizer = "rmsprop", **kwargs: Any
+    ) -> None:
+        """Takes the optimiser; the loss is the trainer's own, an argument of `Trainer`.
+
+        Args:
+            optimizer: Any of Keras', or a `WhitenedAdam`.
+            **kwargs: Those of `keras.Model.compile` that say how to run, such as `run_eagerly`.
+
+        Raises:
+            ValueError: If a loss or metrics are given.
+        """
+        if wrong := {"loss", "loss_weights", "metrics", "weighted_metrics"} & set(kwargs):
+            raise ValueError(
+                "compile takes the optimiser alone; the loss is an argument of Trainer. "
+                f"Received: {', '.join(sorted(wrong))}"
+            )
+        super().compile(optimizer, **kwargs)
+        # At once, so that `load_weights` finds the slots that `save_weights` wrote.
+        if not self.optimizer.built:
+            self.optimizer.build(self.step.trainable_variables)
+
+    def fit(
+        self,
+        pool: Pool,
+        epochs: int = 1,
+        steps_per_epoch: int = 100,
+        validation_data: Pool | Batch | np.ndarray | None = None,
+        validation_steps: int | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Trains on a pool, which makes the batches.
 
         Args:
             pool: A `GrowingPool` or `DigitPool`.
             epochs: Number of epochs.
             steps_per_epoch: Training steps in an epoch.
-            **kwargs: For instance `callbacks`, `initial_epoch`, `verbose`.
+            validation_data: What `evaluate` runs after each epoch: `val_loss` in the logs.
+            validation_steps: CA steps of that.
+            **kwargs: `callbacks`, `initial_epoch`, `validation_freq`, `verbose`, as of
+                `keras.Model.fit`.
 
         Returns:
             Keras' `History`.
+
+        Raises:
+            ValueError: If the trainer is not compiled, the pool does not fit the step, an argument
+                belongs elsewhere, or the loss is not finite 20 times on end.
         """
+        if wrong := set(kwargs) - _FIT:
+            raise ValueError(
+                "fit takes a pool, which makes the batches, and "
+                f"{', '.join(sorted(_FIT))}. Received: {', '.join(sorted(wrong))}"
+            )
         self.attach(pool)
+        callbacks = [StopAtNonFinite(), *keras.tree.flatten(kwargs.pop("callbacks", None) or [])]
+        if validation_data is not None:
+            every = kwargs.pop("validation_freq", 1)
+            callbacks.insert(0, Validation(validation_data, validation_steps, every))
         # The data set only counts: a batch that Keras fetches ahead would be a stale one.
         ticks = tf.data.Dataset.from_tensors(0).repeat()
         return super().fit(
-            ticks, epochs=epochs, steps_per_epoch=steps_per_epoch, shuffle=False, **kwargs
+            ticks,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            shuffle=False,
+            callbacks=callbacks,
+            **kwargs,
         )
 
-    def attach(self, pool):
-        """Makes the optimiser's slots and takes the pool, as `fit` does first."""
+    def attach(self, pool: Pool) -> None:
+        """Takes the pool, as `fit` does first.
+
+        Raises:
+            ValueError: If the trainer is not compiled, or the pool does not fit it.
+        """
+        if not isinstance(pool, Pool):
+            raise ValueError(
+                "A Trainer learns from a GrowingPool or a DigitPool, which makes the batches: "
+                f"fit(pool). Received: {type(pool).__name__}"
+            )
+        if not self.compiled:
+            raise ValueError(
+                "Call compile with an optimiser first, such as keras.optimizers.Adam(2e-3). "
+                "Received: a trainer that is not compiled"
+            )
+        check_pool(pool, self.step)
         if self.lifted and self.lifted > pool.batch_size:
             raise ValueError(
                 f"lifted must be at most the batch's size {pool.batch_size}. "
                 f"Received: lifted={self.lifted}"
             )
-        self.optimizer.build(self.step.trainable_variables)
         current = settings(self.step)
         if getattr(self, "pool", None) is not pool or self._settings != current:
             self.pool, self._settings = pool, current
             self.train_function = None  # its graph holds another pool's variables, or old settings
 
-    def train_step(self, data):
-        index = tf.cast(self.optimizer.iterations.value, tf.int64)
+    def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One training step on a batch of the pool; what Keras hands over only counts."""
+        index = tf.cast(self.steps_done.value, tf.int64)
         seed = tf.constant(self.seed, tf.int64)
         batch = self.pool.draw(seed, index, self.loss_of_states)
         low, high = self.steps
@@ -141,30 +247,129 @@ class Trainer(keras.Model):
         go = functools.partial(run, seed=seed, engine=self.engine, record=True)
         with tf.GradientTape() as tape:
             state = go(self.step, batch.state, steps, batch.mask, first_step=first)
-            loss = tf.reduce_mean(self.loss_of_states(state, batch.labels, batch.mask))
+            loss = tf.reduce_mean(self.loss_of_states(state, batch))
             total = loss
             if self.lifted:
-                last = state[-self.lifted :]
+                last = batch.last(self.lifted)._replace(mask=None)
                 following = first + tf.cast(steps, tf.int64)
-                back = go(self.step.host, last, steps, None, first_step=following)
-                labels = None if batch.labels is None else batch.labels[-self.lifted :]
-                total += tf.reduce_sum(self.lifted_loss(back, labels)) / self.pool.batch_size
+                back = go(self.step.host, state[-self.lifted :], steps, None, first_step=following)
+                total += tf.reduce_sum(self.lifted_loss(back, last)) / self.pool.batch_size
+            scaled = self.optimizer.scale_loss(total)
         variables = self.step.trainable_variables
-        gradients = tape.gradient(total, [variable.value for variable in variables])
-        if self.normalize_gradients:
-            gradients = [g / (tf.norm(g) + 1e-8) for g in gradients]
+        gradients = tape.gradient(scaled, [variable.value for variable in variables])
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in [total, *gradients]])
-        tf.cond(finite, lambda: self._learn(gradients, batch, state), lambda: None)
+        tf.cond(
+            finite,
+            lambda: self._learn(gradients, batch, state),
+            lambda: self._pass_over(gradients),
+        )
         self.loss_tracker.update_state(tf.where(finite, loss, np.nan))
         return {"loss": self.loss_tracker.result()}
 
-    def _learn(self, gradients, batch, state):
+    def _learn(self, gradients: list[tf.Tensor], batch: Batch, state: tf.Tensor) -> None:
+        if self.normalize_gradients:
+            # The optimiser takes the scale of the loss off again.
+            scale = self.optimizer.scale_loss(tf.ones([]))
+            gradients = [g / (tf.norm(g) + 1e-8) * tf.cast(scale, g.dtype) for g in gradients]
         self.optimizer.apply(gradients, self.step.trainable_variables)
         self.pool.put(batch, state)
+        self.steps_done.assign_add(1)
 
-    def save(self, filepath, overwrite=True, **kwargs):
+    def _pass_over(self, gradients: list[tf.Tensor]) -> None:
+        # It makes the scale smaller until gradients are finite again, and changes no weight.
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            self.optimizer.apply(gradients, self.step.trainable_variables)
+
+    def evaluate(
+        self,
+        states: Pool | Batch | np.ndarray,
+        steps: int | None = None,
+        return_dict: bool = False,
+        verbose: Any = "auto",
+    ) -> float | dict[str, float]:
+        """The mean loss of a rollout, which changes neither weights nor pool.
+
+        The draws are those of a run that begins at step 0, the same at every call.
+
+        Args:
+            states: Where it begins: states ``(batch, height, width, channels)``; a `Batch` with
+                `state` and the `mask` or `labels` that step and loss need; or a pool, of which
+                every slot is run once, as it is.
+            steps: CA steps, in 1 to 8191; the most of a training step if not given.
+            return_dict: Whether to return ``{"loss": …}``, as Keras does for its callbacks.
+            verbose: Taken as Keras' `evaluate` takes it; nothing is printed.
+
+        Returns:
+            The loss, a float.
+
+        Raises:
+            ValueError: If the states do not fit the step.
+        """
+        steps = self.steps[1] if steps is None else check_integer("steps", steps, 1, MOST_STEPS)
+        if isinstance(states, Pool):
+            check_pool(states, self.step)
+            batches = states.batches()
+        else:
+            batch = states if isinstance(states, Batch) else Batch(state=states)
+            batches = iter([self._checked(batch)])
+        losses = np.concatenate([self._evaluated(b, tf.constant(steps)) for b in batches])
+        loss = float(np.mean(losses))
+        return {"loss": loss} if return_dict else loss
+
+    def _checked(self, batch: Batch) -> Batch:
+        """A caller's batch as tensors; raises ValueError if it does not fit the step."""
+        if batch.state is None:
+            raise ValueError("evaluate needs states to begin with. Received: a batch without any")
+        check_channels(batch.state, self.step.channels, type(self.step).__name__)
+        if self.step.has_adversary != (batch.mask is not None):
+            raise ValueError(
+                "A batch has a mask where the step has adversaries, and only there: "
+                "Batch(state=…, mask=…). Received: "
+                f"{'no' if batch.mask is None else 'a'} mask for {type(self.step).__name__}"
+            )
+        if batch.mask is not None:
+            check_mask(np.asarray(batch.mask), batch.state)
+        state = tf.convert_to_tensor(batch.state, tf.float32)
+        mask = None if batch.mask is None else tf.cast(batch.mask, tf.float32)
+        labels = None if batch.labels is None else tf.convert_to_tensor(batch.labels)
+        return batch._replace(state=state, mask=mask, labels=labels)
+
+    def _losses_of(self, batch: Batch, steps: tf.Tensor) -> tf.Tensor:
+        seed, first = tf.constant(self.seed, tf.int64), tf.constant(0, tf.int64)
+        state = run(self.step, batch.state, steps, batch.mask, seed, first, engine=self.engine)
+        return self.loss_of_states(state, batch)
+
+    def train_on_batch(self, *_: Any, **__: Any) -> None:
+        """Refused: batches come from a pool."""
+        raise ValueError(
+            "A Trainer makes its batches from a pool: fit(pool, steps_per_epoch=1) is one training "
+            "step. Received: a batch"
+        )
+
+    def test_on_batch(self, *_: Any, **__: Any) -> None:
+        """Refused: `evaluate` does it."""
+        raise ValueError("evaluate gives the loss of states or of a pool. Received: a batch")
+
+    def predict(self, *_: Any, **__: Any) -> None:
+        """Refused: `tfnca.rollout` does it."""
+        raise ValueError(
+            "tfnca.rollout(trainer.step, state, steps) runs the CA. Received: a call of predict"
+        )
+
+    predict_on_batch = predict
+
+    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves what is trained (base, adversary or perturbation), for `tfnca.load`.
 
-        So Keras' `ModelCheckpoint` writes small files without host and pool.
+        So Keras' `ModelCheckpoint` writes small files without host and pool. The count of training
+        steps, which all draws depend on, is in what `save_weights` writes.
+
+        Raises:
+            ValueError: If the path does not end in ``.keras``.
         """
+        if Path(filepath).suffix != ".keras":
+            raise ValueError(
+                "A model is saved as a .keras file; save_weights writes .weights.h5, and "
+                f"export/ other formats. Received: filepath={str(filepath)!r}"
+            )
         keras.saving.save_model(self.step.trained, filepath, overwrite=overwrite, **kwargs)

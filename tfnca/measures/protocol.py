@@ -1,0 +1,128 @@
+"""What is measured of each kind of lizard: the same for all, so that numbers compare."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfnca.automata.injection import Injected
+from tfnca.automata.state import seed_state
+from tfnca.automata.step import Step
+from tfnca.measures.lizard import (
+    HORIZONS,
+    RUNS,
+    grown_states,
+    measure_damage,
+    measure_drift,
+    measure_growing,
+    measure_lift,
+    target_masks,
+)
+from tfnca.measures.progress import Progress, Silent
+
+
+def measure_base(
+    step: Step,
+    target: np.ndarray,
+    runs: int = RUNS,
+    at: Sequence[int] = HORIZONS,
+    progress: Progress = Silent,
+) -> dict[str, Any]:
+    """What a Growing CA reaches: from its seed, from its grown pattern, and after damage.
+
+    Args:
+        step: A `GrowingCA`.
+        target: What it grows, premultiplied RGBA ``(height, width, 4)``.
+        runs: Number of runs.
+        at: CA steps at which to measure, ascending.
+        progress: Makes the bar that shows how far it is.
+
+    Returns:
+        Dictionary: ``runs``; ``mean_square_of_target``; ``from_seed`` and ``from_grown``, rows of
+        `measure_growing`; ``damaged_at_200``, what `measure_damage` gives.
+    """
+    size, bar = target.shape[:2], progress(200 + 2 * at[-1] + 500)
+    seeds = seed_state(size, runs, step.channels)
+    grown = grown_states(step, size, runs, seed=1, bar=bar)
+    found = {
+        "runs": runs,
+        "mean_square_of_target": float(np.square(target).mean()),
+        "from_seed": measure_growing(step, seeds, target, at, seed=1, bar=bar),
+        "from_grown": measure_growing(step, grown, target, at, seed=1, first_step=200, bar=bar),
+        "damaged_at_200": measure_damage(step, target, runs, seed=1, bar=bar),
+    }
+    bar.close()
+    return found
+
+
+def measure_perturbation(
+    step: Step,
+    target: np.ndarray,
+    plain: np.ndarray,
+    runs: int = RUNS,
+    at: Sequence[int] = HORIZONS,
+    progress: Progress = Silent,
+) -> dict[str, Any]:
+    """What a perturbation reaches.
+
+    Args:
+        step: A `Perturbed` Growing CA.
+        target: What it should become, premultiplied RGBA ``(height, width, 4)``.
+        plain: What the host grows.
+        runs: Number of runs.
+        at: CA steps at which to measure, ascending.
+        progress: Makes the bar that shows how far it is.
+
+    Returns:
+        Dictionary: ``runs``; ``host``, the host unattacked against the same target, at 500 steps;
+        ``from_seed`` and ``from_grown``, rows of `measure_growing`; what `measure_lift` and
+        `measure_drift` give; and the perturbation's own measures, such as a matrix's ``spectrum``.
+    """
+    size, host = target.shape[:2], step.host
+    drifting = min(1000, at[-1])
+    bar = progress(200 + 500 + 2 * at[-1] + 1000 + drifting)
+    seeds = seed_state(size, runs, host.channels)
+    grown = grown_states(host, size, runs, seed=1, bar=bar)
+    found = {
+        "runs": runs,
+        "host": measure_growing(host, seeds, target, at=(500,), seed=1, bar=bar),
+        "from_seed": measure_growing(step, seeds, target, at, seed=1, bar=bar),
+        "from_grown": measure_growing(step, grown, target, at, seed=1, first_step=200, bar=bar),
+        "lifted": measure_lift(step, seeds, plain, seed=1, bar=bar),
+        "drift": measure_drift(step, seeds, drifting, seed=1, bar=bar),
+        **step.perturbation.describe(),
+    }
+    bar.close()
+    return found
+
+
+def measure_adversary(
+    step: Step,
+    target: np.ndarray,
+    density: float,
+    runs: int = RUNS,
+    at: Sequence[int] = HORIZONS,
+    progress: Progress = Silent,
+) -> dict[str, Any]:
+    """What adversaries of a Growing CA reach.
+
+    Args:
+        step: `Injected(host, adversary)` of Growing CAs.
+        target: What they should make of it, premultiplied RGBA ``(height, width, 4)``.
+        density: Their share of the target's cells.
+        runs: Number of runs.
+        at: CA steps at which to measure, ascending.
+        progress: Makes the bar that shows how far it is.
+
+    Returns:
+        Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` of the host without
+        adversaries, the same cells left out; ``from_grown``, those with them.
+    """
+    size, host, bar = target.shape[:2], step.host, progress(200 + 500 + at[-1])
+    grown = grown_states(host, size, runs, seed=1, bar=bar)
+    masks = np.asarray(target_masks(target, density, runs, seed=1))
+    nothing = Injected(host, host)
+    unattacked = measure_growing(nothing, grown, target, (500,), 1, masks, first_step=200, bar=bar)
+    attacked = measure_growing(step, grown, target, at, 1, masks, first_step=200, bar=bar)
+    bar.close()
+    return {"runs": runs, "density": density, "host": unattacked, "from_grown": attacked}
