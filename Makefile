@@ -42,7 +42,7 @@ bench: $(READY)  ## side-by-side speed
 
 api: $(READY)  ## the API reference, from the docstrings: out/api/index.html
 	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
-	$(RUN) -m pdoc --docformat google --no-show-source --output-directory out/api tfnca tfnca.automata tfnca.engines tfnca.data tfnca.training tfnca.formats tfnca.export tfnca.measures tfnca.pictures tfnca.plots
+	$(RUN) -m pdoc --docformat google --no-show-source --output-directory out/api tfnca tfnca.automata tfnca.engines tfnca.data tfnca.training tfnca.formats tfnca.export tfnca.measures tfnca.zoo tfnca.pictures tfnca.plots
 
 exports: $(READY)  ## SavedModel and TF.js beside each trained model, where its weights changed
 	$(RUN) export/shipped.py

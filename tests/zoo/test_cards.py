@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import keras
 import pytest
 import yaml
 
@@ -106,3 +107,21 @@ def test_a_run_without_extras_has_a_card(tmp_path):
     path.write_text(json.dumps({key: config[key] for key in config if key not in extras}))
     (plain,) = tfnca.models(tmp_path)
     assert "124,000 steps, 54 minutes" in card(plain)
+
+
+def test_a_model_without_measures_is_listed_and_has_no_card(tmp_path):
+    shutil.copytree(ROOT / "perturbation_red", tmp_path / "red")
+    (tmp_path / "red" / "metrics.json").unlink()
+    (model,) = tfnca.models(tmp_path)
+    assert model.measures == {}
+    with pytest.raises(ValueError, match=r"needs metrics\.json .*red"):
+        card(model)
+
+
+def test_a_perturbation_of_another_kind_is_told_by_its_file(tmp_path):
+    shutil.copytree(ROOT / "perturbation_red", tmp_path / "shift_red")
+    (tmp_path / "shift_red" / "perturbation.npy").unlink()
+    keras.saving.save_model(tfnca.StateShift(), tmp_path / "shift_red" / "model.keras")
+    (model,) = tfnca.models(tmp_path)
+    assert (model.kind, model.layer) == ("perturbation", "StateShift")
+    assert "A vector that is added to the state of every living cell" in card(model)

@@ -22,9 +22,8 @@ READY = [model for model in SHIPPED if model.host_ships]
 
 
 def same(one, other):
-    return type(one) is type(other) and all(
-        map(np.array_equal, one.get_weights(), other.get_weights(), strict=True)
-    )
+    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
+    return type(one) is type(other) and all(np.array_equal(*pair) for pair in pairs)
 
 
 @pytest.mark.parametrize("model", SHIPPED, ids=lambda model: model.name)

@@ -50,8 +50,18 @@ def refresh_cards(root: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def card(model: ShippedModel) -> str:
-    """The README.md of one model."""
+    """The README.md of one model.
+
+    Args:
+        model: One of `models`.
+
+    Raises:
+        ValueError: If its ``config.json`` or ``metrics.json`` is missing.
+    """
     folder = Path(model.path).parent
+    for name in ("config.json", "metrics.json"):
+        if not (folder / name).is_file():
+            raise ValueError(f"A card needs {name} beside its model. Received: {folder}")
     config = json.loads((folder / "config.json").read_text())
     metrics = json.loads((folder / "metrics.json").read_text())
     parts = [head(model, config, metrics), f"# {model.name}"]
