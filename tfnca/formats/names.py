@@ -77,6 +77,15 @@ def find(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
 
 
 def _exists(path: str | os.PathLike[str]) -> bool:
-    path = os.path.expanduser(path)
-    prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", os.fsdecode(path))
-    return os.path.exists(path) or os.path.exists(f"{prefix}.index")
+    """Whether something is there; also where the system cannot say, so that `load` tells why."""
+    path = os.fsdecode(os.path.expanduser(path))
+    prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
+    for candidate in (path, f"{prefix}.index"):
+        try:
+            os.stat(candidate)
+            return True
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError):
+            return True
+    return False
