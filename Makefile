@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 WEB := export/web
 
-.PHONY: reproduce test web-packages figures claims bench api exports site serve lint clean
+.PHONY: reproduce test web-packages figures claims bench api exports cards wheel site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -42,10 +42,18 @@ bench: $(READY)  ## side-by-side speed
 
 api: $(READY)  ## the API reference, from the docstrings: out/api/index.html
 	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
-	$(RUN) -m pdoc --docformat google --no-show-source --output-directory out/api tfnca tfnca.automata tfnca.engines tfnca.data tfnca.training tfnca.formats tfnca.export tfnca.measures tfnca.pictures tfnca.plots
+	$(RUN) -m pdoc --docformat google --no-show-source --output-directory out/api tfnca tfnca.automata tfnca.engines tfnca.data tfnca.training tfnca.formats tfnca.export tfnca.measures tfnca.zoo tfnca.pictures tfnca.plots
 
 exports: $(READY)  ## SavedModel and TF.js beside each trained model, where its weights changed
 	$(RUN) export/shipped.py
+
+cards: $(READY)  ## README.md beside each trained model, and over all of them
+	$(RUN) export/cards.py
+
+wheel: $(READY)  ## the package with its models, to install elsewhere: out/dist/
+	rm -rf build
+	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir out/dist .
+	rm -rf build
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci --no-audit --no-fund

@@ -17,14 +17,21 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "saved_models").glob("*.md")),
 ]
+CARDS = sorted((ROOT / "saved_models").glob("**/*/README.md"))
+"""Their Python is run by tests/zoo/test_cards.py, one card of each kind."""
 
 
 def named(path):
     return str(path.relative_to(ROOT))
 
 
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.M | re.S)
+"""A block from its opening to its own closing fence."""
+
+
 def blocks(path, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.M | re.S)
+    found = FENCE.findall(path.read_text())
+    return [source for name, source in found if re.fullmatch(language, name)]
 
 
 @pytest.fixture
@@ -46,8 +53,8 @@ def test_the_python_of_a_document_runs(path, desk):
 
 def commands():
     """Each command line of the documents that runs a file or a module of this project."""
-    for path in DOCUMENTS:
-        text = re.sub(r"\\\n\s*", " ", path.read_text())
+    for path in [*DOCUMENTS, *CARDS]:
+        text = re.sub(r"\\\n\s*", " ", FENCE.sub("", path.read_text()))
         code = [*re.findall(r"`([^`]+)`", text), *"".join(blocks(path, "(?:sh|bash)?")).split("\n")]
         for line in code:
             line = " ".join(line.split()).removeprefix("python ")
@@ -82,6 +89,6 @@ def test_every_command_exists_with_its_options():
 
 
 def test_every_link_leads_somewhere():
-    for path in DOCUMENTS:
+    for path in [*DOCUMENTS, *CARDS]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{named(path)}: {target}"

@@ -22,6 +22,7 @@ ORDER = [
     "pictures",
     "plots",
     "measures",
+    "zoo",
     "jobs",
     "article",
 ]

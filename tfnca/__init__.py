@@ -19,6 +19,7 @@ from tfnca.training.losses import ClassLoss, TargetLoss
 from tfnca.training.optimizers import WhitenedAdam
 from tfnca.training.pools import DigitPool, GrowingPool
 from tfnca.training.trainer import Trainer
+from tfnca.zoo.models import load_attack, models
 
 __all__ = [
     "MNISTCA",
@@ -43,9 +44,11 @@ __all__ = [
     "living_mask",
     "lizard",
     "load",
+    "load_attack",
     "load_digits",
     "load_perturbation",
     "load_target",
+    "models",
     "pad_target",
     "random_mask",
     "rollout",

@@ -18,6 +18,7 @@ from tfnca.formats.demo_data import read_growing_demo, read_mnist_demo
 from tfnca.formats.graph import read_graph
 from tfnca.formats.keras_file import is_keras, read_keras
 from tfnca.formats.matrix import read_npy
+from tfnca.formats.names import find
 from tfnca.formats.webgl import read_webgl
 
 
@@ -29,7 +30,8 @@ def load(path, name=None):
     Fire rate and noise are not part of the published files: they get the layers' defaults.
 
     Args:
-        path: A file, a checkpoint's prefix, a zip, or a folder (its own files, no subfolders).
+        path: A file, a checkpoint's prefix, a zip, or a folder (its own files, no subfolders); or,
+            where nothing of that name is there, the name of a model that ships (`tfnca.models`).
         name: Which model to take where there are several: a file's name with or without its
             ending, a matrix (``"tail"``), or ``"host"`` and ``"adversary"`` of a `data.js`.
 
@@ -48,14 +50,15 @@ def load(path, name=None):
     ...     type(load(f"{folder}/model.keras")).__name__
     'Perturbation'
     """
-    return _pick(path, name, (Step, Perturbation))
+    return _pick(find(path), name, (Step, Perturbation))
 
 
 def load_perturbation(path, name=None):
     """Loads a perturbation's matrix.
 
     Args:
-        path: A `.npy`, our `.keras`, the article's `gca_data.js`, or a zip or folder of them.
+        path: A `.npy`, our `.keras`, the article's `gca_data.js`, or a zip or folder of them; or a
+            name, as `load`.
         name: Which one to take where there are several, such as ``"tail"``.
 
     Returns:
@@ -72,7 +75,7 @@ def load_perturbation(path, name=None):
     ...     load_perturbation(folder, name="tail").channels
     16
     """
-    return _pick(path, name, Perturbation)
+    return _pick(find(path), name, Perturbation)
 
 
 def _pick(path, name, kinds):

@@ -1,0 +1,91 @@
+"""The models that ship, by name: from a checkout and from an installed package alike."""
+
+import os
+import re
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+
+_FILES = ("model.keras", "perturbation.npy")
+"""What makes a folder a model's; the first that is there is its file."""
+
+
+def shipped_folder() -> Path:
+    """Where the models that ship are: in an installed package, beside the package in a checkout."""
+    inside = _PACKAGE / "saved_models"
+    return inside if inside.is_dir() else _PACKAGE.parent / "saved_models"
+
+
+def model_files(root: str | os.PathLike[str]) -> dict[str, Path]:
+    """The files of all models in a folder, by name.
+
+    A model's name is its folder below `root`, such as ``"perturbation_no_tail"`` or
+    ``"on_published_lizard/red"``.
+
+    Args:
+        root: A folder such as ``saved_models``.
+
+    Returns:
+        ``{name: path}``, sorted.
+    """
+    root = Path(root)
+    found: dict[str, Path] = {}
+    for file in _FILES:
+        for path in [*root.glob(f"*/{file}"), *root.glob(f"*/*/{file}")]:
+            found.setdefault(path.parent.relative_to(root).as_posix(), path)
+    return dict(sorted(found.items()))
+
+
+def short_names(names: list[str]) -> dict[str, str]:
+    """What models may be called for short: without the ``perturbation_`` or ``growing_`` in front.
+
+    Args:
+        names: The models' names.
+
+    Returns:
+        ``{short name: name}``; a short name that is another's name, or of two models, is left out.
+    """
+    short = {name: re.sub(r"^(perturbation|growing)_", "", name) for name in names}
+    taken = [*names, *short.values()]
+    return {alias: name for name, alias in short.items() if taken.count(alias) == 1}
+
+
+def find(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """A path as it is where something is there, and the file of the shipped model of that name.
+
+    Args:
+        path: A file, a folder, a checkpoint's prefix, or a shipped model's name, long or short.
+            What exists always wins over a name.
+
+    Raises:
+        ValueError: If nothing is there and no model is called so.
+    """
+    if not isinstance(path, str | os.PathLike) or _exists(path):
+        return path
+    files = model_files(shipped_folder())
+    aliases = short_names(list(files))
+    wanted = os.fspath(path)
+    name = aliases.get(wanted, wanted)
+    if name in files:
+        return files[name]
+    known = [name for name in files if "/" not in name]  # below are those whose host does not ship
+    raise ValueError(
+        "path must be a file, a folder, a checkpoint's prefix, or a name that tfnca.models() "
+        f"lists: {', '.join(known)} (growing_ and perturbation_ may be left out), … "
+        f"Received: path={wanted!r}"
+    )
+
+
+def _exists(path: str | os.PathLike[str]) -> bool:
+    """Whether something is there; also where the system cannot say, so that `load` tells why."""
+    path = os.fsdecode(os.path.expanduser(path))
+    prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
+    for candidate in (path, f"{prefix}.index"):
+        try:
+            os.stat(candidate)
+            return True
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError):
+            return True
+    return False

@@ -1,0 +1,152 @@
+"""What a trained model's ``config.json`` and ``metrics.json`` say, in words and a few numbers."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+CHANGES = {
+    "no_tail": "lose its tail",
+    "no_leg": "lose a leg",
+    "no_head": "lose its head",
+    "no_arm": "lose an arm",
+    "red": "turn red",
+    "blue": "turn blue",
+}
+"""What a pattern does that becomes one of the drawn targets."""
+
+WHOLE = {"lizard": "lizard", "lizard_complete": "lizard"}
+"""What a host grows, by the name of its target."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One of the numbers that say how good a model is.
+
+    Attributes:
+        name: What was measured, and when.
+        value: The number.
+        kind: The hubs' word for it: ``"accuracy"``, ``"mse"`` or ``"success_rate"``.
+    """
+
+    name: str
+    value: float
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {number(self.value, self.kind)}"
+
+
+def number(value: float, kind: str = "accuracy") -> str:
+    """A measure as text: errors with a digit more where they are small."""
+    if kind == "success_rate":
+        return f"{value:.2f}"
+    return f"{value:.3f}" if kind == "accuracy" else f"{value:.{4 if value >= 1e-3 else 5}f}"
+
+
+def percent(share: float) -> str:
+    """A share as text: ``"10 %"``."""
+    return f"{100 * share:g} %"
+
+
+def pattern(config: dict[str, Any]) -> str:
+    """What a Growing CA grows, or what an attack's host does: a noun."""
+    stem = PurePath(config.get("host_target", config.get("target", "lizard"))).stem
+    return WHOLE.get(stem, f"picture “{stem}”")
+
+
+def aim(config: dict[str, Any]) -> str:
+    """What an attack is to make of its host's pattern: ``"lose its tail"``."""
+    stem = PurePath(config["target"]).stem.removeprefix("lizard_")
+    return CHANGES.get(stem, f"turn into “{stem}”")
+
+
+def line(config: dict[str, Any], kind: str, layer: str) -> str:
+    """A model in one line, without a full stop.
+
+    Args:
+        config: Its ``config.json``.
+        kind: ``"host"``, ``"adversary"`` or ``"perturbation"``.
+        layer: The name of its class.
+    """
+    share = f", run by {percent(config['density'])} of the cells" if kind == "adversary" else ""
+    if layer == "MNISTCA":
+        if kind == "host":
+            return "reads handwritten digits, each cell by itself"
+        return f"makes every digit {'an' if config['digit'] == 8 else 'a'} {config['digit']}{share}"
+    if kind == "host":
+        return f"grows a {pattern(config)} from one cell"
+    what = {"Perturbation": "matrix: ", "StateShift": "vector: "}.get(layer, "")
+    return f"{what}should make the {pattern(config)} {aim(config)}{share}"
+
+
+def main_measures(metrics: dict[str, Any]) -> list[Measure]:
+    """The few numbers that matter, the most telling first.
+
+    Args:
+        metrics: A ``metrics.json``: what `tfnca.measures` gives for any kind of model.
+    """
+    if "attack" in metrics:
+        return _digit_attack(metrics)
+    if "base" in metrics:
+        return _digit_base(metrics)
+    return _pattern(metrics)
+
+
+def _pattern(metrics: dict[str, Any]) -> list[Measure]:
+    nothing = metrics.get("host")
+    key, label = ("from_grown", "grown pattern") if nothing else ("from_seed", "seed")
+    rows = [row for row in metrics.get(key, []) if row["step"] in (500, 5000)]
+    found = [
+        Measure(f"error at step {row['step']:,} from the {label}", row["median"], "mse")
+        for row in rows
+    ]
+    if nothing:
+        found.append(Measure("error of doing nothing", nothing[-1]["median"], "mse"))
+    if nothing and "host_median" in nothing[-1]:
+        found += [
+            Measure(f"host's own cells: error at step {row['step']:,}", row["host_median"], "mse")
+            for row in rows
+        ]
+        name = "host's own cells: error of doing nothing"
+        found.append(Measure(name, nothing[-1]["host_median"], "mse"))
+    if lifted := metrics.get("lifted"):
+        name = "share of runs in which the host's pattern is back, once lifted"
+        found.append(Measure(name, lifted["back"] / lifted["runs"], "success_rate"))
+    if damaged := metrics.get("damaged_at_200"):
+        name = f"share of runs that mend a hole of radius {damaged['radius']:g} by step 500"
+        found.append(Measure(name, damaged["below"] / damaged["runs"], "success_rate"))
+    return found
+
+
+def _digit_base(metrics: dict[str, Any]) -> list[Measure]:
+    rows = {row["step"]: row for row in metrics["base"]}
+    settled = rows.get(200, metrics["base"][-1])
+    last = metrics["base"][-1]
+    swapped = metrics["swapped"][-1]
+    when = f"at step {settled['step']:,}"
+    return [
+        Measure(f"digit accuracy {when}", settled["digit_accuracy"], "accuracy"),
+        Measure(f"agreement {when}", settled["agreement"], "accuracy"),
+        Measure(f"digit accuracy at step {last['step']:,}", last["digit_accuracy"], "accuracy"),
+        Measure(
+            f"digit accuracy at step {swapped['step']:,}, digits swapped at 200",
+            swapped["digit_accuracy"],
+            "accuracy",
+        ),
+    ]
+
+
+def _digit_attack(metrics: dict[str, Any]) -> list[Measure]:
+    under = [row for row in metrics["attack"] if "host_takeover" in row][-1]
+    last = metrics["attack"][-1]
+    when = f"after {under['step'] - 200:,} steps of attack"
+    found = [
+        Measure(f"takeover {when}", under["takeover"], "accuracy"),
+        Measure(f"takeover {when}, host cells alone", under["host_takeover"], "accuracy"),
+    ]
+    if sparse := metrics.get("sparse"):
+        name = "takeover with 1 % of adversaries"
+        found.append(Measure(name, sparse[-1]["takeover"], "accuracy"))
+    gone = last["step"] - under["step"]
+    name = f"digit accuracy {gone:,} steps after they are gone"
+    return [*found, Measure(name, last["digit_accuracy"], "accuracy")]

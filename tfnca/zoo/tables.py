@@ -1,0 +1,104 @@
+"""Measures as small tables."""
+
+from typing import Any
+
+from tfnca.zoo.summary import number
+
+Table = tuple[str, list[str], list[list[str]]]
+"""Caption, columns, rows."""
+
+CAPTIONS = {
+    "base": "Unattacked",
+    "swapped": "Every digit swapped for another at step 200",
+    "attack": "Adversaries from step 200 to 400",
+    "sparse": "1 % of adversaries from the start",
+    "host": "Doing nothing (the host alone against the target)",
+    "from_seed": "From the seed",
+    "from_grown": "From the grown pattern",
+}
+"""The entries of ``metrics.json`` that are rows with a ``step``."""
+
+COLUMNS = {
+    "step": "step",
+    "digit_accuracy": "digit accuracy",
+    "cell_accuracy": "cell accuracy",
+    "agreement": "agreement",
+    "takeover": "takeover",
+    "host_takeover": "takeover, host cells alone",
+    "median": "median error",
+    "mean": "mean",
+    "worst": "worst",
+    "shifted_median": "median after the best shift",
+    "host_median": "host's own cells: median",
+    "host_worst": "host's own cells: worst",
+    "dead": "died",
+}
+
+
+def tables(metrics: dict[str, Any]) -> list[Table]:
+    """The measures of any kind of model.
+
+    Args:
+        metrics: A ``metrics.json``.
+    """
+    found: list[Table] = []
+    for key, caption in CAPTIONS.items():
+        rows = metrics.get(key) or []
+        if key == "attack":  # every tenth step: the ends of the three phases say enough
+            rows = [row for row in rows if row["step"] % 200 == 0]
+        columns = [name for name in COLUMNS if any(name in row for row in rows)]
+        if key in ("base", "swapped"):
+            columns = [name for name in columns if name != "takeover"]
+        if rows:
+            cells = [[_cell(row, name) for name in columns] for row in rows]
+            found.append((caption, [COLUMNS[name] for name in columns], cells))
+    if damaged := metrics.get("damaged_at_200"):
+        when = f"A circle of radius {damaged['radius']:g} cut out at step 200"
+        rows = [[name, *(_error(damaged[name][key]) for key in ("median", "worst"))]
+                for name in ("damaged", "repaired")]  # fmt: skip
+        found.append((when, ["", "median error", "worst"], rows))
+    return found
+
+
+def counts(metrics: dict[str, Any]) -> list[str]:
+    """What the measures say in words: sentences."""
+    found = []
+    if "mean_square_of_target" in metrics:
+        found.append(f"An empty grid has an error of {_error(metrics['mean_square_of_target'])}.")
+    if damaged := metrics.get("damaged_at_200"):
+        found.append(
+            f"By step 500 the circle is mended (error below 0.0005) in {damaged['below']} of "
+            f"{damaged['runs']} runs."
+        )
+    if lifted := metrics.get("lifted"):
+        found.append(
+            "After 500 steps with the attack and 500 without, the host's pattern is back in "
+            f"{lifted['back']} of {lifted['runs']} runs."
+        )
+    if metrics.get("steps_to_flip") is not None:
+        found.append(
+            f"Half of the digits have flipped {metrics['steps_to_flip']} steps after the "
+            "adversaries appear."
+        )
+    return found
+
+
+def text_table(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return ""
+    if name in ("step", "dead"):
+        return f"{value:,}"
+    if f"{name}_sd" in row:
+        return f"{number(value)} ± {row[f'{name}_sd']:.3f}"
+    return _error(value)
+
+
+def _error(value: float) -> str:
+    return number(value, "mse")
