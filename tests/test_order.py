@@ -11,6 +11,7 @@ import tfnca
 
 ROOT = Path(tfnca.__file__).parent
 ORDER = [
+    "types",
     "files",
     "commands",
     "automata",

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from tfnca.automata.checks import (
     check_channels,
@@ -19,20 +18,21 @@ from tfnca.automata.checks import (
 )
 from tfnca.automata.step import Step
 from tfnca.engines import dense, sparse
+from tfnca.types import Array
 
 ENGINES = ("auto", "dense", "sparse")
 
 
 def rollout(
     step: Step,
-    state: ArrayLike,
+    state: Array,
     steps: int,
-    mask: ArrayLike | None = None,
+    mask: Array | None = None,
     seed: int = 0,
     step_offset: int = 0,
     engine: str = "auto",
-    fire_masks: ArrayLike | None = None,
-    noise: ArrayLike | None = None,
+    fire_masks: Array | None = None,
+    noise: Array | None = None,
 ) -> tf.Tensor:
     """Runs a step many times over.
 
@@ -85,7 +85,7 @@ def rollout(
     )
 
 
-def _as_float32(name: str, values: ArrayLike | None) -> tf.Tensor | None:
+def _as_float32(name: str, values: Any) -> Any:
     """Numbers of any kind as a float32 tensor."""
     if values is None:
         return None
@@ -118,8 +118,8 @@ def _check(
 
 
 def trajectory(
-    step: Step, state: ArrayLike, steps: int, every: int = 1, **kwargs: Any
-) -> Iterator[tuple[int, ArrayLike]]:
+    step: Step, state: Array, steps: int, every: int = 1, **kwargs: Any
+) -> Iterator[tuple[int, Array]]:
     """Runs a step and yields the states along the way.
 
     Args:

@@ -93,7 +93,7 @@ def backward(
         return back.sums
 
     # Summed in the batch's order: the same bits whatever the number of threads.
-    sums = np.sum(_each_sheet(form, len(upstream), run_sheet), axis=0, dtype=np.float32)
+    sums = np.asarray(_each_sheet(form, len(upstream), run_sheet)).sum(axis=0, dtype=np.float32)
     gradients = [of_state, *_split(form, sums, inputs)]
     if form.has_matrix:
         matrix = sums[program.matrix_at : program.vector_at]

@@ -4,6 +4,8 @@ numba and the rest of the engine load with the first run, not with the package. 
 keeps of a graph for ever, the functions it calls back, holds numbers and no layer.
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -186,6 +188,5 @@ def _read_form(form):
     )  # fmt: skip
 
 
-def _read(inputs):
-    *given, weights = *inputs[:7], inputs[7:]
-    return _load().Inputs(*given, weights)
+def _read(inputs: Sequence):
+    return _load().Inputs(*inputs[:7], inputs[7:])

@@ -167,7 +167,7 @@ class GrowingPool(Pool):
         if (where is None) != (density is None):
             raise ValueError("where and density go together. Received: only one of them")
         self.where = self.density = masks = None
-        if where is not None:
+        if where is not None and density is not None:
             self.density = density if callable(density) else check_density(density)
             self.where = np.asarray(where, bool)
             if self.where.shape != starts.shape[1:3]:

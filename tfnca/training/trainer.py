@@ -1,7 +1,7 @@
 """The trainer: a Keras model whose training step is the article's."""
 
 import functools
-import numbers
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class Trainer(keras.Model):
         # Keras scales the loss of a model that computes in float16: this one does where the step
         # does.
         super().__init__(**{"dtype": step.networks[0].dtype_policy} | kwargs)
-        low, high = (steps, steps) if isinstance(steps, numbers.Real) else steps
+        low, high = steps if isinstance(steps, Sequence) else (steps, steps)
         if not 0 < low <= high <= MOST_STEPS or low % 1 or high % 1:
             raise ValueError(
                 f"steps must be a whole number or a range of them in 1 to {MOST_STEPS}. "
@@ -119,6 +119,7 @@ class Trainer(keras.Model):
         self.engine = resolve_engine(engine, step)
         self.seed = check_seed(seed)
         self.normalize_gradients = normalize_gradients
+        self._settings = ""
         self.lifted = lifted
         self.lifted_loss = lifted_loss
         self.supports_jit = uses_xla(self.engine)
@@ -249,7 +250,7 @@ class Trainer(keras.Model):
             state = go(self.step, batch.state, steps, batch.mask, first_step=first)
             loss = tf.reduce_mean(self.loss_of_states(state, batch))
             total = loss
-            if self.lifted:
+            if self.lifted_loss is not None and self.lifted:
                 last = batch.last(self.lifted)._replace(mask=None)
                 following = first + tf.cast(steps, tf.int64)
                 back = go(self.step.host, state[-self.lifted :], steps, None, first_step=following)
