@@ -221,7 +221,7 @@ def test_a_bar_goes_to_its_end(standing, kind, at):
     assert (found["runs"], [row["step"] for row in found["from_grown"]]) == (2, list(at))
     (bar,) = bars
     assert sum(bar.done) == bar.total
-    assert max(bar.done) <= 100  # it moves often
+    assert len(bar.done) > len(at)
     assert bar.closed
 
 

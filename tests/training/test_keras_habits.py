@@ -287,7 +287,7 @@ def test_training_works_under_every_policy_but_float16(policy):
         keras.config.set_dtype_policy(usual)
     assert np.isfinite(history.history["loss"]).all()
     assert history.history["loss"][1] < history.history["loss"][0]
-    assert 0.01 < change < 1.0  # gradients have a norm of 1, whatever the loss was scaled by
+    assert 1e-3 < change < 1.0  # gradients have a norm of 1, whatever the loss was scaled by
 
 
 def test_float16_weights_are_refused():

@@ -1,4 +1,4 @@
-"""Rollouts of measures, a hundred steps at a time, so that a bar can show how far they are."""
+"""Rollouts of measures, and a bar that shows how far they are."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,9 +8,6 @@ from tqdm import tqdm
 
 from tfnca.automata.step import Step
 from tfnca.engines.rollout import trajectory
-
-_PIECE = 100
-"""CA steps between two moves of a bar."""
 
 
 class Bar(Protocol):
@@ -49,22 +46,22 @@ def on_screen(total: int) -> Bar:
 
 
 def advance(step: Step, state: Any, steps: int, bar: Bar = SILENT, **kwargs: Any) -> tf.Tensor:
-    """`rollout` in pieces, which are one run: the same result, and a bar that moves.
+    """`rollout`, and a bar that moves once it is through.
+
+    In one piece: the living-cells engine rounds a run in pieces otherwise, in the last bit, and
+    measures are to stay comparable to the bit.
 
     Args:
         step: See `rollout`.
         state: See `rollout`.
         steps: Number of steps.
-        bar: What is told of each piece.
+        bar: What is told of them.
         **kwargs: Those of `rollout`.
 
     Returns:
         The final state.
     """
-    before = first = kwargs.get("step_offset", 0)
-    final = state
-    for now, final in trajectory(step, state, steps, _PIECE, **kwargs):  # noqa: B007
-        if now > first:
-            bar.update(now - before)
-        before = now
+    for _, final in trajectory(step, state, steps, max(steps, 1), **kwargs):  # noqa: B007
+        pass
+    bar.update(steps)
     return final
