@@ -69,7 +69,8 @@ def schedule(
     Raises:
         ValueError: If `drops` is something else.
     """
-    DROPS("drops", drops)
+    if not _are_fractions(drops):
+        raise ValueError(f"drops must be ascending fractions of the run. Received: {drops!r}")
     fractions = fractions_of(drops)
     return keras.optimizers.schedules.PiecewiseConstantDecay(
         [round(fraction * steps) for fraction in fractions],
