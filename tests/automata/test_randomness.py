@@ -6,8 +6,12 @@ import pytest
 
 from tfnca.automata import checks, randomness
 from tfnca.engines import kernels
+from tfnca.engines.sheets import hash_constants
 
 SHAPE = (8, 64, 64)
+LATE = ((2**32 - 1, 0, 0.5), (2**32, 0, 0.5), (2**32 + 7, 1, 0.5), (2**62, 0, 0.5))
+"""Steps on both sides of the one from which a number takes two words of the hash."""
+
 SEEDS = (0, 1, 12345, 2**32 - 1, 2**32, 2**63 - 1)
 
 
@@ -93,25 +97,29 @@ def test_noise_is_independent_between_channels_networks_steps_and_of_the_fire_ma
 
 
 @numba.njit
-def cell_by_cell(shape, seed, index, network, fire_rate, channels):
+def cell_by_cell(shape, seed, index, network, fire_rate, channels, hashing):
     fire = np.empty(shape, np.bool_)
     levels = np.empty((*shape, channels), np.int64)
     for item in range(shape[0]):
-        key = kernels.item_key(seed, index, network, item)
+        key = kernels.item_key(seed, index, network, item, hashing)
         for row in range(shape[1]):
             for column in range(shape[2]):
-                cell = kernels.cell_hash(key, row, column)
+                cell = kernels.cell_hash(key, row, column, hashing)
                 fire[item, row, column] = kernels.fires(cell, fire_rate)
                 for channel in range(channels):
-                    levels[item, row, column, channel] = kernels.normal_level(cell, channel)
+                    levels[item, row, column, channel] = kernels.normal_level(
+                        cell, channel, hashing
+                    )
     return fire, levels
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_both_implementations_give_the_same_bits(seed):
     shape = (2, 9, 11)
-    for index, network, fire_rate in ((0, 0, 0.5), (95, 1, 0.3), (100_000, 2, 0.9)):
-        fire, levels = cell_by_cell(shape, seed, index, network, np.float32(fire_rate), 19)
+    for index, network, fire_rate in ((0, 0, 0.5), (95, 1, 0.3), (100_000, 2, 0.9), *LATE):
+        fire, levels = cell_by_cell(
+            shape, seed, index, network, np.float32(fire_rate), 19, hash_constants()
+        )
         np.testing.assert_array_equal(
             fire[..., None], randomness.fire_mask(shape, fire_rate, seed, index, network)
         )

@@ -13,6 +13,8 @@ import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.perturbations import StatePerturbation
+from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.perturbed import Perturbed
 from tfnca.data.digits import load_digits
 from tfnca.engines import tapes
@@ -206,6 +208,52 @@ def test_strengths_of_a_perturbation(k):
     assert_engines_agree(step, random_state(step, SHAPE), 4)
 
 
+class Affine(StatePerturbation):
+    """A matrix and a vector, both trained."""
+
+    def __init__(self, channels=16, **kwargs):
+        super().__init__(channels, **kwargs)
+        self.a = self.add_weight(shape=(channels, channels), name="a")
+        self.b = self.add_weight(shape=(channels,), name="b")
+        self.built = True
+
+    @property
+    def matrix(self):
+        return self.a.value
+
+    @property
+    def vector(self):
+        return self.b.value
+
+
+def perturbed_by(perturbation, name):
+    """A step under it; its vector takes cells whose state was zero to life, and over the bound."""
+    random = np.random.default_rng(5)
+    for weight in perturbation.weights:
+        values = random.normal(scale=0.3, size=weight.shape)
+        if len(weight.shape) == 2:
+            values += np.eye(len(values))
+        else:
+            values[[3, 7, 9]] = 0.4, 3.2, -3.1
+        weight.assign(values)
+    host = random_step(name).host
+    return Perturbed(host, perturbation)
+
+
+@pytest.mark.parametrize("name", ["Perturbed", "Perturbed Injected"])
+@pytest.mark.parametrize("kind", [Affine, StateShift])
+def test_a_vector_of_a_perturbation(name, kind):
+    step, alive = perturbed_by(kind(), name), scenes()
+    state, masks = place(step, alive), random_masks(step, alive.shape)
+    state[4:] *= alive[4:, ..., None]  # living cells beside cells that are all zero
+    for steps in (1, 5):
+        (after, *_), _ = assert_engines_agree(step, state, steps, **masks)
+        assert np.abs(after).max() > 0.1
+    draws = random_draws(step, alive.shape, 3)
+    assert_engines_agree(step, state, 3, **draws)
+    assert not after[1].any()
+
+
 def test_a_state_at_the_bound_passes_its_gradient(engine):
     step = Perturbed(GrowingCA())  # the identity: nothing is clipped
     state = np.full((1, 5, 5, 16), 3.0, np.float32)
@@ -265,9 +313,9 @@ def test_a_gradient_is_the_same_to_the_bit_recorded_or_not(name):
     state = random_state(step, SHAPE)
 
     def fill_the_cache():
-        for _ in range(tapes._TAPES_KEPT + 1):
+        for _ in range(tapes.TAPES_KEPT + 1):
             run_recorded(step, 2 * state)
-        assert len(tapes._tapes) <= tapes._TAPES_KEPT
+        assert tapes.count() <= tapes.TAPES_KEPT
 
     runs = [recorded(step, state, True), recorded(step, state, True), recorded(step, state, False)]
     runs += [recorded(step, state, True, before_gradient=fill_the_cache)]

@@ -93,7 +93,9 @@ def check_pair(name: str, given: Any) -> tuple:
 def check_mask(mask: Array, state: Any) -> None:
     """Raises ValueError unless `mask` is ``(batch, height, width)`` of a state, of 0 and 1."""
     shape, expected = tuple(mask.shape), tuple(state.shape[:3])
-    if shape != expected and None not in shape + expected:
+    if len(shape) != 3 or any(
+        None not in axes and axes[0] != axes[1] for axes in zip(shape, expected, strict=True)
+    ):
         raise ValueError(
             f"mask must have the state's batch, height and width {expected}. "
             f"Received: mask of shape {shape}"
@@ -121,19 +123,29 @@ def reject_noise(noise: Array | None, name: str) -> None:
 
 
 def check_draws(
-    fire_masks: Array | None, noise: Array | None, steps: int, state: Any, step: Any
+    fire_masks: Array | None, noise: Array | None, steps: int | None, state: Any, step: Any
 ) -> None:
-    """Raises ValueError unless given fire masks and noise fit the run and the step's networks."""
+    """Raises ValueError unless given fire masks and noise fit the run and the step's networks.
+
+    Axes that are not known yet, as in a graph, are not compared; nor are `steps` if None.
+    """
     shape = (steps, len(step.networks), *state.shape[:3])
     for name, given, expected in (
         ("fire_masks", fire_masks, shape),
         ("noise", noise, (*shape, step.channels - 1)),
     ):
-        if given is not None and tuple(np.shape(given)) != expected:
-            raise ValueError(
-                f"{name} must be of shape {expected}. Received: {tuple(np.shape(given))}"
-            )
-    if fire_masks is not None and not np.isin(np.asarray(fire_masks), (0, 1)).all():
+        if given is None:
+            continue
+        received = tuple(given.shape) if hasattr(given, "shape") else np.shape(given)
+        if len(received) != len(expected) or any(
+            None not in axes and axes[0] != axes[1] for axes in zip(received, expected, strict=True)
+        ):
+            raise ValueError(f"{name} must be of shape {expected}. Received: {received}")
+    if (
+        fire_masks is not None
+        and is_concrete(fire_masks)
+        and not np.isin(np.asarray(fire_masks), (0, 1)).all()
+    ):
         raise ValueError("fire_masks must be 0 or 1. Received: other values")
     if noise is not None and not step.adds_noise:
         reject_noise(noise, type(step).__name__)

@@ -102,10 +102,11 @@ class GrowingCA(CellularAutomaton):
         update = perceive(ops.cast(state, self.compute_dtype), self.angle)
         for layer in self.update_layers:
             update = layer(update)
-        update = ops.cast(update, "float32")
-        state = state + self.step_size * update * ops.cast(fire_mask, "float32")
+        update = self.step_size * ops.cast(update, "float32")
+        # Chosen, not multiplied with the masks: 0 times an update that is not finite is not 0.
+        state = ops.where(ops.cast(fire_mask, "bool"), state + update, state)
         alive = ops.logical_and(alive_before, living_mask(state))
-        return state * ops.cast(alive, "float32")
+        return ops.where(alive, state, 0.0)
 
     def get_config(self) -> dict:
         return {

@@ -111,9 +111,9 @@ class MNISTCA(CellularAutomaton):
             draws = randomness.normal(shape, self.channels - 1, seed, index, network)
             update = update + self.noise_std * draws
         changes = ops.logical_and(ops.cast(fire_mask, "bool"), is_digit_cell(state))
-        update = update * ops.cast(changes, "float32")
         grey, rest = state[..., : GREY + 1], state[..., GREY + 1 :]
-        return ops.concatenate([grey, rest + update], axis=-1)
+        # Chosen, not multiplied with the mask: 0 times an update that is not finite is not 0.
+        return ops.concatenate([grey, ops.where(changes, rest + update, rest)], axis=-1)
 
     def get_config(self) -> dict:
         return {

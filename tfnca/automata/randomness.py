@@ -17,9 +17,9 @@ from keras import ops
 
 from tfnca.types import Array
 
-_GOLDEN = 0x9E3779B9
-_MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
-_SHIFTS = (16, 15, 16)
+GOLDEN = 0x9E3779B9
+MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
+SHIFTS = (16, 15, 16)
 _LEVELS = 4096
 _levels = np.array([NormalDist().inv_cdf((i + 0.5) / _LEVELS) for i in range(_LEVELS)])
 
@@ -35,8 +35,8 @@ def _word(value):
 
 
 def _absorb(key, word):
-    x = ops.bitwise_xor(key, word) + _word(_GOLDEN)
-    for shift, multiplier in zip(_SHIFTS, (*_MULTIPLIERS, None), strict=True):
+    x = ops.bitwise_xor(key, word) + _word(GOLDEN)
+    for shift, multiplier in zip(SHIFTS, (*MULTIPLIERS, None), strict=True):
         x = ops.bitwise_xor(x, ops.right_shift(x, _word(shift)))
         if multiplier is not None:
             x = x * _word(multiplier)

@@ -85,15 +85,18 @@ def digit_state(images: Array, channels: int = MNIST_CHANNELS) -> Array:
 def living_mask(state: Array) -> Array:
     """Cells of a Growing CA that live: themselves or a neighbour have alpha above 0.1.
 
+    An alpha that is NaN is not above it; an infinite one is.
+
     Args:
         state: Tensor ``(batch, height, width, channels)``.
 
     Returns:
         Boolean tensor ``(batch, height, width, 1)``.
     """
-    alpha = state[..., ALPHA : ALPHA + 1]
-    highest = ops.max_pool(alpha, 3, strides=1, padding="same", data_format="channels_last")
-    return highest > LIVING_THRESHOLD
+    # Compared before pooling: what a maximum makes of NaN depends on the order of its neighbours.
+    grown = ops.cast(state[..., ALPHA : ALPHA + 1] > LIVING_THRESHOLD, "float32")
+    near = ops.max_pool(grown, 3, strides=1, padding="same", data_format="channels_last")
+    return near > 0
 
 
 def is_digit_cell(state: Array) -> Array:

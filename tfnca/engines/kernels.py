@@ -1,4 +1,4 @@
-"""The living-cells engine: cost follows the cells that live and fire, not the grid.
+"""All compiled code: one sheet of the living-cells engine, some steps forward or back.
 
 About a fifth of a grown lizard's grid lives and half of that fires, so nine tenths of a dense
 step change nothing. This engine walks through lists instead. It works on *sheets*: one lizard
@@ -18,561 +18,656 @@ distance; and beside it a list of the cells that may differ from zero. One step 
 
 The result is the dense step's, exactly, up to the order of float32 additions. Backward, a tape
 holds the listed cells of every step; perception and hidden layers are computed again, cheaper
-than kept. Sheets are independent and run side by side on all cores, each on one thread.
+than kept.
+
+Three rules keep this file quick to compile and its cache true:
+
+- One specialisation serves every kind of step: what differs is a number, a flag or the contents
+  of an array, never a type. Arrays come from `sheets`, which makes and checks them all.
+- No constant is imported: numba compiles constants in, and its cache watches this file alone.
+- Few arrays, with many rows or parts each: LLVM's time follows the number of arrays that are handed
+  on. Indices of rows are `np.int64`: for each Python integer numba would specialise anew.
 """
 
+import sys
+import threading
 from collections import namedtuple
 
 import numba
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, to be there when its threads are set
+from numba.core import event
 
-from tfnca.automata.randomness import _GOLDEN, _MULTIPLIERS, _SHIFTS, NORMAL_LEVELS
-from tfnca.automata.state import ALPHA, GREY, LIVING_THRESHOLD, STATE_BOUND
+BLOCK = 512
+"""Rows in one matrix product: block and hidden layer stay in a core's cache."""
 
-# The same function for one cell, compiled for the living-cells engine.
+LAYER_COLUMNS = KERNEL, BIAS, INPUTS, WIDTH, SOURCE, OUT = tuple(np.arange(6))
+"""Columns of `Program.layers`: where a layer's kernel and bias start in `Program.floats`, the
+kernel's shape, and where its inputs and outputs start in `Sheet.buffers`."""
+
+FIRE_RATE, STEP_SIZE, NOISE_STD = np.arange(3)
+"""A network's numbers, at ``Program.numbers_at + 3 * network`` in `Program.floats`."""
+
+MARKS = INSIDE, STANDS, FIRES = tuple(np.arange(3))
+"""Rows of `Sheet.marks`: is a position in the grid, which network stands there; and whether the
+i-th cell of the list asked last fires."""
+
+_LISTS = tuple(np.arange(20))
+ITEM, ROW, COLUMN, OFFSETS, LIST_A, LIST_B, ALIVE, CELLS, LISTED = _LISTS[:9]
+SHAKEN, LIVING, ROW_OF = _LISTS[9:12]
+KEPT, ASKED, FIRED, FIRED_ROW = _LISTS[12::2]  # and the next row for the second network
+"""Rows of `Sheet.lists`: item, row and column of each position, and the distances to a cell's nine
+neighbours; lists of cells (`CELLS` may differ from zero); stamps and other notes on positions. A
+stamp marks a position as listed in step t by holding t + 1, so it needs no clearing."""
+
+ROWS_OF_LISTS = len(_LISTS)
+_ZERO, _ONE = np.int64(0), np.int64(1)
+
+Hash = namedtuple("Hash", "golden multiply_1 multiply_2 shift_1 shift_2 shift_3")
+"""The constants of the hash, uint32."""
+
+Program = namedtuple(
+    "Program",
+    "growing networks has_matrix has_vector layers first_adversary floats matrix_at vector_at "
+    "stencils_at numbers_at levels_at states_at product_at trained_1 trained_2 threshold bound "
+    "alpha grey hash",
+)
+"""What does not change in a run. `growing` tells the two kinds apart: Sobel perception and death,
+or raw patches of 3 by 3 (the learned convolution is then just the first layer) and a fixed stroke.
+`floats` holds all weights, the matrix, the vector, perceptions, numbers, and the table of normal
+draws; ``…_at`` says where in it, and `states_at` and `product_at` where in the buffers."""
+
+Sheet = namedtuple(
+    "Sheet", "lists marks updated buffers keys counts fire noise height width seed first_step "
+    "first_item"
+)  # fmt: skip
+"""A sheet's lists and room to work in, and its draws: given ones, or a seed."""
+
+Back = namedtuple("Back", "earlier seen gradients sums product_at")
+"""Room for the way back; `sums` holds gradients where `Program.floats` holds what they are of."""
+
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_jit = numba.njit(no_cpython_wrapper=True, **_OPTIONS)
+
+_part = numba.njit(inline="always", no_cpython_wrapper=True, **_OPTIONS)
 
 
-@numba.njit
-def absorb(key, word):
+def _entry(function):
+    """Compiles for calls from Python, with a cache on disk where one can be written."""
+    try:
+        return numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # numba found no folder to write to
+        return numba.njit(**_OPTIONS)(function)
+
+
+_lock = threading.Lock()
+
+
+class _Announcement(event.Listener):
+    """Says that compilation begins, if it does."""
+
+    def __init__(self, where):
+        self.where = where
+        self.told = False
+
+    def on_start(self, _):
+        if not self.told:
+            self.told = True
+            print(f"tfnca: compiling the living-cells engine, {self.where} …", file=sys.stderr)
+
+    def on_end(self, _):
+        pass
+
+
+def prepare(kernel, arguments):
+    """Compiles an entry, or loads it from the cache, for the one signature that it ever has."""
+    with _lock:
+        if kernel.signatures:
+            return
+        cached = kernel.stats.cache_path is not None
+        where = (
+            "once on this machine" if cached
+            else "for this process only, since no cache folder can be written (NUMBA_CACHE_DIR)"
+        )  # fmt: skip
+        with event.install_listener("numba:compile", _Announcement(where)):
+            try:
+                kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
+            except OSError as error:  # it is compiled; writing it to the cache is what failed
+                if not kernel.signatures:
+                    raise
+                print(f"tfnca: the compiled engine could not be kept: {error}", file=sys.stderr)
+        kernel.disable_compile()  # another signature would be a mistake, and take long
+
+
+# The hash of `tfnca.automata.randomness` for one cell
+
+
+@_jit
+def absorb(key, word, hashing):
     """One round of the hash: a 32-bit key and a 32-bit word to the next key."""
-    x = (np.uint32(key) ^ np.uint32(word)) + np.uint32(_GOLDEN)
-    x = np.uint32(x)
-    x ^= x >> np.uint32(_SHIFTS[0])
-    x = np.uint32(x * np.uint32(_MULTIPLIERS[0]))
-    x ^= x >> np.uint32(_SHIFTS[1])
-    x = np.uint32(x * np.uint32(_MULTIPLIERS[1]))
-    return np.uint32(x ^ (x >> np.uint32(_SHIFTS[2])))
+    x = np.uint32((np.uint32(key) ^ np.uint32(word)) + hashing.golden)
+    x = np.uint32(x ^ (x >> hashing.shift_1))
+    x = np.uint32(x * hashing.multiply_1)
+    x = np.uint32(x ^ (x >> hashing.shift_2))
+    x = np.uint32(x * hashing.multiply_2)
+    return np.uint32(x ^ (x >> hashing.shift_3))
 
 
-@numba.njit
-def item_key(seed, index, network, item):
+@_jit
+def item_key(seed, index, network, item, hashing):
     """The key of one batch item in one step, to be completed by row and column."""
-    key = absorb(np.uint32(0), np.uint32(seed & 0xFFFFFFFF))
-    key = absorb(key, np.uint32(seed >> 32))
-    key = absorb(key, np.uint32(index))
-    key = absorb(key, np.uint32(network))
-    return absorb(key, np.uint32(item))
+    key = absorb(np.uint32(0), seed & 0xFFFFFFFF, hashing)
+    key = absorb(key, seed >> 32, hashing)
+    key = absorb(key, index & 0xFFFFFFFF, hashing)
+    if index >> 32 > 0:
+        key = absorb(key, index >> 32, hashing)
+    key = absorb(key, network, hashing)
+    return absorb(key, item, hashing)
 
 
-@numba.njit
-def cell_hash(key, row, column):
+@_jit
+def cell_hash(key, row, column, hashing):
     """The hash of one cell under an `item_key`."""
-    return absorb(absorb(key, np.uint32(row)), np.uint32(column))
+    return absorb(absorb(key, row, hashing), column, hashing)
 
 
-@numba.njit
+@_jit
 def fires(cell, fire_rate):
     """Whether the cell with this hash fires."""
     return np.float32(cell >> np.uint32(8)) * np.float32(2.0**-24) < fire_rate
 
 
-@numba.njit
-def normal_level(cell, channel):
-    """The index into `NORMAL_LEVELS` of this cell's draw for one channel."""
-    return absorb(cell, np.uint32(channel + 1)) >> np.uint32(20)
+@_jit
+def normal_level(cell, channel, hashing):
+    """The index into the table of normal draws of this cell's draw for one channel."""
+    return absorb(cell, channel + 1, hashing) >> np.uint32(20)
 
 
-_BLOCK = 512
-"""Rows in one matrix product: block and hidden layer stay in a core's cache."""
-
-_THRESHOLD = np.float32(LIVING_THRESHOLD)
-_BOUND = np.float32(STATE_BOUND)
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
-
-
-# What does not change in a run. `growing` tells the two kinds apart: Sobel perception and death,
-# or raw 3×3 patches (the learned convolution is then just the first layer) and a fixed stroke.
-_Rule = namedtuple("_Rule", "kernels biases fire_rate step_size noise_std trained")
-_Program = namedtuple("_Program", "growing perturbed matrix stencils rules")
-_Draws = namedtuple("_Draws", "seed first_step first_item fire noise")
-_Grid = namedtuple("_Grid", "items rows columns offsets inside network")
-
-
-# Stamps mark a position as listed in step t by holding t + 1, so they need no clearing.
-_Scratch = namedtuple("_Scratch", "shaken living kept asked list_a list_b fire updated")
+# Small parts
 
 
 @_jit
-def _make_grid(items, height, width, masks):
-    shape = items, height + 2, width + 2
-    offsets = np.array([r * shape[2] + c for r in (-1, 0, 1) for c in (-1, 0, 1)], np.int32)
-    inside = np.zeros(shape, np.bool_)
-    inside[:, 1:-1, 1:-1] = True
-    network = np.zeros(shape, np.uint8)
-    if masks.size > 0:
-        network[:, 1:-1, 1:-1] = masks
-    item, rows, columns = (
-        np.empty(shape, np.int32), np.empty(shape, np.int32), np.empty(shape, np.int32)
-    )  # fmt: skip
-    for i in range(items):
-        for r in range(shape[1]):
-            for c in range(shape[2]):
-                item[i, r, c], rows[i, r, c], columns[i, r, c] = i, r - 1, c - 1
-    return _Grid(
-        item.ravel(), rows.ravel(), columns.ravel(), offsets, inside.ravel(), network.ravel()
-    )
+def _matrix(flat, start, rows, columns):
+    """A matrix that stands in a flat array."""
+    return flat[start : start + rows * columns].reshape((rows, columns))
 
 
 @_jit
-def _make_scratch(positions, channels, networks):
-    return _Scratch(
-        np.zeros(positions, np.int32),
-        np.zeros(positions, np.int32),
-        np.zeros((networks, positions), np.int32),
-        np.zeros((networks, positions), np.int32),
-        np.empty(positions, np.int32),
-        np.empty(positions, np.int32),
-        np.empty(positions, np.bool_),
-        np.empty((positions, channels), np.float32),
-    )
-
-
-@_jit
-def _make_buffers(rule):
-    """Room for one block of rows before, between and after a network's layers."""
-    buffers = [np.empty((_BLOCK, rule.kernels[0].shape[0]), np.float32)]
-    for kernel in rule.kernels:
-        buffers.append(np.empty((_BLOCK, kernel.shape[1]), np.float32))
-    return buffers
-
-
-@_jit
-def _pad(values):
-    items, height, width, channels = values.shape
-    padded = np.zeros((items, height + 2, width + 2, channels), np.float32)
-    padded[:, 1:-1, 1:-1] = values
-    return padded.reshape(items * (height + 2) * (width + 2), channels)
-
-
-@_jit
-def _unpad(flat, out):
-    items, height, width, channels = out.shape
-    out[:] = flat.reshape(items, height + 2, width + 2, channels)[:, 1:-1, 1:-1]
+def _product(a, b, out):
+    """``out = a @ b``; a function of its own, since numba is slow to compile a product."""
+    np.dot(a, b, out)
 
 
 # Rows are copied by explicit loops: rows assigned as slices in a loop came out wrong (numba 0.68).
 
 
 @_jit
-def _gather(x, positions, rows):
-    """``rows[i] = x[positions[i]]``."""
-    for i in range(positions.shape[0]):
+def _gather(x, lists, row, start, count, out):
+    """``out[i] = x[p]`` for `count` cells of a list."""
+    for i in range(count):
+        p = lists[row, start + i]
         for c in range(x.shape[1]):
-            rows[i, c] = x[positions[i], c]
+            out[i, c] = x[p, c]
 
 
 @_jit
-def _scatter(rows, positions, x):
-    """``x[positions[i]] = rows[i]``."""
-    for i in range(positions.shape[0]):
+def _scatter(values, lists, row, count, x):
+    """``x[p] = values[i]`` for the first cells of a list."""
+    for i in range(count):
+        p = lists[row, i]
         for c in range(x.shape[1]):
-            x[positions[i], c] = rows[i, c]
+            x[p, c] = values[i, c]
 
 
 @_jit
-def _clear(x, positions):
-    """``x[positions] = 0``."""
-    for p in positions:
+def _clear(x, lists, row, count):
+    """``x[p] = 0`` for the first cells of a list."""
+    for i in range(count):
+        p = lists[row, i]
         for c in range(x.shape[1]):
             x[p, c] = 0.0
 
 
 @_jit
-def _spread(sources, count, grid, stamp, tick, found):
-    """Stamps and lists the 3×3 neighbourhoods of the first `count` sources."""
+def _with_room(array, used, more):
+    """`array` if `more` entries fit behind the `used` ones, else a copy with room to grow."""
+    if used + more <= array.shape[0]:
+        return array
+    larger = np.empty(2 * (used + more), array.dtype)
+    for i in range(used):
+        larger[i] = array[i]
+    return larger
+
+
+@_jit
+def _layers_of(program, network):
+    """A network's first layer, and the one after its last."""
+    if network == 0:
+        return 0, program.first_adversary
+    return program.first_adversary, program.layers.shape[0]
+
+
+# Lists of cells
+
+
+@_jit
+def _spread(lists, marks, sources, start, count, stamp, tick, found):
+    """Stamps and lists the 3×3 neighbourhoods of `count` sources."""
     n = 0
-    inside, offsets = grid.inside, grid.offsets
-    for i in range(count):
-        for offset in offsets:
-            q = sources[i] + offset
-            if inside[q] and stamp[q] != tick:
-                stamp[q] = tick
-                found[n] = q
+    for i in range(start, start + count):
+        for o in range(9):
+            q = lists[sources, i] + lists[OFFSETS, o]
+            if marks[INSIDE, q] and lists[stamp, q] != tick:
+                lists[stamp, q] = tick
+                lists[found, n] = q
                 n += 1
     return n
 
 
 @_jit
-def _find_living(x, cells, count, grid, stamp, tick, scratch, living):
-    """Lists the cells whose neighbourhood has alpha above the threshold."""
+def _find_living(x, count, program, lists, marks, stamp, tick, found):
+    """Lists the cells whose neighbourhood has alpha above the threshold (NaN is not above it)."""
+    alpha, threshold = program.alpha, program.threshold
     grown = 0
-    sources = scratch.list_a
     for i in range(count):
-        if x[cells[i], ALPHA] > _THRESHOLD:
-            sources[grown] = cells[i]
+        p = lists[CELLS, i]
+        if x[p, alpha] > threshold:
+            lists[LIST_A, grown] = p
             grown += 1
-    return _spread(sources, grown, grid, stamp, tick, living)
+    return _spread(lists, marks, LIST_A, _ZERO, grown, stamp, tick, found)
 
 
 @_jit
-def _find_stroke(x, grid, living):
-    """Lists the cells of MNIST digits' strokes."""
-    count = 0
-    for p in range(x.shape[0]):
-        if grid.inside[p] and x[p, GREY] > _THRESHOLD:
-            living[count] = p
-            count += 1
-    return count
+def _draw_fires(row, count, network, t, program, sheet):
+    """Marks which cells of a list fire under a network's fire mask."""
+    lists, marks, given = sheet.lists, sheet.marks, sheet.fire
+    fire_rate = program.floats[program.numbers_at + 3 * network + FIRE_RATE]
+    for i in range(count):
+        p = lists[row, i]
+        item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
+        if given.size > 0:
+            cell = (item * sheet.height + r) * sheet.width + column
+            marks[FIRES, i] = given[t * program.networks + network, cell]
+        else:
+            cell = cell_hash(sheet.keys[network, item], r, column, program.hash)
+            marks[FIRES, i] = fires(cell, fire_rate)
+
+
+# Perturbations
 
 
 @_jit
-def _perturb(x, cells, count, t, grid, program, scratch, states, product):
-    """Living cells times the matrix, the other listed cells to zero; relists the cells."""
-    alive = _find_living(x, cells, count, grid, scratch.shaken, t + 1, scratch, scratch.list_b)
-    for p in cells[:count]:
-        if scratch.shaken[p] != t + 1:
-            for c in range(x.shape[1]):
+def _affine(x, lists, row, start, size, program, buffers):
+    """Copies cells of a list into the buffers, and behind them what matrix and vector make of them.
+
+    Returns both.
+    """
+    channels = x.shape[1]
+    states = _matrix(buffers, program.states_at, size, channels)
+    product = _matrix(buffers, program.product_at, size, channels)
+    _gather(x, lists, row, start, size, states)
+    if program.has_matrix:
+        _product(states, _matrix(program.floats, program.matrix_at, channels, channels), product)
+    for i in range(size):
+        for c in range(channels):
+            value = product[i, c] if program.has_matrix else states[i, c]
+            if program.has_vector:
+                value += program.floats[program.vector_at + c]
+            product[i, c] = value
+    return states, product
+
+
+@_part
+def _perturb(x, count, t, program, sheet):
+    """Perturbs living cells, sets the other listed cells to zero; relists the cells.
+
+    All living cells are listed then, also those whose state is zero: a vector changes them.
+    """
+    channels, bound, lists = x.shape[1], program.bound, sheet.lists
+    alive = _find_living(x, count, program, lists, sheet.marks, SHAKEN, t + 1, LIST_B)
+    for i in range(count):
+        p = lists[CELLS, i]
+        if lists[SHAKEN, p] != t + 1:
+            for c in range(channels):
                 x[p, c] = 0.0
-    cells[:alive] = scratch.list_b[:alive]
-    for start in range(0, alive, _BLOCK):
-        size = min(_BLOCK, alive - start)
-        _gather(x, cells[start : start + size], states)
-        np.dot(states[:size], program.matrix, product[:size])
+    for i in range(alive):
+        lists[CELLS, i] = lists[LIST_B, i]
+    for start in range(0, alive, BLOCK):
+        size = min(BLOCK, alive - start)
+        _, product = _affine(x, lists, CELLS, start, size, program, sheet.buffers)
         for i in range(size):
-            for c in range(x.shape[1]):
-                x[cells[start + i], c] = min(max(product[i, c], -_BOUND), _BOUND)
+            p = lists[CELLS, start + i]
+            for c in range(channels):
+                value = product[i, c]  # NaN is neither below nor above, and stays
+                value = bound if value > bound else value
+                x[p, c] = -bound if value < -bound else value
     return alive
 
 
-@_jit
-def _draw_fires(positions, network, t, keys, grid, program, draws, out):
-    """``out[i]``: whether the cell at ``positions[i]`` fires under a network's fire mask."""
-    items, rows, columns, given = grid.items, grid.rows, grid.columns, draws.fire
-    fire_rate = program.rules[network].fire_rate
-    for i in range(positions.shape[0]):
-        p = positions[i]
-        if given.size > 0:
-            out[i] = given[t, network, items[p], rows[p], columns[p]]
-        else:
-            key = keys[network, items[p]]
-            out[i] = fires(cell_hash(key, rows[p], columns[p]), fire_rate)
+@_part
+def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
+    """Backward through `_perturb`: fills ``back.earlier`` for the listed cells, adds to the sums.
 
-
-@_jit
-def _perceive(x, positions, network, grid, program, rows):
-    """Fills a row for each position with what that cell perceives."""
-    channels = x.shape[1]
-    offsets, stencils = grid.offsets, program.stencils[network]
-    for i in range(positions.shape[0]):
-        p = positions[i]
-        if program.growing:
+    `x` holds the state before; in `CELLS` are the living ones, in `LISTED` those of the tape.
+    """
+    channels, bound, lists = x.shape[1], program.bound, sheet.lists
+    matrix = _matrix(program.floats, program.matrix_at, channels, channels)
+    of_matrix = _matrix(back.gradients, back.product_at, channels, channels)
+    vector_at = program.vector_at
+    for start in range(0, count, BLOCK):
+        size = min(BLOCK, count - start)
+        states, product = _affine(x, lists, LISTED, start, size, program, sheet.buffers)
+        for i in range(size):
+            p = lists[LISTED, start + i]
+            lists[LIVING, p] = t + 1
+            alive_here = lists[SHAKEN, p] == t + 1
             for c in range(channels):
-                rows[i, c] = x[p, c]
+                passes = alive_here and -bound <= product[i, c] <= bound
+                product[i, c] = g[p, c] if passes else np.float32(0.0)
+                back.sums[vector_at + c] += product[i, c]
+        earlier = back.earlier[start : start + size]
+        if program.has_matrix:
+            _product(states.T, product, of_matrix)
+            for i in range(channels):
+                for c in range(channels):
+                    back.sums[program.matrix_at + i * channels + c] += of_matrix[i, c]
+            _product(product, matrix.T, earlier)
+        else:
+            for i in range(size):
+                for c in range(channels):
+                    earlier[i, c] = product[i, c]
+    for i in range(alive if program.has_vector else 0):
+        p = lists[CELLS, i]
+        if lists[LIVING, p] != t + 1:  # alive, but its state was zero: only the vector changed it
+            for c in range(channels):
+                if -bound <= program.floats[vector_at + c] <= bound:
+                    back.sums[vector_at + c] += g[p, c]
+
+
+# Networks
+
+
+@_jit
+def _perceive(x, row, start, count, network, program, lists, buffers):
+    """Fills a row for each cell of a list with what that cell perceives."""
+    channels = x.shape[1]
+    rows = _matrix(buffers, _ZERO, count, (3 if program.growing else 9) * channels)
+    stencil = program.floats[program.stencils_at + 27 * network :]
+    for i in range(count):
+        p = lists[row, start + i]
+        if program.growing:
+            for c in range(2 * channels):
                 rows[i, channels + c] = 0.0
-                rows[i, 2 * channels + c] = 0.0
             for o in range(9):
-                if o == 4:
-                    continue
-                q = p + offsets[o]
-                weight_x, weight_y = stencils[o, 1], stencils[o, 2]
+                q = p + lists[OFFSETS, o]
+                weight_x, weight_y = stencil[3 * o + 1], stencil[3 * o + 2]
                 for c in range(channels):
                     rows[i, channels + c] += weight_x * x[q, c]
                     rows[i, 2 * channels + c] += weight_y * x[q, c]
+            for c in range(channels):
+                # Nothing, unless a neighbour is not finite: as in a convolution, that shows here.
+                rows[i, c] = x[p, c] + np.float32(0.0) * rows[i, channels + c]
         else:
             for o in range(9):
-                q = p + offsets[o]
+                q = p + lists[OFFSETS, o]
                 for c in range(channels):
                     rows[i, o * channels + c] = x[q, c]
 
 
 @_jit
-def _network(buffers, count, rule):
-    """Runs a network on the first rows of ``buffers[0]``; the update is in the last buffer."""
-    last = len(rule.kernels) - 1
-    for layer in range(last + 1):
-        out = buffers[layer + 1][:count]
-        np.dot(buffers[layer][:count], rule.kernels[layer], out)
-        bias = rule.biases[layer]
+def _network(buffers, count, network, program):
+    """Runs a network on the rows perceived; returns its updates, which stand in the buffers."""
+    layers, floats = program.layers, program.floats
+    first, end = _layers_of(program, network)
+    out = _matrix(buffers, _ZERO, count, _ONE)
+    for layer in range(first, end):
+        inputs, width, bias = layers[layer, INPUTS], layers[layer, WIDTH], layers[layer, BIAS]
+        rows = _matrix(buffers, layers[layer, SOURCE], count, inputs)
+        out = _matrix(buffers, layers[layer, OUT], count, width)
+        _product(rows, _matrix(floats, layers[layer, KERNEL], inputs, width), out)
         for i in range(count):
-            if layer < last:
-                for j in range(bias.shape[0]):
-                    out[i, j] = max(out[i, j] + bias[j], np.float32(0.0))
-            else:
-                for j in range(bias.shape[0]):
-                    out[i, j] += bias[j]
+            for j in range(width):
+                value = out[i, j] + floats[bias + j]
+                # NaN stays, as in TensorFlow's ReLU.
+                out[i, j] = np.float32(0.0) if layer < end - 1 and value < 0 else value
+    return out
 
 
-@_jit
-def _update(x, t, fired, rows, network, keys, grid, program, draws, buffers, updated):
-    """Adds one network's updates to the rows of its firing cells."""
-    rule = program.rules[network]
-    step_size, noise_std, given = rule.step_size, rule.noise_std, draws.noise
-    for start in range(0, fired.shape[0], _BLOCK):
-        block = fired[start : start + _BLOCK]
-        _perceive(x, block, network, grid, program, buffers[0])
-        _network(buffers, block.shape[0], rule)
-        update = buffers[-1]
+@_part
+def _network_gradient(count, network, program, buffers, back):
+    """Backward through a network whose activations are in `buffers`, by way of `gradients`."""
+    layers, gradients, sums = program.layers, back.gradients, back.sums
+    first, end = _layers_of(program, network)
+    trained = program.trained_1 if network == 0 else program.trained_2
+    for layer in range(end - 1, first - 1, -1):
+        rows, width, kernel = layers[layer, INPUTS], layers[layer, WIDTH], layers[layer, KERNEL]
+        inputs = _matrix(buffers, layers[layer, SOURCE], count, rows)
+        upstream = _matrix(gradients, layers[layer, OUT], count, width)
+        downstream = _matrix(gradients, layers[layer, SOURCE], count, rows)
+        if trained:
+            _product(inputs.T, upstream, _matrix(gradients, back.product_at, rows, width))
+            for i in range(rows * width):
+                sums[kernel + i] += gradients[back.product_at + i]
+            bias = layers[layer, BIAS]
+            for i in range(count):
+                for j in range(width):
+                    sums[bias + j] += upstream[i, j]
+        _product(upstream, _matrix(program.floats, kernel, rows, width).T, downstream)
+        if layer > first:
+            for i in range(count):
+                for j in range(rows):
+                    downstream[i, j] = downstream[i, j] if inputs[i, j] > 0 else np.float32(0.0)
+
+
+@_part
+def _update(x, t, network, program, sheet):
+    """Adds a network's updates to the rows of its firing cells."""
+    lists, updated, given = sheet.lists, sheet.updated, sheet.noise
+    channels, count, hashing = x.shape[1], sheet.counts[network], program.hash
+    numbers_at, levels_at = program.numbers_at + 3 * network, program.levels_at
+    step_size = program.floats[numbers_at + STEP_SIZE]
+    noise_std = program.floats[numbers_at + NOISE_STD]
+    for start in range(0, count, BLOCK):
+        size = min(BLOCK, count - start)
+        _perceive(x, FIRED + network, start, size, network, program, lists, sheet.buffers)
+        update = _network(sheet.buffers, size, network, program)
         width = update.shape[1]
-        first = x.shape[1] - width  # 1 in an MNIST CA, whose grey never changes
-        for i in range(block.shape[0]):
-            row = rows[start + i]
+        first = channels - width  # 1 in an MNIST CA, whose grey never changes
+        for i in range(size):
+            row = lists[FIRED_ROW + network, start + i]
             for c in range(width):
                 updated[row, first + c] += step_size * update[i, c]
             if given.size == 0 and noise_std == 0:
                 continue
-            p = block[i]
-            item, r, column = grid.items[p], grid.rows[p], grid.columns[p]
+            p = lists[FIRED + network, start + i]
+            item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
             if given.size > 0:
+                cell = (item * sheet.height + r) * sheet.width + column
                 for c in range(width):
-                    updated[row, first + c] += given[t, network, item, r, column, c]
+                    updated[row, first + c] += given[t * program.networks + network, cell, c]
             else:
-                cell = cell_hash(keys[network, item], r, column)
+                cell = cell_hash(sheet.keys[network, item], r, column, hashing)
                 for c in range(width):
-                    updated[row, first + c] += noise_std * NORMAL_LEVELS[normal_level(cell, c)]
+                    level = program.floats[levels_at + normal_level(cell, c, hashing)]
+                    updated[row, first + c] += noise_std * level
 
 
-@_jit
-def _settle_life(x, t, living, network, keys, grid, program, draws, buffers, scratch):
+@_part
+def _settle_life(x, t, alive, network, program, sheet):
     """Marks the cells that have alpha above the threshold near them after a network's update."""
-    tick = t + 1
-    step_size = program.rules[network].step_size
-    stands, inside, offsets = grid.network, grid.inside, grid.offsets
-    is_living, updated = scratch.living, scratch.updated
-    kept, asked = scratch.kept[network], scratch.asked[network]
-    sources, fire = scratch.list_a, scratch.fire
-    if len(program.rules) > 1:
-        _draw_fires(living, network, t, keys, grid, program, draws, fire)
+    lists, marks = sheet.lists, sheet.marks
+    kept, asked = KEPT + network, ASKED + network
+    tick, alpha_at, threshold = t + 1, program.alpha, program.threshold
+    step_size = program.floats[program.numbers_at + 3 * network + STEP_SIZE]
+    if program.networks > 1:
+        _draw_fires(ALIVE, alive, network, t, program, sheet)
     grown = 0
-    for i in range(living.shape[0]):
-        p = living[i]
-        if stands[p] == network:
-            alpha = updated[i, ALPHA]
-        elif fire[i]:
+    for i in range(alive):
+        p = lists[ALIVE, i]
+        if marks[STANDS, p] == network:
+            alpha = sheet.updated[i, alpha_at]
+        elif marks[FIRES, i]:
             continue  # only this network's own update would tell
         else:
-            alpha = x[p, ALPHA]
-        if alpha > _THRESHOLD:
-            sources[grown] = p
+            alpha = x[p, alpha_at]
+        if alpha > threshold:
+            lists[LIST_A, grown] = p
             grown += 1
-    _spread(sources, grown, grid, kept, tick, scratch.list_b)
+    _spread(lists, marks, LIST_A, _ZERO, grown, kept, tick, LIST_B)
 
     # Nothing known keeps these cells alive. Ask their neighbours that fire and have not been
     # computed: cells of the other network, and dead cells just outside the living.
     unknown = 0
-    for i in range(living.shape[0]):
-        p = living[i]
-        if stands[p] != network or kept[p] == tick:
+    for i in range(alive):
+        p = lists[ALIVE, i]
+        if marks[STANDS, p] != network or lists[kept, p] == tick:
             continue
-        for offset in offsets:
-            q = p + offset
-            known = is_living[q] == tick and stands[q] == network
-            if not known and asked[q] != tick and inside[q]:
-                asked[q] = tick
-                sources[unknown] = q
+        for o in range(9):
+            q = p + lists[OFFSETS, o]
+            known = lists[LIVING, q] == tick and marks[STANDS, q] == network
+            if not known and lists[asked, q] != tick and marks[INSIDE, q]:
+                lists[asked, q] = tick
+                lists[LIST_A, unknown] = q
                 unknown += 1
-    _draw_fires(sources[:unknown], network, t, keys, grid, program, draws, fire)
+    _draw_fires(LIST_A, unknown, network, t, program, sheet)
     wanted = 0
     for i in range(unknown):
-        if fire[i]:
-            sources[wanted] = sources[i]
+        if marks[FIRES, i]:
+            lists[LIST_A, wanted] = lists[LIST_A, i]
             wanted += 1
-    for start in range(0, wanted, _BLOCK):
-        block = sources[start : min(start + _BLOCK, wanted)]
-        _perceive(x, block, network, grid, program, buffers[0])
-        _network(buffers, block.shape[0], program.rules[network])
-        update = buffers[-1]
-        for i in range(block.shape[0]):
-            if x[block[i], ALPHA] + step_size * update[i, ALPHA] > _THRESHOLD:
-                _spread(block[i:], 1, grid, kept, tick, scratch.list_b)
+    for start in range(0, wanted, BLOCK):
+        size = min(BLOCK, wanted - start)
+        _perceive(x, LIST_A, start, size, network, program, lists, sheet.buffers)
+        update = _network(sheet.buffers, size, network, program)
+        for i in range(size):
+            alpha = x[lists[LIST_A, start + i], alpha_at] + step_size * update[i, alpha_at]
+            if alpha > threshold:
+                _spread(lists, marks, LIST_A, start + i, _ONE, kept, tick, LIST_B)
 
 
-@_jit
-def _step_keys(draws, t, networks, items):
-    keys = np.empty((networks, items), np.uint32)
-    for network in range(networks):
-        for i in range(items):
-            step = draws.first_step + t
-            keys[network, i] = item_key(draws.seed, step, network, draws.first_item + i)
-    return keys
+# Forward
 
 
-@_jit
-def _with_room(array, used, more):
-    """`array` if `more` rows fit behind the `used` ones, else a copy with room to grow."""
-    if used + more <= array.shape[0]:
-        return array
-    larger = np.empty((2 * (used + more), *array.shape[1:]), array.dtype)
-    larger[:used] = array[:used]
-    return larger
+@_part
+def _find_first(x, program, sheet):
+    """Lists the cells at the start; returns how many, and how many cells strokes have (MNIST).
 
-
-@_jit
-def _run(state, final, masks, steps, program, draws, record):
-    """Runs one sheet; fills `final` with its last state and returns its tape.
-
-    The tape: `cells` and `values`, the listed cells before each step and what they held;
-    `fired`, the cells whose update was kept, network by network; and where each step's (and
-    network's) part of them ends.
+    At first any cell may hold something. In an MNIST CA that stays so, but cells away from the
+    stroke neither change nor are seen.
     """
-    items, height, width, channels = state.shape
-    x = _pad(state)
-    networks = len(program.rules)
-    grid = _make_grid(items, height, width, masks)
-    scratch = _make_scratch(x.shape[0], channels, networks)
-    buffers = [_make_buffers(rule) for rule in program.rules]
-    states = np.empty((_BLOCK, channels), np.float32)
-    product = np.empty((_BLOCK, channels), np.float32)
-    living = np.empty(x.shape[0], np.int32)
-    fired = np.empty((networks, x.shape[0]), np.int32)
-    rows = np.empty((networks, x.shape[0]), np.int32)
-    fired_count = np.zeros(networks, np.int64)
-    stands, fire, updated, kept = grid.network, scratch.fire, scratch.updated, scratch.kept
+    lists, marks = sheet.lists, sheet.marks
+    count, alive = 0, 0
+    for p in range(x.shape[0]):
+        if not marks[INSIDE, p]:
+            continue
+        if program.growing:
+            lists[CELLS, count] = p
+            count += 1
+        elif x[p, program.grey] > program.threshold:
+            lists[ALIVE, alive] = p
+            alive += 1
+    if not program.growing:
+        count = _spread(lists, marks, ALIVE, _ZERO, alive, KEPT, _ONE, CELLS)
+        _gather(x, lists, ALIVE, _ZERO, alive, sheet.updated)
+    return count, alive
 
-    tape_cells = np.empty(0, np.int32)
-    tape_values = np.empty((0, channels), np.float32)
-    tape_fired = np.empty(0, np.int32)
-    cells_end = np.zeros(steps + 2, np.int64)
-    fired_end = np.zeros(steps * networks + 1, np.int64)
 
-    # At first any cell may hold something. In an MNIST CA that stays so, but cells away from
-    # the stroke neither change nor are seen.
-    cells = np.empty(x.shape[0], np.int32)
-    count = 0
+@_part
+def _step(x, count, alive, t, program, sheet):
+    """One step: changes `x`, relists the cells; returns how many are listed, and how many live."""
+    lists, marks, keys, updated = sheet.lists, sheet.marks, sheet.keys, sheet.updated
+    if program.has_matrix or program.has_vector:
+        count = _perturb(x, count, t, program, sheet)
     if program.growing:
-        for p in range(x.shape[0]):
-            if grid.inside[p]:
-                cells[count] = p
-                count += 1
-        alive = 0
-    else:
-        alive = _find_stroke(x, grid, living)
-        count = _spread(living, alive, grid, scratch.kept[0], -1, cells)
-        _gather(x, living[:alive], updated)
+        alive = _find_living(x, count, program, lists, marks, LIVING, t + 1, ALIVE)
+        _gather(x, lists, ALIVE, _ZERO, alive, updated)
+    for k in range(program.networks):
+        for i in range(keys.shape[1]):
+            index, item = sheet.first_step + t, sheet.first_item + i
+            keys[k, i] = item_key(sheet.seed, index, k, item, program.hash)
+        _draw_fires(ALIVE, alive, k, t, program, sheet)
+        n = 0
+        for i in range(alive):
+            p = lists[ALIVE, i]
+            if marks[FIRES, i] and marks[STANDS, p] == k:
+                lists[FIRED + k, n] = p
+                lists[FIRED_ROW + k, n] = i
+                n += 1
+        sheet.counts[k] = n
+        _update(x, t, k, program, sheet)
+    if not program.growing:
+        _scatter(updated, lists, ALIVE, alive, x)
+        return count, alive
+    for k in range(program.networks):
+        _settle_life(x, t, alive, k, program, sheet)
+    _clear(x, lists, CELLS, count)
+    count = 0
+    for i in range(alive):
+        p = lists[ALIVE, i]
+        if lists[KEPT + marks[STANDS, p], p] == t + 1:
+            for c in range(x.shape[1]):
+                x[p, c] = updated[i, c]
+            lists[CELLS, count] = p
+            count += 1
+    return count, alive
 
+
+@_entry
+def run(x, steps, program, sheet, record, cells_end, fired_end):
+    """Runs one sheet: `x` becomes its last state. Returns the tape, if it is to be recorded.
+
+    The tape: the listed cells before each step and what they held, row after row; the cells whose
+    update was kept, network by network. Where each step's (and network's) part of them ends is
+    written to `cells_end` and `fired_end`.
+    """
+    channels, networks, lists = x.shape[1], program.networks, sheet.lists
+    tape_cells, tape_fired = np.empty(0, np.int32), np.empty(0, np.int32)
+    tape_values = np.empty(0, np.float32)
+    count, alive = _find_first(x, program, sheet)
     for t in range(steps + 1):
         if record:
             end = cells_end[t]
             tape_cells = _with_room(tape_cells, end, count)
-            tape_values = _with_room(tape_values, end, count)
-            tape_cells[end : end + count] = cells[:count]
-            _gather(x, cells[:count], tape_values[end:])
+            tape_values = _with_room(tape_values, end * channels, count * channels)
+            for i in range(count):
+                p = lists[CELLS, i]
+                tape_cells[end + i] = p
+                for c in range(channels):
+                    tape_values[(end + i) * channels + c] = x[p, c]
             cells_end[t + 1] = end + count
         if t == steps:
             break
-        if program.perturbed:
-            count = _perturb(x, cells, count, t, grid, program, scratch, states, product)
-        if program.growing:
-            alive = _find_living(x, cells, count, grid, scratch.living, t + 1, scratch, living)
-            _gather(x, living[:alive], updated)
-
-        keys = _step_keys(draws, t, networks, items)
-        for k in range(networks):
-            _draw_fires(living[:alive], k, t, keys, grid, program, draws, fire)
-            n = 0
-            for i in range(alive):
-                if fire[i] and stands[living[i]] == k:
-                    fired[k, n] = living[i]
-                    rows[k, n] = i
-                    n += 1
-            fired_count[k] = n
-            _update(
-                x, t, fired[k, :n], rows[k, :n], k, keys, grid, program, draws, buffers[k],
-                updated,
-            )  # fmt: skip
-
-        if program.growing:
-            for k in range(networks):
-                _settle_life(
-                    x, t, living[:alive], k, keys, grid, program, draws, buffers[k], scratch
-                )
-            _clear(x, cells[:count])
-            count = 0
-            for i in range(alive):
-                p = living[i]
-                if kept[stands[p], p] == t + 1:
-                    for c in range(channels):
-                        x[p, c] = updated[i, c]
-                    cells[count] = p
-                    count += 1
-        else:
-            _scatter(updated, living[:alive], x)
-
+        count, alive = _step(x, count, alive, t, program, sheet)
         if record:
             for k in range(networks):
                 end = fired_end[t * networks + k]
-                tape_fired = _with_room(tape_fired, end, fired_count[k])
-                for i in range(fired_count[k]):
-                    p = fired[k, i]
-                    if not program.growing or kept[k, p] == t + 1:
+                tape_fired = _with_room(tape_fired, end, sheet.counts[k])
+                for i in range(sheet.counts[k]):
+                    p = lists[FIRED + k, i]
+                    if not program.growing or lists[KEPT + k, p] == t + 1:
                         tape_fired[end] = p
                         end += 1
                 fired_end[t * networks + k + 1] = end
-    _unpad(x, final)
-    return tape_cells, tape_values, cells_end, tape_fired, fired_end
+    return tape_cells, tape_values, tape_fired
 
 
-@_jit
-def _network_gradient(buffers, gradients, count, rule, kernel_sums, bias_sums):
-    """Backward through a network whose activations are in `buffers`, by way of `gradients`."""
-    for layer in range(len(rule.kernels) - 1, -1, -1):
-        inputs, upstream = buffers[layer][:count], gradients[layer + 1][:count]
-        downstream = gradients[layer][:count]
-        if rule.trained:
-            kernel_sums[layer] += np.dot(inputs.T, upstream)
-            bias_sum = bias_sums[layer]
-            for i in range(count):
-                for j in range(upstream.shape[1]):
-                    bias_sum[j] += upstream[i, j]
-        np.dot(upstream, rule.kernels[layer].T, downstream)
-        if layer > 0:
-            for i in range(count):
-                for j in range(inputs.shape[1]):
-                    downstream[i, j] = downstream[i, j] if inputs[i, j] > 0 else np.float32(0.0)
+# Backward
 
 
-@_jit
-def _make_sums(program):
-    """Zeros for the gradients of all kernels and biases: one flat array, and views into it."""
-    size = 0
-    for rule in program.rules:
-        for layer in range(len(rule.kernels)):
-            size += rule.kernels[layer].size + rule.biases[layer].size
-    sums = np.zeros(size, np.float32)
-    kernel_sums = [[sums[:0].reshape(0, 1) for _ in rule.kernels] for rule in program.rules]
-    bias_sums = [[sums[:0] for _ in rule.kernels] for rule in program.rules]
-    end = 0
-    for k in range(len(program.rules)):
-        rule = program.rules[k]
-        for layer in range(len(rule.kernels)):
-            shape, start = rule.kernels[layer].shape, end
-            end += rule.kernels[layer].size
-            kernel_sums[k][layer] = sums[start:end].reshape(shape)
-            bias_sums[k][layer] = sums[end : end + shape[1]]
-            end += shape[1]
-    return sums, kernel_sums, bias_sums
+@_part
+def _perceive_gradient(count, program, sheet, back):
+    """Adds to ``back.earlier[i]`` what the i-th cell gave to the perceptions of cells near it.
 
-
-@_jit
-def _perturb_gradient(g, listed, values, stamp, t, program, states, product, earlier, matrix_sum):
-    """Backward through `_perturb`: fills `earlier` for the listed cells, adds to `matrix_sum`."""
-    for start in range(0, listed.shape[0], _BLOCK):
-        size = min(_BLOCK, listed.shape[0] - start)
-        inputs, outputs = states[:size], product[:size]
-        inputs[:] = values[start : start + size]
-        np.dot(inputs, program.matrix, outputs)
-        for i in range(size):
-            p = listed[start + i]
-            alive = stamp[p] == t + 1
-            for c in range(outputs.shape[1]):
-                passes = alive and -_BOUND <= outputs[i, c] <= _BOUND
-                outputs[i, c] = g[p, c] if passes else np.float32(0.0)
-        matrix_sum += np.dot(inputs.T, outputs)
-        np.dot(outputs, program.matrix.T, earlier[start : start + size])
-
-
-@_jit
-def _perceive_gradient(cells, row_of, seen, grid, program, out):
-    """Adds to ``out[i]`` what ``cells[i]`` gave to the perceptions of the firing cells near it.
-
-    `seen` holds the gradients of those perceptions, ``row_of[p]`` the row of the cell at `p`.
+    ``back.seen`` holds the gradients of those perceptions, ``lists[ROW_OF, p]`` the row of the cell
+    at `p`, or -1.
     """
+    out, seen, lists, floats = back.earlier, back.seen, sheet.lists, program.floats
     channels = out.shape[1]
-    offsets, stencils, stands = grid.offsets, program.stencils, grid.network
-    for i in range(cells.shape[0]):
+    for i in range(count):
+        p = lists[CELLS, i]
         for o in range(9):
-            q = cells[i] - offsets[o]
-            row = row_of[q]
+            q = p - lists[OFFSETS, o]
+            row = lists[ROW_OF, q]
             if row < 0:
                 continue
             if not program.growing:
@@ -582,95 +677,92 @@ def _perceive_gradient(cells, row_of, seen, grid, program, out):
                 for c in range(channels):
                     out[i, c] += seen[row, c]
             else:
-                weight_x, weight_y = stencils[stands[q], o, 1], stencils[stands[q], o, 2]
+                at = program.stencils_at + 27 * sheet.marks[STANDS, q] + 3 * o
+                weight_x, weight_y = floats[at + 1], floats[at + 2]
                 for c in range(channels):
                     out[i, c] += (
                         weight_x * seen[row, channels + c] + weight_y * seen[row, 2 * channels + c]
                     )
 
 
-@_jit
-def _run_back(upstream, of_state, masks, program, tape):
+@_part
+def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
+    """Backward through the networks of one step: fills ``back.seen`` and `ROW_OF`."""
+    lists, buffers, gradients, seen = sheet.lists, sheet.buffers, back.gradients, back.seen
+    n = 0
+    for k in range(program.networks):
+        part = t * program.networks + k
+        step_size = program.floats[program.numbers_at + 3 * k + STEP_SIZE]
+        last = _layers_of(program, k)[1] - 1
+        width = program.layers[last, WIDTH]
+        first = x.shape[1] - width
+        for start in range(fired_end[part], fired_end[part + 1], BLOCK):
+            size = min(BLOCK, fired_end[part + 1] - start)
+            for i in range(size):
+                lists[LIST_A, i] = tape_fired[start + i]
+            _perceive(x, LIST_A, _ZERO, size, k, program, lists, buffers)
+            _network(buffers, size, k, program)
+            update = _matrix(gradients, program.layers[last, OUT], size, width)
+            for i in range(size):
+                p = lists[LIST_A, i]
+                for c in range(width):
+                    update[i, c] = step_size * g[p, first + c]
+            _network_gradient(size, k, program, buffers, back)
+            perceived = _matrix(gradients, _ZERO, size, seen.shape[1])
+            for i in range(size):
+                lists[ROW_OF, lists[LIST_A, i]] = n + i
+                for c in range(seen.shape[1]):
+                    seen[n + i, c] = perceived[i, c]
+            n += size
+
+
+@_entry
+def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, program, sheet, back):
     """Runs one sheet backward along its tape.
 
-    Fills `of_state` with the gradient of the initial state; returns those of the kernels and
-    biases of all networks, as one flat array, and of the matrix.
+    `g`, the gradient of the last state, becomes that of the initial one; those of the weights, the
+    matrix and the vector are left in ``back.sums``. `x` is all zero before and after.
     """
-    tape_cells, tape_values, cells_end, tape_fired, fired_end = tape
-    items, height, width, channels = upstream.shape
-    networks = len(program.rules)
-    grid = _make_grid(items, height, width, masks)
-    g = _pad(upstream)
-    x = np.zeros_like(g)
-    scratch = _make_scratch(g.shape[0], channels, networks)
-    row_of = np.full(g.shape[0], -1, np.int32)
-    most = 0
-    for t in range(0, fired_end.shape[0] - networks, networks):
-        most = max(most, fired_end[t + networks] - fired_end[t])
-    seen = np.empty((most, program.rules[0].kernels[0].shape[0]), np.float32)
-    earlier = np.empty_like(g)
-    cells = np.empty(g.shape[0], np.int32)
-    states = np.empty((_BLOCK, channels), np.float32)
-    product = np.empty((_BLOCK, channels), np.float32)
-    buffers = [_make_buffers(rule) for rule in program.rules]
-    gradients = [_make_buffers(rule) for rule in program.rules]
-    sums, kernel_sums, bias_sums = _make_sums(program)
-    matrix_sum = np.zeros_like(program.matrix)
-
+    channels, networks, lists, earlier = g.shape[1], program.networks, sheet.lists, back.earlier
+    perturbed = program.has_matrix or program.has_vector
     steps = cells_end.shape[0] - 2
     if program.growing:  # dead cells were set to zero: nothing flows through them
-        survivors = tape_cells[cells_end[steps] : cells_end[steps + 1]]
-        _gather(g, survivors, earlier)
-        g[:] = 0.0
-        _scatter(earlier, survivors, g)
+        first, count = cells_end[steps], cells_end[steps + 1] - cells_end[steps]
+        for i in range(count):
+            lists[LISTED, i] = tape_cells[first + i]
+        _gather(g, lists, LISTED, _ZERO, count, earlier)
+        for p in range(g.shape[0]):
+            for c in range(channels):
+                g[p, c] = 0.0
+        _scatter(earlier, lists, LISTED, count, g)
 
     for t in range(steps - 1, -1, -1):
-        listed = tape_cells[cells_end[t] : cells_end[t + 1]]
-        values = tape_values[cells_end[t] : cells_end[t + 1]]
-        _scatter(values, listed, x)
-        count = listed.shape[0]
-        cells[:count] = listed
-        if program.perturbed:
-            count = _perturb(x, cells, count, t, grid, program, scratch, states, product)
-
-        n = 0
-        for k in range(networks):
-            rule = program.rules[k]
-            part = t * networks + k
-            for start in range(fired_end[part], fired_end[part + 1], _BLOCK):
-                block = tape_fired[start : min(start + _BLOCK, fired_end[part + 1])]
-                size = block.shape[0]
-                _perceive(x, block, k, grid, program, buffers[k][0])
-                _network(buffers[k], size, rule)
-                update = gradients[k][-1]
-                first = channels - update.shape[1]
-                step_size = rule.step_size
-                for i in range(size):
-                    for c in range(update.shape[1]):
-                        update[i, c] = step_size * g[block[i], first + c]
-                _network_gradient(
-                    buffers[k], gradients[k], size, rule, kernel_sums[k], bias_sums[k]
-                )
-                perceived = gradients[k][0]
-                for i in range(size):
-                    row_of[block[i]] = n + i
-                    for c in range(perceived.shape[1]):
-                        seen[n + i, c] = perceived[i, c]
-                n += size
-        _gather(g, cells[:count], earlier)
-        _perceive_gradient(cells[:count], row_of, seen, grid, program, earlier)
+        first, listed = cells_end[t], cells_end[t + 1] - cells_end[t]
+        values = _matrix(tape_values, first * channels, listed, channels)
+        for i in range(listed):
+            lists[CELLS, i] = tape_cells[first + i]
+        _scatter(values, lists, CELLS, listed, x)
+        count = listed
+        if perturbed:
+            count = _perturb(x, listed, t, program, sheet)
+        _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back)
+        _gather(g, lists, CELLS, _ZERO, count, earlier)
+        _perceive_gradient(count, program, sheet, back)
         for i in range(fired_end[t * networks], fired_end[(t + 1) * networks]):
-            row_of[tape_fired[i]] = -1
+            lists[ROW_OF, tape_fired[i]] = -1
 
         if program.growing:
-            _clear(g, tape_cells[cells_end[t + 1] : cells_end[t + 2]])
-        _scatter(earlier, cells[:count], g)
-        _clear(x, cells[:count])
-        if program.perturbed:
-            _perturb_gradient(
-                g, listed, values, scratch.shaken, t, program, states, product, earlier, matrix_sum
-            )
-            _clear(g, cells[:count])
-            _scatter(earlier, listed, g)
-    _unpad(g, of_state)
-    return sums, matrix_sum
+            for i in range(cells_end[t + 1], cells_end[t + 2]):
+                p = tape_cells[i]
+                for c in range(channels):
+                    g[p, c] = 0.0
+        _scatter(earlier, lists, CELLS, count, g)
+        _clear(x, lists, CELLS, count)
+        if perturbed:
+            for i in range(listed):
+                lists[LISTED, i] = tape_cells[first + i]
+            _scatter(values, lists, LISTED, listed, x)
+            _perturb_gradient(g, x, count, listed, t, program, sheet, back)
+            _clear(x, lists, LISTED, listed)
+            _clear(g, lists, CELLS, count)
+            _scatter(earlier, lists, LISTED, listed, g)

@@ -1,8 +1,13 @@
 """Rollouts: many steps of any step, as one graph, by either engine."""
 
+import functools
 import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfnca.automata.checks import (
     check_channels,
@@ -12,22 +17,23 @@ from tfnca.automata.checks import (
     check_seed,
     reject_mask,
 )
+from tfnca.automata.step import Step
 from tfnca.engines import dense, sparse
 
 ENGINES = ("auto", "dense", "sparse")
 
 
 def rollout(
-    step,
-    state,
-    steps,
-    mask=None,
-    seed=0,
-    step_offset=0,
-    engine="auto",
-    fire_masks=None,
-    noise=None,
-):
+    step: Step,
+    state: ArrayLike,
+    steps: int,
+    mask: ArrayLike | None = None,
+    seed: int = 0,
+    step_offset: int = 0,
+    engine: str = "auto",
+    fire_masks: ArrayLike | None = None,
+    noise: ArrayLike | None = None,
+) -> tf.Tensor:
     """Runs a step many times over.
 
     Args:
@@ -55,28 +61,65 @@ def rollout(
     >>> tfnca.rollout(tfnca.GrowingCA(), tfnca.seed_state(16), steps=10, seed=0).shape
     TensorShape([1, 16, 16, 16])
     """
-    check_channels(state, step.channels, type(step).__name__)
     steps = check_integer("steps", steps, 0, 2**31 - 1)
     step_offset = check_integer("step_offset", step_offset, 0, 2**63 - 1 - steps)
     seed = check_seed(seed)
-    if mask is not None and not step.has_adversary:
-        reject_mask(mask, type(step).__name__)
-    if mask is not None:
-        mask = tf.cast(mask, tf.float32)
-        check_mask(mask, state)
-    check_draws(fire_masks, noise, steps, state, step)
+    state, mask, fire_masks, noise = (
+        _as_float32(name, values)
+        for name, values in (
+            ("state", state),
+            ("mask", mask),
+            ("fire_masks", fire_masks),
+            ("noise", noise),
+        )
+    )
+    _check(step, state, mask, steps, fire_masks, noise)
     return _compiled(step, resolve_engine(engine, step))(
-        tf.convert_to_tensor(state, tf.float32),
+        state,
         tf.constant(steps, tf.int32),
         mask,
         tf.constant(seed, tf.int64),
         tf.constant(step_offset, tf.int64),
-        None if fire_masks is None else tf.cast(fire_masks, tf.float32),
-        None if noise is None else tf.cast(noise, tf.float32),
+        fire_masks,
+        noise,
     )
 
 
-def trajectory(step, state, steps, every=1, **kwargs):
+def _as_float32(name: str, values: ArrayLike | None) -> tf.Tensor | None:
+    """Numbers of any kind as a float32 tensor."""
+    if values is None:
+        return None
+    if not tf.is_tensor(values) and not hasattr(values, "dtype"):
+        try:
+            values = np.asarray(values)
+        except ValueError:  # rows of different lengths
+            values = np.asarray(values, object)
+    dtype = tf.as_dtype(values.dtype)
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+        raise ValueError(f"{name} must hold numbers. Received: {dtype.name}")
+    return tf.cast(values, tf.float32)
+
+
+def _check(
+    step: Step,
+    state: tf.Tensor,
+    mask: tf.Tensor | None,
+    steps: int | None = None,
+    fire_masks: tf.Tensor | None = None,
+    noise: tf.Tensor | None = None,
+) -> None:
+    """Raises ValueError unless all fits the step, as far as shapes are known."""
+    check_channels(state, step.channels, type(step).__name__)
+    if mask is not None:
+        if not step.has_adversary:
+            reject_mask(mask, type(step).__name__)
+        check_mask(mask, state)
+    check_draws(fire_masks, noise, steps, state, step)
+
+
+def trajectory(
+    step: Step, state: ArrayLike, steps: int, every: int = 1, **kwargs: Any
+) -> Iterator[tuple[int, ArrayLike]]:
     """Runs a step and yields the states along the way.
 
     Args:
@@ -98,21 +141,47 @@ def trajectory(step, state, steps, every=1, **kwargs):
 
 
 def run(
-    step, state, steps, mask, seed, first_step, fire_masks=None, noise=None, engine="auto",
-    record=False,
-):  # fmt: skip
-    """`rollout` for use inside a graph: tensors in, nothing checked.
+    step: Step,
+    state: tf.Tensor,
+    steps: tf.Tensor,
+    mask: tf.Tensor | None,
+    seed: tf.Tensor,
+    first_step: tf.Tensor,
+    fire_masks: tf.Tensor | None = None,
+    noise: tf.Tensor | None = None,
+    engine: str = "auto",
+    record: bool = False,
+) -> tf.Tensor:
+    """`rollout` for use inside a graph, of tensors.
 
-    `record` says that a gradient follows, which spares the sparse engine a second run.
+    Shapes are checked when the graph is built, as far as they are known then; the sparse engine
+    checks them again when it runs.
+
+    Args:
+        step: See `rollout`.
+        state: See `rollout`.
+        steps: Scalar integer tensor.
+        mask: See `rollout`.
+        seed: Scalar int64 tensor.
+        first_step: Scalar integer tensor, `rollout`'s ``step_offset``.
+        fire_masks: See `rollout`.
+        noise: See `rollout`.
+        engine: See `rollout`.
+        record: Whether a gradient follows, which spares the sparse engine a second run.
+
+    Returns:
+        The final state.
+
+    Raises:
+        ValueError: If shapes do not fit the step or each other.
     """
+    _check(step, state, mask, None, fire_masks, noise)
     if resolve_engine(engine, step) == "sparse":
-        return sparse.Engine(step).run(
-            state, steps, mask, seed, first_step, fire_masks, noise, record=record
-        )
+        return sparse.run(step, state, steps, mask, seed, first_step, fire_masks, noise, record)
     return dense.run(step, state, steps, mask, seed, first_step, fire_masks, noise)
 
 
-def resolve_engine(engine, step):
+def resolve_engine(engine: str, step: Step) -> str:
     """``"dense"`` or ``"sparse"`` for a step.
 
     ``"auto"`` is sparse where that engine runs the step and TensorFlow sees no GPU.
@@ -138,21 +207,30 @@ def resolve_engine(engine, step):
     return "dense"
 
 
-_told = set()
+_told: set[str] = set()
 """Classes of which it has been said that the dense engine runs them."""
 
-_functions = weakref.WeakKeyDictionary()
+_functions: "weakref.WeakKeyDictionary[Step, dict]" = weakref.WeakKeyDictionary()
 
 
-def _compiled(step, engine):
-    """The graph of a step's rollout, traced once for each engine and shape."""
-    by_engine = _functions.setdefault(step, {})
-    if engine not in by_engine:
-        reference = weakref.ref(step)
+def settings(step: Step) -> str:
+    """What a graph of the step holds as constants: once it changes, the graph is an old one."""
+    trained = [bool(ca.trainable_weights) for ca in step.networks]
+    return f"{step.get_config()} {trained}"
 
-        def call(state, steps, mask, seed, first_step, fire_masks, noise):
-            return run(reference(), state, steps, mask, seed, first_step, fire_masks, noise, engine)
 
-        xla = dense.uses_xla(engine)
-        by_engine[engine] = tf.function(call, reduce_retracing=True, jit_compile=xla)
-    return by_engine[engine]
+def _compiled(step: Step, engine: str) -> Callable:
+    """The graph of a step's rollout: traced for each engine and shape, anew with new settings."""
+    by_engine, current = _functions.setdefault(step, {}), settings(step)
+    known, function = by_engine.get(engine, (None, None))
+    if known != current:
+        # A function object of its own: TensorFlow counts how often each function is traced, and
+        # warns. It holds no step, for the graph would keep it alive.
+        call = functools.partial(_call, weakref.ref(step), engine)
+        function = tf.function(call, reduce_retracing=True, jit_compile=dense.uses_xla(engine))
+        by_engine[engine] = current, function
+    return function
+
+
+def _call(reference, engine, state, steps, mask, seed, first_step, fire_masks, noise):
+    return run(reference(), state, steps, mask, seed, first_step, fire_masks, noise, engine)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfnca.automata.checks import check_seed
 from tfnca.engines.dense import uses_xla
-from tfnca.engines.rollout import resolve_engine, run
+from tfnca.engines.rollout import resolve_engine, run, settings
 
 _STRIDE = 1 << 14
 """CA steps reserved for each training step in the stream of draws."""
@@ -126,9 +126,10 @@ class Trainer(keras.Model):
                 f"Received: lifted={self.lifted}"
             )
         self.optimizer.build(self.step.trainable_variables)
-        if getattr(self, "pool", None) is not pool:
-            self.pool = pool
-            self.train_function = None  # its graph would hold another pool's variables
+        current = settings(self.step)
+        if getattr(self, "pool", None) is not pool or self._settings != current:
+            self.pool, self._settings = pool, current
+            self.train_function = None  # its graph holds another pool's variables, or old settings
 
     def train_step(self, data):
         index = tf.cast(self.optimizer.iterations.value, tf.int64)

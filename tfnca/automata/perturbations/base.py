@@ -71,8 +71,7 @@ class StatePerturbation(keras.layers.Layer):
             changed = ops.matmul(changed, ops.cast(self.matrix, "float32"))
         if self.vector is not None:
             changed = changed + ops.cast(self.vector, "float32")
-        alive = ops.cast(living_mask(state), "float32")
-        return ops.clip(changed, -STATE_BOUND, STATE_BOUND) * alive
+        return ops.where(living_mask(state), ops.clip(changed, -STATE_BOUND, STATE_BOUND), 0.0)
 
     def to_array(self) -> np.ndarray:
         """What the perturbation is, as a NumPy array: what its ``.npy`` file holds."""

@@ -1,0 +1,165 @@
+"""The compiled engine as a file among others: when it loads, what it caches, and where it cannot."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import LAYERS, STEPS, random_masks, random_state
+
+import tfnca
+from tfnca.automata import state as states
+from tfnca.engines import rollout
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(code, *arguments, before=(), **environment):
+    """Runs code in a process of its own; returns what it printed and its stderr."""
+    done = subprocess.run(
+        [*before, sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("module", ["tfnca", "tfnca.formats.load"])
+def test_an_import_loads_no_compiler(module):
+    code = (
+        f"import sys, {module}; print([m for m in ('numba', 'threadpoolctl') if m in sys.modules])"
+    )
+    assert python(code)[0].strip() == "[]"
+
+
+def test_one_specialisation_serves_every_kind_of_step():
+    from tfnca.engines import kernels
+
+    for name in STEPS:
+        step = LAYERS[name]()
+        state = random_state(step, (2, 5, 6))
+        tfnca.rollout(step, state, 2, engine="sparse", **random_masks(step, (2, 5, 6)))
+    assert len(kernels.run.signatures) == 1
+
+
+CHANGED = """
+import sys
+import numpy as np
+import tfnca
+from tfnca.automata import state as states
+from tfnca.engines import kernels
+states.LIVING_THRESHOLD, states.STATE_BOUND, states.ALPHA = float(sys.argv[1]), 0.5, 4
+step = tfnca.Perturbed(tfnca.GrowingCA(), np.load(sys.argv[2]))
+runs = []
+for engine in ("dense", "sparse"):
+    from tfnca.automata.perturbations import base
+    base.STATE_BOUND = states.STATE_BOUND
+    runs.append(np.array(tfnca.rollout(step, np.load(sys.argv[3]), 2, engine=engine)))
+hits = sum(kernels.run.stats.cache_hits.values())
+print(np.abs(runs[0] - runs[1]).max(), np.abs(runs[0]).max(), hits)
+"""
+
+
+def test_a_constant_of_another_file_reaches_the_cached_kernel(tmp_path):
+    step = LAYERS["Perturbed"]()
+    state = random_state(step, (1, 6, 6))
+    tfnca.rollout(step, state, 1, engine="sparse")  # the cache is warm
+    np.save(tmp_path / "matrix.npy", step.perturbation.to_array())
+    np.save(tmp_path / "state.npy", state)
+    printed, said = python(CHANGED, 0.45, tmp_path / "matrix.npy", tmp_path / "state.npy")
+    difference, largest, hits = map(float, printed.split())
+    assert hits == 1, said
+    assert 0.1 < largest <= 0.5
+    assert difference < 1e-6
+    assert "compiling" not in said
+
+
+ALL_KINDS = """
+import conftest
+import numpy as np
+import tensorflow as tf
+import tfnca
+for name in conftest.STEPS:
+    step = conftest.LAYERS[name]()
+    shape = (3, 5, 4)
+    state = conftest.random_state(step, shape)
+    for draws in ({"seed": 1, **conftest.random_masks(step, shape)},
+                  conftest.random_draws(step, shape, 3)):
+        found = [
+            conftest.gradients(
+                lambda x: tfnca.rollout(step, x, 3, engine=engine, **draws), step, state, state
+            )
+            for engine in ("sparse", "dense")
+        ]
+        for sparse, dense in zip(*found, strict=True):
+            np.testing.assert_allclose(sparse, dense, atol=1e-3 * np.abs(dense).max())
+    print(name)
+"""
+
+
+def test_without_a_cache_folder_and_with_all_indices_checked():
+    """A read-only package, no home, NUMBA_BOUNDSCHECK: it compiles, says so, and stays inside."""
+    before = ()
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may write everywhere; needs setpriv to become another user")
+        before = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    folder = Path(tempfile.mkdtemp())
+    try:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "tfnca", folder / "tfnca", ignore=ignore)
+        shutil.copy(ROOT / "tests" / "conftest.py", folder)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        environment = {"PYTHONPATH": str(folder), "HOME": "/nonexistent", "NUMBA_BOUNDSCHECK": "1"}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": ""}
+        printed, said = python(ALL_KINDS, before=before, **environment)
+        assert printed.split("\n")[:-1] == STEPS
+        assert "no cache folder can be written" in said
+    finally:
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_settings_changed_later_take_effect_in_both_engines():
+    changes = {
+        "GrowingCA": [("fire_rate", 0.9), ("step_size", 0.2), ("angle", 1.0)],
+        "MNISTCA": [("fire_rate", 0.9), ("noise_std", 0.5)],
+        "Injected": [("fire_rate", 0.1)],
+        "Perturbed": [("step_size", 0.1)],
+    }
+    for name, of_kind in changes.items():
+        step = LAYERS[name]()
+        state, masks = random_state(step, (2, 6, 7)), random_masks(step, (2, 6, 7))
+
+        def both(step=step, state=state, masks=masks):
+            runs = [
+                tfnca.rollout(step, state, 3, engine=engine, **masks).numpy()
+                for engine in ("dense", "sparse")
+            ]
+            np.testing.assert_allclose(runs[0], runs[1], atol=1e-5 * np.abs(runs[0]).max())
+            return runs[0]
+
+        before = both()
+        for attribute, value in of_kind:
+            setattr(step.networks[-1], attribute, value)
+            after = both()
+            assert np.abs(after - before).max() > 1e-3, (name, attribute)
+            before = after
+
+
+def test_a_graph_is_kept_for_one_setting_only():
+    ca = LAYERS["GrowingCA"]()
+    for rate in (0.1, 0.2, 0.3):
+        ca.fire_rate = rate
+        tfnca.rollout(ca, random_state(ca), 1, engine="dense")
+    assert len(rollout._functions[ca]) == 1
+    assert states.LIVING_THRESHOLD == 0.1

@@ -1,0 +1,355 @@
+"""The living-cells engine, from NumPy: a batch cut into sheets that run side by side.
+
+Sheets are independent and run on all cores, each on one thread. Everything that compiled code sees
+is made or checked here: it does not look where it writes.
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from tfnca.automata import randomness, state
+from tfnca.automata.perception import NUM_KERNELS
+from tfnca.engines import kernels, tapes
+
+_ITEMS_GROWING, _ITEMS_MNIST = 1, 4
+"""Items in a sheet: only about 75 cells of a digit fire, too few rows for a fast product."""
+
+_NEIGHBOURS = 9
+
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_pool = ThreadPoolExecutor(_CORES)
+_blas = ThreadpoolController()
+_limit_lock = threading.Lock()
+_limited: list[Any] = []
+"""For each run under way one entry; the first of them restores BLAS when the last has ended."""
+
+
+class Form(NamedTuple):
+    """What a step is, in numbers: see `tfnca.engines.sparse.describe`."""
+
+    growing: bool
+    channels: int
+    layers: tuple[int, ...]
+    """Layers of each network."""
+    trained: tuple[bool, ...]
+    """Whether a gradient of the network's weights is wanted."""
+    has_matrix: bool
+    has_vector: bool
+
+
+class Inputs(NamedTuple):
+    """What a run is given: arrays as TensorFlow hands them over."""
+
+    numbers: np.ndarray
+    """Each network's fire rate, step size and noise, ``(networks, 3)``."""
+    stencils: np.ndarray
+    """Each network's perception, ``(networks, 3, 3, 3)``."""
+    state: np.ndarray
+    mask: np.ndarray
+    """Empty where none is given, as are `fire` and `noise`."""
+    fire: np.ndarray
+    noise: np.ndarray
+    run: np.ndarray
+    """Steps, seed, number of the first step."""
+    weights: tuple[np.ndarray, ...]
+    """Kernel, bias, kernel, bias … of all networks; then the matrix; then the vector."""
+
+
+def forward(form: Form, record: bool, inputs: Inputs) -> tuple[np.ndarray, np.int64]:
+    """Runs a batch. Returns its last state, and the ticket of its tape (0 if not recorded)."""
+    _check(form, inputs)
+    final, recorded = _run(form, record, inputs)
+    return final, np.int64(tapes.keep(recorded) if record else 0)
+
+
+def backward(
+    form: Form, ticket: int, upstream: np.ndarray, inputs: Inputs
+) -> list[np.ndarray]:  # fmt: skip
+    """The gradients of the first state and of the weights."""
+    _check(form, inputs)
+    _expect("upstream", upstream, np.float32, inputs.state.shape)
+    tape = tapes.take(ticket)
+    if tape is None:
+        tape = _run(form, True, inputs)[1]
+    program, of_state = _make_program(form, inputs), np.empty_like(inputs.state)
+
+    def run_sheet(number: int, items: slice) -> np.ndarray:
+        g, sheet = _pad(upstream[items]), _make_sheet(form, inputs, items, program)
+        fired_end = tape[number][-1]
+        most = int(np.max(np.diff(fired_end[:: len(form.layers)]), initial=0))
+        back = _make_back(form, program, len(g), most)
+        arguments = g, np.zeros_like(g), *tape[number], program, sheet, back
+        kernels.prepare(kernels.run_back, arguments)
+        kernels.run_back(*arguments)
+        _unpad(g, of_state[items])
+        return back.sums
+
+    # Summed in the batch's order: the same bits whatever the number of threads.
+    sums = np.sum(_each_sheet(form, len(upstream), run_sheet), axis=0, dtype=np.float32)
+    gradients = [of_state, *_split(form, sums, inputs)]
+    if form.has_matrix:
+        matrix = sums[program.matrix_at : program.vector_at]
+        gradients.append(matrix.reshape(form.channels, form.channels))
+    if form.has_vector:
+        gradients.append(sums[program.vector_at :])
+    return gradients
+
+
+def _run(form: Form, record: bool, inputs: Inputs) -> tuple[np.ndarray, list[tuple]]:
+    program, final = _make_program(form, inputs), np.empty_like(inputs.state)
+    steps = int(inputs.run[0])
+    ends = (steps + 2, steps * len(form.layers) + 1) if record else (0, 0)
+
+    def run_sheet(_: int, items: slice) -> tuple:
+        x, sheet = _pad(inputs.state[items]), _make_sheet(form, inputs, items, program)
+        cells_end, fired_end = (np.zeros(end, np.int64) for end in ends)
+        arguments = x, steps, program, sheet, record, cells_end, fired_end
+        kernels.prepare(kernels.run, arguments)
+        tape = kernels.run(*arguments)
+        _unpad(x, final[items])
+        return *tape, cells_end, fired_end
+
+    return final, _each_sheet(form, len(final), run_sheet)
+
+
+def _each_sheet(form: Form, count: int, run_sheet: Callable[[int, slice], Any]) -> list[Any]:
+    """Calls ``run_sheet(number, items)`` for slices of the batch, side by side on all cores."""
+    size = _ITEMS_GROWING if form.growing else _ITEMS_MNIST
+    slices = [slice(first, first + size) for first in range(0, count, size)]
+    sheets, results = iter(range(len(slices))), [None] * len(slices)
+
+    def work(_: int) -> None:
+        for sheet in sheets:  # shared: each thread takes the next one
+            results[sheet] = run_sheet(sheet, slices[sheet])
+
+    with _one_thread_a_product():
+        list(_pool.map(work, range(min(_CORES, len(slices)))))
+    return results
+
+
+@contextmanager
+def _one_thread_a_product() -> Iterator[None]:
+    """Holds BLAS to one thread, for as long as any run lasts.
+
+    A limit knows what was before it: of two that overlap, the second would restore the first's.
+    """
+    with _limit_lock:
+        _limited.append(_limited[0] if _limited else _blas.limit(limits=1, user_api="blas"))
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            limit = _limited.pop()
+            if not _limited:
+                limit.restore_original_limits()
+
+
+# Checks: of shapes and numbers that no caller may get past
+
+
+def _expect(name: str, array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(
+            f"{name} must be {np.dtype(dtype).name} of shape {shape}. "
+            f"Received: {array.dtype} of shape {array.shape}"
+        )
+
+
+def _check(form: Form, inputs: Inputs) -> None:
+    """Raises ValueError unless all arrays fit the step, the state and each other."""
+    channels, networks = form.channels, len(form.layers)
+    if inputs.state.ndim != 4 or inputs.state.size == 0:
+        raise ValueError(
+            f"The state must be of shape (batch, height, width, {channels}), no axis empty. "
+            f"Received: shape={inputs.state.shape}"
+        )
+    grid = inputs.state.shape[:3]
+    _expect("state", inputs.state, np.float32, (*grid, channels))
+    size = _ITEMS_GROWING if form.growing else _ITEMS_MNIST
+    if size * (grid[1] + 2) * (grid[2] + 2) > np.iinfo(np.int32).max:
+        raise ValueError(f"The grid is too large for this engine. Received: {grid[1:]}")
+    steps, seed, first_step = (int(number) for number in inputs.run)
+    if not 0 <= steps < 2**31 or seed < 0 or first_step < 0:
+        raise ValueError(
+            "steps, seed and the first step's number must not be negative. "
+            f"Received: {steps}, {seed}, {first_step}"
+        )
+    _expect("numbers", inputs.numbers, np.float32, (networks, 3))
+    _expect("stencils", inputs.stencils, np.float32, (networks, 3, 3, NUM_KERNELS))
+    draws = steps, networks, *grid
+    for name, given, shape in (
+        ("mask", inputs.mask, grid),
+        ("fire_masks", inputs.fire, draws),
+        ("noise", inputs.noise, (*draws, channels - 1)),
+    ):
+        if given.size or given.ndim > 1:
+            _expect(name, given, np.float32, shape)
+    _check_weights(form, inputs.weights)
+
+
+def _check_weights(form: Form, weights: tuple[np.ndarray, ...]) -> None:
+    channels, left = form.channels, list(weights)
+    expected = 2 * sum(form.layers) + form.has_matrix + form.has_vector
+    if len(left) != expected:
+        raise ValueError(f"{expected} weights are needed. Received: {len(left)}")
+    for count in form.layers:
+        size = (NUM_KERNELS if form.growing else _NEIGHBOURS) * channels
+        for _ in range(count):
+            kernel, bias = left.pop(0), left.pop(0)
+            width = kernel.shape[-1] if kernel.ndim else 0
+            _expect("kernel", kernel.reshape(-1, max(width, 1)), np.float32, (size, width))
+            _expect("bias", bias, np.float32, (width,))
+            size = width
+        _expect("The last layer's bias", bias, np.float32, (channels - (not form.growing),))
+    if form.has_matrix:
+        _expect("matrix", left.pop(0), np.float32, (channels, channels))
+    if form.has_vector:
+        _expect("vector", left.pop(0), np.float32, (channels,))
+
+
+# What compiled code is given: always the same types, in the same layout
+
+
+def _make_program(form: Form, inputs: Inputs) -> kernels.Program:
+    channels, left = form.channels, list(inputs.weights)
+    parts, layers, end, room = [], [], 0, 0
+    for count in form.layers:
+        out = 0
+        for layer in range(count):
+            kernel, bias = left.pop(0), left.pop(0)
+            width = kernel.shape[-1]
+            if layer == 0 and form.growing:  # the engine's rows are ordered kernel by kernel
+                kernel = kernel.reshape(channels, NUM_KERNELS, -1).swapaxes(0, 1)
+            parts += [kernel.ravel(), bias]
+            source, out = out, out + kernels.BLOCK * (kernel.size // width)
+            bias_at = end + kernel.size
+            layers.append((end, bias_at, kernel.size // width, width, source, out))
+            end = bias_at + width
+        room = max(room, out + kernels.BLOCK * width)
+    nothing = np.zeros(channels * channels, np.float32)
+    places = {}
+    for name, values in (
+        ("matrix_at", left.pop(0) if form.has_matrix else nothing),
+        ("vector_at", left.pop(0) if form.has_vector else nothing[:channels]),
+        ("stencils_at", inputs.stencils),
+        ("numbers_at", inputs.numbers),
+        ("levels_at", randomness.NORMAL_LEVELS),
+    ):
+        places[name] = end
+        parts.append(values.ravel())
+        end += values.size
+    return kernels.Program(
+        growing=form.growing,
+        networks=len(form.layers),
+        has_matrix=form.has_matrix,
+        has_vector=form.has_vector,
+        layers=np.array(layers, np.int64),
+        first_adversary=form.layers[0],
+        floats=np.concatenate(parts),
+        **places,
+        states_at=room,
+        product_at=room + kernels.BLOCK * channels,
+        trained_1=form.trained[0],
+        trained_2=form.trained[-1],
+        threshold=np.float32(state.LIVING_THRESHOLD),
+        bound=np.float32(state.STATE_BOUND),
+        alpha=state.ALPHA,
+        grey=state.GREY,
+        hash=hash_constants(),
+    )
+
+
+def hash_constants() -> kernels.Hash:
+    """The constants of the hash, as compiled code takes them."""
+    constants = randomness.GOLDEN, *randomness.MULTIPLIERS, *randomness.SHIFTS
+    return kernels.Hash(*(np.uint32(constant) for constant in constants))
+
+
+def _make_sheet(
+    form: Form, inputs: Inputs, items: slice, program: kernels.Program
+) -> kernels.Sheet:
+    networks, grid = len(form.layers), inputs.state[items].shape[:3]
+    count, height, width = grid
+    shape = count, height + 2, width + 2
+    positions = int(np.prod(shape))
+    lists = np.zeros((kernels.ROWS_OF_LISTS, positions), np.int32)
+    marks = np.zeros((len(kernels.MARKS), *shape), np.uint8)
+    places = np.indices(shape, np.int32).reshape(3, -1)
+    lists[kernels.ITEM], lists[kernels.ROW], lists[kernels.COLUMN] = places
+    lists[kernels.ROW] -= 1
+    lists[kernels.COLUMN] -= 1
+    lists[kernels.ROW_OF] = -1
+    offsets = [r * shape[2] + c for r, c in itertools.product((-1, 0, 1), repeat=2)]
+    lists[kernels.OFFSETS, :_NEIGHBOURS] = offsets
+    marks[kernels.INSIDE, :, 1:-1, 1:-1] = 1
+    if inputs.mask.size:
+        marks[kernels.STANDS, :, 1:-1, 1:-1] = inputs.mask[items] > 0.5
+    fire, noise = np.empty((0, 0), np.uint8), np.empty((0, 0, 0), np.float32)
+    if inputs.fire.size:
+        fire = (inputs.fire[:, :, items] > 0.5).astype(np.uint8)
+        fire = np.ascontiguousarray(fire).reshape(-1, count * height * width)
+    if inputs.noise.size:
+        noise = np.array(inputs.noise[:, :, items])
+        noise = noise.reshape(-1, count * height * width, form.channels - 1)
+    return kernels.Sheet(
+        lists=lists,
+        marks=marks.reshape(-1, positions),
+        updated=np.empty((positions, form.channels), np.float32),
+        buffers=np.empty(program.product_at + kernels.BLOCK * form.channels, np.float32),
+        keys=np.empty((networks, count), np.uint32),
+        counts=np.zeros(networks, np.int64),
+        fire=fire,
+        noise=noise,
+        height=height,
+        width=width,
+        seed=int(inputs.run[1]),
+        first_step=int(inputs.run[2]),
+        first_item=items.start,
+    )
+
+
+def _make_back(form: Form, program: kernels.Program, positions: int, most: int) -> kernels.Back:
+    channels, layers = form.channels, program.layers
+    kernel_sizes = layers[:, kernels.INPUTS] * layers[:, kernels.WIDTH]
+    product = max(kernel_sizes.max(), channels * channels)
+    return kernels.Back(
+        earlier=np.empty((positions, channels), np.float32),
+        seen=np.empty((most, layers[0, kernels.INPUTS]), np.float32),
+        gradients=np.empty(program.states_at + product, np.float32),
+        sums=np.zeros(program.vector_at + channels, np.float32),
+        product_at=program.states_at,
+    )
+
+
+def _pad(values: np.ndarray) -> np.ndarray:
+    """Grids with a border of zeros, laid out flat."""
+    items, height, width, channels = values.shape
+    padded = np.zeros((items, height + 2, width + 2, channels), np.float32)
+    padded[:, 1:-1, 1:-1] = values
+    return padded.reshape(-1, channels)
+
+
+def _unpad(flat: np.ndarray, out: np.ndarray) -> None:
+    items, height, width, channels = out.shape
+    out[:] = flat.reshape(items, height + 2, width + 2, channels)[:, 1:-1, 1:-1]
+
+
+def _split(form: Form, flat: np.ndarray, inputs: Inputs) -> list[np.ndarray]:
+    """Cuts the flat gradient into the shapes of the layers' weights."""
+    parts, end = [], 0
+    firsts = set(np.cumsum([0, *form.layers[:-1]]) * 2)
+    for i, weight in enumerate(inputs.weights[: 2 * sum(form.layers)]):
+        part = flat[end : end + weight.size]
+        end += weight.size
+        if i in firsts and form.growing:
+            part = part.reshape(NUM_KERNELS, form.channels, -1).swapaxes(0, 1)
+        parts.append(part.reshape(weight.shape))
+    return parts
