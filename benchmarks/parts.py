@@ -6,51 +6,44 @@ need, each timed alone as often as it is called there. The rest are lists, life,
 
 import argparse
 import time
+from collections.abc import Callable
 from statistics import median
 
 import numba
 import numpy as np
 
 import tfnca
-from tfnca import sparse
+from tfnca.engines import kernels, sheets, sparse
 
 STEPS = 80
+ZERO = np.int64(0)
 
 
 @numba.njit
-def perceive(n, x, fired, grid, program):
-    buffers = sparse._make_buffers(program.rules[0])
+def perceive(n, x, count, program, sheet):
     for _ in range(n):
-        sparse._perceive(x, fired, 0, grid, program, buffers[0])
+        kernels._perceive(x, kernels.LIST_A, ZERO, count, ZERO, program, sheet.lists, sheet.buffers)
 
 
 @numba.njit
-def network(n, count, program):
-    buffers = sparse._make_buffers(program.rules[0])
-    buffers[0][:] = 1.0  # what happened to lie there may be denormal, and slow
+def network(n, count, program, sheet):
     for _ in range(n):
-        sparse._network(buffers, count, program.rules[0])
+        kernels._network(sheet.buffers, count, ZERO, program)
 
 
 @numba.njit
-def network_gradient(n, count, program):
-    rule = program.rules[0]
-    buffers, gradients = sparse._make_buffers(rule), sparse._make_buffers(rule)
-    for buffer in buffers:
-        buffer[:] = 1.0
-    gradients[-1][:] = 1.0
-    sums = sparse._make_sums(program)
+def network_gradient(n, count, program, sheet, back):
     for _ in range(n):
-        sparse._network_gradient(buffers, gradients, count, rule, sums[1][0], sums[2][0])
+        kernels._network_gradient(count, ZERO, program, sheet.buffers, back)
 
 
 @numba.njit
-def perceive_gradient(n, cells, row_of, seen, grid, program, out):
+def perceive_gradient(n, count, program, sheet, back):
     for _ in range(n):
-        sparse._perceive_gradient(cells, row_of, seen, grid, program, out)
+        kernels._perceive_gradient(count, program, sheet, back)
 
 
-def milliseconds(function, *arguments):
+def milliseconds(function: Callable, *arguments) -> float:
     """The median of five calls, the first of all not counted."""
     function(*arguments)
     times = []
@@ -61,48 +54,56 @@ def milliseconds(function, *arguments):
     return median(times)
 
 
-def measure(host, state):
+def measure(host: tfnca.GrowingCA, state: np.ndarray) -> dict[str, float]:
     """Dictionary of a part's name to milliseconds in a training step of one lizard."""
-    weights = [variable.numpy() for variable in host.weights_in_order]
-    program = sparse.Engine(host)._program(weights)
-    rule, none = program.rules[0], np.empty((0, 0, 0), np.uint8)
-    empty = np.empty(0, np.float32)
-    draws = sparse._Draws(0, 0, 0, sparse._given(empty, 0, bool), sparse._given(empty, 0, float))
-    grid, x = sparse._make_grid(1, *state.shape[1:3], none), sparse._pad(state)
-    final, upstream = np.empty_like(state), np.ones_like(state)
-    tape = sparse._run(state, final, none, STEPS, program, draws, True)
-    cells_end, tape_fired, fired_end = tape[2:]
-    cells = tape[0][cells_end[STEPS] : cells_end[STEPS + 1]].copy()
-    fired = tape_fired[: sparse._BLOCK].copy()
-    calls = round(fired_end[-1] / len(fired))  # blocks in all steps together
-    row_of = np.full(len(x), -1, np.int32)
-    row_of[tape_fired[fired_end[STEPS - 1] : fired_end[STEPS]]] = 0
-    seen, out = np.ones((1, rule.kernels[0].shape[0]), np.float32), np.zeros_like(x)
+    form, numbers, stencils = sparse._describe(host)
+    form, nothing = sparse._read_form(form), np.zeros(0, np.float32)
+    weights = tuple(variable.numpy() for variable in host.weights_in_order)
+    run = np.array([STEPS, 0, 0])
+    inputs = sheets.Inputs(numbers, stencils, state, nothing, nothing, nothing, run, weights)
+    upstream = np.ones_like(state)
 
     def train():
-        sparse._run(state, final, none, STEPS, program, draws, True)
-        sparse._run_back(upstream, np.empty_like(state), none, program, tape)
+        _, ticket = sheets.forward(form, True, inputs)
+        sheets.backward(form, ticket, upstream, inputs)
 
-    perceived = milliseconds(perceive, calls, x, fired, grid, program)
-    forward = milliseconds(network, calls, len(fired), program)
-    found = {
-        "perception, forward and again": 2 * perceived,
+    total = milliseconds(train)
+    (tape,) = sheets._run(form, True, inputs)[1]
+    _, _, tape_fired, cells_end, fired_end = tape
+    items, x = slice(0, 1), sheets._pad(state)
+    program = sheets._make_program(form, inputs)
+    sheet = sheets._make_sheet(form, inputs, items, program)
+    count = kernels.BLOCK
+    calls = round(fired_end[-1] / count)  # blocks in all steps together
+    back = sheets._make_back(form, program, len(x), count)
+    for values in (sheet.buffers, back.gradients, back.seen):
+        values[:] = 1.0  # what happened to lie there may be denormal, and slow
+    fired = tape_fired[fired_end[STEPS - 1] : fired_end[STEPS]]
+    cells = tape[0][cells_end[STEPS] : cells_end[STEPS + 1]]
+    sheet.lists[kernels.LIST_A, :count] = tape_fired[:count]
+    sheet.lists[kernels.CELLS, : len(cells)] = cells
+    sheet.lists[kernels.ROW_OF, fired] = 0
+
+    perceived = milliseconds(perceive, calls, x, count, program, sheet)
+    found = {"perception, forward and again": 2 * perceived}
+    sheet.buffers[:] = 1.0
+    forward = milliseconds(network, calls, count, program, sheet)
+    found |= {
         "network, forward and again": 2 * forward,
-        "network, backward": milliseconds(network_gradient, calls, len(fired), program),
+        "network, backward": milliseconds(network_gradient, calls, count, program, sheet, back),
         "perception, backward": milliseconds(
-            perceive_gradient, STEPS, cells, row_of, seen, grid, program, out
+            perceive_gradient, STEPS, len(cells), program, sheet, back
         ),
     }
-    total = milliseconds(train)
     return found | {"lists, life, copies": total - sum(found.values()), "all": total}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="saved_models/growing_lizard/model.keras")
     host = tfnca.load(parser.parse_args().host)
     state = np.array(tfnca.rollout(host, tfnca.seed_state(72), 200))
-    with sparse._blas.limit(limits=1, user_api="blas"):
+    with sheets._one_thread_a_product():
         found = measure(host, state)
     print("| part | ms | share |\n|---|---|---|")
     for name, value in found.items():
