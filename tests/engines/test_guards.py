@@ -55,9 +55,9 @@ MISFITS = {
     "a lizard": ("MNISTCA", (*SHAPE, 16), {}),
     "mask of another batch": ("Injected", (*SHAPE, 16), {"mask": np.ones((1, 6, 7))}),
     "mask of another grid": ("Injected MNISTCA", (*SHAPE, 20), {"mask": np.ones((2, 7, 6))}),
-    "fire masks of another batch": ("GrowingCA", (*SHAPE, 16), {"fire_masks": np.ones((3, 1, 1, 6, 7))}),
-    "fire masks of one network": ("Injected", (*SHAPE, 16), {"fire_masks": np.ones((3, 1, 2, 6, 7))}),
-    "noise without the last channel": ("MNISTCA", (*SHAPE, 20), {"noise": np.ones((3, 1, 2, 6, 7, 18))}),
+    "fire masks of a batch": ("GrowingCA", (*SHAPE, 16), {"fire_masks": np.ones((3, 1, 1, 6, 7))}),
+    "fire masks of one CA": ("Injected", (*SHAPE, 16), {"fire_masks": np.ones((3, 1, 2, 6, 7))}),
+    "noise too narrow": ("MNISTCA", (*SHAPE, 20), {"noise": np.ones((3, 1, 2, 6, 7, 18))}),
 }  # fmt: skip
 
 
@@ -90,9 +90,9 @@ def test_a_gradient_of_another_shape_is_refused():
     nothing = np.zeros(0, np.float32)
     weights = [weight.numpy() for weight in step.weights_in_order]
     inputs = [form, numbers, stencils, state, nothing, nothing, nothing, np.array([1, 0, 0])]
-    with pytest.raises(ValueError, match="upstream.*Received"):
+    with pytest.raises(ValueError, match=r"upstream.*Received"):
         sparse._backward(0, np.ones((2, 6, 8, 16), np.float32), *inputs, *weights)
-    with pytest.raises(ValueError, match="kernel.*Received"):
+    with pytest.raises(ValueError, match=r"kernel.*Received"):
         sparse._forward(*inputs, weights[0][:47], *weights[1:])
 
 

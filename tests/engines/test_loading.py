@@ -1,4 +1,4 @@
-"""The compiled engine as a file among others: when it loads, what it caches, and where it cannot."""
+"""The compiled engine as a file among others: when it loads, and what it caches where."""
 
 import os
 import shutil

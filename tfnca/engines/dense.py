@@ -4,9 +4,20 @@ import functools
 
 import tensorflow as tf
 
+from tfnca.automata.step import Step
 
-def run(step, state, steps, mask, seed, first_step, fire_masks=None, noise=None):
-    """Runs a step `steps` times in one loop; tensors in, nothing checked: see `rollout`."""
+
+def run(
+    step: Step,
+    state: tf.Tensor,
+    steps: tf.Tensor,
+    mask: tf.Tensor | None,
+    seed: tf.Tensor,
+    first_step: tf.Tensor,
+    fire_masks: tf.Tensor | None = None,
+    noise: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Runs a step `steps` times in one loop; tensors that `rollout.run` checked."""
 
     def one(t, state):
         given = {}
@@ -25,6 +36,6 @@ def run(step, state, steps, mask, seed, first_step, fire_masks=None, noise=None)
 
 
 @functools.cache
-def uses_xla(engine):
+def uses_xla(engine: str) -> bool:
     """Whether to compile with XLA: it pays on a GPU, and makes this graph slower on a CPU."""
     return engine == "dense" and bool(tf.config.list_logical_devices("GPU"))
