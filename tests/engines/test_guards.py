@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LAYERS, STEPS, counted, random_masks, random_state, shuffled, symmetric
+from descriptors import LAYERS, STEPS, counted, random_masks, random_state, shuffled, symmetric
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -208,8 +208,9 @@ def test_a_cell_without_a_number_for_alpha_is_not_alive():
 
 
 class Rolling(GrowingCA):
-    def call(self, state, **kwargs):
-        return keras.ops.roll(super().call(state, **kwargs), 1, axis=1)
+    def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None, network=0):
+        state = super().call(state, mask, seed, index, fire_mask, noise, network)
+        return keras.ops.roll(state, 1, axis=1)
 
 
 class Halving(Perturbation):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import LAYERS, STEPS, random_masks, random_state
+from descriptors import LAYERS, STEPS, random_masks, random_state
 
 import tfnca
 from tfnca.automata import state as states
@@ -83,14 +83,15 @@ def test_a_constant_of_another_file_reaches_the_cached_kernel(tmp_path):
 
 ALL_KINDS = """
 import conftest
+import descriptors
 import numpy as np
 import tensorflow as tf
 import tfnca
-for name in conftest.STEPS:
-    step = conftest.LAYERS[name]()
+for name in descriptors.STEPS:
+    step = descriptors.LAYERS[name]()
     shape = (3, 5, 4)
-    state = conftest.random_state(step, shape)
-    for draws in ({"seed": 1, **conftest.random_masks(step, shape)},
+    state = descriptors.random_state(step, shape)
+    for draws in ({"seed": 1, **descriptors.random_masks(step, shape)},
                   conftest.random_draws(step, shape, 3)):
         found = [
             conftest.gradients(
@@ -115,7 +116,8 @@ def test_without_a_cache_folder_and_with_all_indices_checked():
     try:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "tfnca", folder / "tfnca", ignore=ignore)
-        shutil.copy(ROOT / "tests" / "conftest.py", folder)
+        for name in ("conftest.py", "descriptors.py"):
+            shutil.copy(ROOT / "tests" / name, folder)
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
         environment = {"PYTHONPATH": str(folder), "HOME": "/nonexistent", "NUMBA_BOUNDSCHECK": "1"}
