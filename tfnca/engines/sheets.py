@@ -29,7 +29,9 @@ _pool = ThreadPoolExecutor(_CORES)
 _blas = ThreadpoolController()
 _limit_lock = threading.Lock()
 _limited: list[Any] = []
-"""For each run under way one entry; the first of them restores BLAS when the last has ended."""
+"""While any run is under way: the limit, and then an entry for each run."""
+
+_keeper = ThreadPoolExecutor(1)
 
 
 class Form(NamedTuple):
@@ -139,17 +141,25 @@ def _each_sheet(form: Form, count: int, run_sheet: Callable[[int, slice], Any]) 
 def _one_thread_a_product() -> Iterator[None]:
     """Holds BLAS to one thread, for as long as any run lasts.
 
-    A limit knows what was before it: of two that overlap, the second would restore the first's.
+    A limit knows what was before it, so of two that overlap the second would restore the first's.
+    And since threadpoolctl 3.8 only the thread that set a limit can lift it, while runs may begin
+    and end on any of TensorFlow's: so one thread, that of `_keeper`, does both.
     """
     with _limit_lock:
-        _limited.append(_limited[0] if _limited else _blas.limit(limits=1, user_api="blas"))
+        if not _limited:
+            _limited.append(_keeper.submit(_hold).result())
+        _limited.append(None)
     try:
         yield
     finally:
         with _limit_lock:
-            limit = _limited.pop()
-            if not _limited:
-                limit.restore_original_limits()
+            _limited.pop()
+            if len(_limited) == 1:
+                _keeper.submit(_limited.pop().__exit__, None, None, None).result()
+
+
+def _hold() -> Any:
+    return _blas.limit(limits=1, user_api="blas").__enter__()
 
 
 # Checks: of shapes and numbers that no caller may get past
