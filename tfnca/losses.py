@@ -18,10 +18,14 @@ class TargetLoss:
             paint themselves; published: 1.
         still: Error added for each squared cell by which a pattern's centre moved, so that it does
             not wander off; published: 0.
+        overflow: What leaving `bound` costs: the mean excess over all channels and cells counts so
+            much beside the error; published: 0. It keeps a host where a perturbation's clip at ±3
+            does nothing.
+        bound: Largest value that a channel may take, either sign, at no cost.
 
     Raises:
-        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], or `still`
-            negative or not finite.
+        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], `still` or
+            `overflow` negative or not finite, or `bound` not positive.
 
     Example:
 
@@ -30,7 +34,7 @@ class TargetLoss:
     TensorShape([1])
     """
 
-    def __init__(self, target, own_weight=1.0, still=0.0):
+    def __init__(self, target, own_weight=1.0, still=0.0, overflow=0.0, bound=2.7):
         self.target = np.asarray(target, np.float32)
         self.own_weight = float(own_weight)
         if not 0 <= self.own_weight <= 1:
@@ -38,6 +42,12 @@ class TargetLoss:
         self.still = float(still)
         if not 0 <= self.still < np.inf:
             raise ValueError(f"still must be 0 or more. Received: still={still}")
+        self.overflow = float(overflow)
+        if not 0 <= self.overflow < np.inf:
+            raise ValueError(f"overflow must be 0 or more. Received: overflow={overflow}")
+        self.bound = float(bound)
+        if not self.bound > 0:
+            raise ValueError(f"bound must be positive. Received: bound={bound}")
         if self.target.ndim != 3 or self.target.shape[-1] != ALPHA + 1:
             raise ValueError(
                 "target must be RGBA of shape (height, width, 4). "
@@ -63,6 +73,9 @@ class TargetLoss:
             now = pattern_centres(state)
             moved = now - ops.where(ops.isnan(centres), ops.stop_gradient(now), centres)
             errors += self.still * ops.sum(ops.square(moved), axis=-1)
+        if self.overflow:
+            excess = ops.relu(ops.abs(state) - self.bound)
+            errors += self.overflow * ops.mean(excess, axis=(1, 2, 3))
         return errors
 
 

@@ -1,14 +1,16 @@
 """Trains a Growing CA: from one cell to a picture, which it keeps and repairs.
 
 Regimes: 'growing' starts every run from the seed; 'persistent' goes on from a pool, so that the
-picture stays; 'regenerating' also cuts circles out of it. Defaults are the published settings.
+picture stays; 'regenerating' also cuts circles out of it.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from tfnca import experiment
+from tfnca.checkpoints import load
 from tfnca.evaluation import measure_base
 from tfnca.experiment import Common, option
 from tfnca.growing import GrowingCA
@@ -26,6 +28,17 @@ REGIMES = {"growing": (None, 0), "persistent": (1, 0), "regenerating": (1, 3)}
 
 @dataclass(frozen=True)
 class Config(Common):
+    RECIPES: ClassVar[dict] = {
+        "published": {"drops": "0.25", "ema": 0.0, "bound_weight": 0.0},
+        "bounded": {"drops": "0.25,0.8", "ema": 0.995, "bound_weight": 0.1},
+    }
+
+    recipe: str = option("bounded", "'published', or 'bounded': states that stay within ±3, where "
+                         "a perturbation's clip does nothing; averaged weights and a second drop "
+                         "of the rate", choices=["published", "bounded"])  # fmt: skip
+    start: str | None = option(
+        None, "a Growing CA to begin with, any format; one that does nothing yet if not given"
+    )
     out: str = option("out/growing", "folder for results and snapshots")
     target: str = option("lizard", "what to grow: lizard, a PNG file, or an emoji")
     regime: str = option("regenerating", "what to learn", choices=list(REGIMES))
@@ -39,16 +52,29 @@ class Config(Common):
     min_ca_steps: int = option(64, "fewest CA steps per training step")
     max_ca_steps: int = option(95, "most CA steps per training step")
     learning_rate: float = option(2e-3, "at the start")
-    drops: str = option("0.25", "fractions of the run at which the rate is divided by 10")
-    ema: float = option(0.0, "momentum of an exponential average of the weights; 0 for none")
+    drops: str | None = option(None, "fractions of the run at which the rate is divided by 10")
+    ema: float | None = option(None, "momentum of an exponential average of the weights; 0: none")
+    bound: float = option(2.7, "what no channel should exceed, either sign; a perturbation clips "
+                          "at 3")  # fmt: skip
+    bound_weight: float | None = option(
+        None, "what the mean excess over --bound counts beside the picture's error; 0: no bound"
+    )
+
+
+def first_rule(start):
+    """The Growing CA that training begins with."""
+    rule = load(start) if start else GrowingCA()
+    if not isinstance(rule, GrowingCA):
+        raise ValueError(f"--start must be a Growing CA. Received: {type(rule).__name__}")
+    return rule
 
 
 def main(config):
     target = pad_target(load_target(config.target, config.size), config.padding)
-    step = GrowingCA()
+    step = first_rule(config.start)
     restarts, damaged = REGIMES[config.regime]
     pool = GrowingPool(
-        seed_state(target.shape[:2]),
+        seed_state(target.shape[:2], 1, step.channels),
         config.pool_size,
         config.batch_size,
         restarts=config.batch_size if restarts is None else restarts,
@@ -58,7 +84,7 @@ def main(config):
     )
     trainer = Trainer(
         step,
-        TargetLoss(target),
+        TargetLoss(target, overflow=config.bound_weight, bound=config.bound),
         (config.min_ca_steps, config.max_ca_steps),
         engine=config.engine,
         seed=config.seed,
@@ -67,7 +93,7 @@ def main(config):
     trainer.compile(experiment.make_optimizer("adam", rate, config.ema))
 
     def preview():
-        seed = seed_state(target.shape[:2])
+        seed = seed_state(target.shape[:2], 1, step.channels)
         states = [seed]
         for now in (0, 50, 100, 200):
             steps = {0: 50, 50: 50, 100: 100, 200: 300}[now]
