@@ -15,6 +15,7 @@ from tfnca.rollout import rollout, trajectory
 from tfnca.state import (
     ALPHA,
     LIVING_THRESHOLD,
+    STATE_BOUND,
     class_logits,
     digit_state,
     is_digit_cell,
@@ -397,6 +398,44 @@ def measure_damage(step, target, runs=16, radius=0.4, seed=0):
     return found | {"below": int((errors < 0.0005).sum())}
 
 
+def measure_bounds(host, size, runs=16, steps=500, seed=0, every=4):
+    """How large a Growing CA's values get, and what a perturbation's clip at ±3 does to it.
+
+    A perturbation clips before each step, the identity too: on a host that stays within the
+    bound it does nothing, on any other it is damage that each matrix must first undo.
+
+    Args:
+        host: A `GrowingCA`.
+        size: ``(height, width)`` of the grid.
+        runs: Number of runs from the seed.
+        steps: CA steps; the first 200 count as growing.
+        seed: Of the fire masks.
+        every: Steps between two looks at the state.
+
+    Returns:
+        Dictionary: ``runs``; ``growing`` and ``grown``, the largest absolute value of any channel
+        up to step 200 and after it; ``beyond``, the share of the living cells' values beyond ±3
+        at the end; ``identity``, the median and worst mean squared difference of RGBA between the
+        runs under the identity and without it, same fire masks.
+    """
+    seeds = seed_state(size, runs, host.channels)
+    largest = {"growing": 0.0, "grown": 0.0}
+    for now, state in trajectory(host, seeds, steps, every, seed=seed):
+        values = np.abs(_bounded(state))
+        phase = "growing" if now <= 200 else "grown"
+        largest[phase] = max(largest[phase], float(values.max()))
+    living = values[..., ALPHA] > LIVING_THRESHOLD
+    beyond = values[living] > STATE_BOUND
+    clipped = rollout(Perturbed(host), seeds, steps, seed=seed)
+    costs = np.square(_bounded(clipped) - _bounded(state))[..., : ALPHA + 1].mean((1, 2, 3))
+    return {
+        "runs": runs,
+        **largest,
+        "beyond": float(beyond.mean()) if beyond.size else 0.0,
+        "identity": {"median": float(np.median(costs)), "worst": float(costs.max())},
+    }
+
+
 def measure_lift(
     step, state, plain, on=500, off=500, seed=0, tolerance=0.0005, mask=None, first_step=0
 ):
@@ -484,7 +523,8 @@ def measure_base(step, target):
 
     Returns:
         Dictionary: ``runs``; ``mean_square_of_target``; ``from_seed`` and ``from_grown``, rows of
-        `measure_growing`; ``damaged_at_200``, what `measure_damage` gives.
+        `measure_growing`; ``damaged_at_200``, what `measure_damage` gives; ``bounds``, what
+        `measure_bounds` gives.
     """
     size = target.shape[:2]
     seeds, grown = seed_state(size, RUNS, step.channels), grown_states(step, size, RUNS, seed=1)
@@ -494,6 +534,7 @@ def measure_base(step, target):
         "from_seed": measure_growing(step, seeds, target, seed=1),
         "from_grown": measure_growing(step, grown, target, seed=1, first_step=200),
         "damaged_at_200": measure_damage(step, target, RUNS, seed=1),
+        "bounds": measure_bounds(step, size, RUNS, seed=1),
     }
 
 

@@ -17,8 +17,8 @@ from tfnca.growing import GrowingCA
 from tfnca.losses import TargetLoss
 from tfnca.pool import GrowingPool
 from tfnca.render import tile
-from tfnca.rollout import rollout
-from tfnca.state import seed_state, to_rgb
+from tfnca.rollout import rollout, trajectory
+from tfnca.state import ALPHA, seed_state, to_rgb
 from tfnca.targets import load_target, pad_target
 from tfnca.trainer import Trainer
 
@@ -37,7 +37,9 @@ class Config(Common):
                          "a perturbation's clip does nothing; averaged weights and a second drop "
                          "of the rate", choices=["published", "bounded"])  # fmt: skip
     start: str | None = option(
-        None, "a Growing CA to begin with, any format; one that does nothing yet if not given"
+        None,
+        "a Growing CA to begin with, any format, its hidden channels scaled to keep --bound; one "
+        "that does nothing yet if not given",
     )
     out: str = option("out/growing", "folder for results and snapshots")
     target: str = option("lizard", "what to grow: lizard, a PNG file, or an emoji")
@@ -61,17 +63,25 @@ class Config(Common):
     )
 
 
-def first_rule(start):
-    """The Growing CA that training begins with."""
-    rule = load(start) if start else GrowingCA()
+def first_rule(config, size):
+    """The Growing CA that training begins with, its hidden channels scaled to keep the bound."""
+    if not config.start:
+        return GrowingCA()
+    rule = load(config.start)
     if not isinstance(rule, GrowingCA):
         raise ValueError(f"--start must be a Growing CA. Received: {type(rule).__name__}")
-    return rule
+    if not config.bound_weight:
+        return rule
+    run = trajectory(rule, seed_state(size, 1, rule.channels), 400, every=4, seed=config.seed)
+    largest = np.max([np.abs(state).max((0, 1, 2)) for _, state in run], axis=0)
+    factors = np.minimum(1.0, config.bound / np.maximum(largest, 1e-6))
+    factors[: ALPHA + 1] = 1.0
+    return rule.scaled(factors)
 
 
 def main(config):
     target = pad_target(load_target(config.target, config.size), config.padding)
-    step = first_rule(config.start)
+    step = first_rule(config, target.shape[:2])
     restarts, damaged = REGIMES[config.regime]
     pool = GrowingPool(
         seed_state(target.shape[:2], 1, step.channels),

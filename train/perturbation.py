@@ -11,7 +11,7 @@ import numpy as np
 
 from tfnca import experiment
 from tfnca.checkpoints import load_perturbation
-from tfnca.evaluation import grown_states, measure_perturbation
+from tfnca.evaluation import grown_states, measure_bounds, measure_perturbation
 from tfnca.experiment import option
 from tfnca.lizard_attack import (
     Attack,
@@ -49,10 +49,29 @@ class Config(Attack):
     )
 
 
+NOTHING = 5e-5
+"""Mean squared difference of RGBA below which the identity does nothing: a quarter of the published
+lizard's own error."""
+
+
+def say_identity(host, size):
+    """Prints what the identity alone does to the host, and warns where it is not nothing."""
+    found = measure_bounds(host, size, runs=4)
+    cost = found["identity"]["median"]
+    print(f"The identity, 500 steps against the plain run: {cost:.1e} (median of 4 runs).")
+    if not cost <= NOTHING:
+        print(
+            f"Warning: the host's states reach {max(found['growing'], found['grown']):.1f}, a "
+            "perturbation clips them at 3, and every matrix must first make up for that. Hosts by "
+            "train/growing.py --recipe bounded stay within."
+        )
+
+
 def main(config):
     host = load_host(config.host)
     target = padded_target(config, config.padding)
     size = target.shape[:2]
+    say_identity(host, size)
     step = Perturbed(host, load_perturbation(config.start) if config.start else None)
     starts = np.concatenate(
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
