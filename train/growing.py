@@ -1,20 +1,22 @@
 """Trains a Growing CA: from one cell to a picture, which it keeps and repairs.
 
 Regimes: 'growing' starts every run from the seed; 'persistent' goes on from a pool, so that the
-picture stays; 'regenerating' also cuts circles out of it. Defaults are the published settings.
+picture stays; 'regenerating' also cuts circles out of it.
 """
 
 import functools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from tfnca.automata.growing import GrowingCA
-from tfnca.automata.state import seed_state, to_rgb
+from tfnca.automata.state import ALPHA, seed_state, to_rgb
 from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE, must
 from tfnca.data.targets import load_target, pad_target
-from tfnca.engines.rollout import rollout
+from tfnca.engines.rollout import rollout, trajectory
 from tfnca.files import arrays_sha256
+from tfnca.formats.load import load
 from tfnca.jobs.options import Common, in_order, option, run
 from tfnca.jobs.results import QUICK_LIZARD, measured, save_results
 from tfnca.jobs.run import CA_STEPS, DROPS, make_optimizer, schedule, train
@@ -32,6 +34,19 @@ RADIUS = must("lie in (0, 2]", lambda value: 0 < value <= 2)
 
 @dataclass(frozen=True)
 class Config(Common):
+    RECIPES: ClassVar[dict] = {
+        "published": {"drops": "0.25", "ema": 0.0, "bound_weight": 0.0},
+        "bounded": {"drops": "0.25,0.8", "ema": 0.995, "bound_weight": 0.1},
+    }
+
+    recipe: str = option("bounded", "'published', or 'bounded': states that stay within ±3, where "
+                         "a perturbation's clip does nothing; averaged weights and a second drop "
+                         "of the rate", choices=["published", "bounded"])  # fmt: skip
+    start: str | None = option(
+        None,
+        "a Growing CA to begin with, any format, its hidden channels scaled to keep --bound; one "
+        "that does nothing yet if not given",
+    )
     out: str = option("out/growing", "folder for results and snapshots")
     target: str = option("lizard", "what to grow: lizard, a PNG file, or an emoji")
     regime: str = option("regenerating", "what to learn", choices=list(REGIMES))
@@ -45,9 +60,19 @@ class Config(Common):
     min_ca_steps: int = option(64, "fewest CA steps per training step", CA_STEPS)
     max_ca_steps: int = option(95, "most CA steps per training step", CA_STEPS)
     learning_rate: float = option(2e-3, "at the start", POSITIVE)
-    drops: str = option("0.25", "fractions of the run at which the rate is divided by 10", DROPS)
-    ema: float = option(
-        0.0, "momentum of an exponential average of the weights; 0 for none", MOMENTUM
+    drops: str | None = option(
+        None, "fractions of the run at which the rate is divided by 10", DROPS
+    )
+    ema: float | None = option(
+        None, "momentum of an exponential average of the weights; 0: none", MOMENTUM
+    )
+    bound: float = option(
+        2.7, "what no channel should exceed, either sign; a perturbation clips at 3", POSITIVE
+    )
+    bound_weight: float | None = option(
+        None,
+        "what the mean excess over --bound counts beside the picture's error; 0: no bound",
+        NOT_NEGATIVE,
     )
 
     def check(self) -> None:
@@ -62,12 +87,28 @@ class Config(Common):
             )
 
 
+def first_rule(config: Config, size: tuple[int, int]) -> GrowingCA:
+    """The Growing CA that training begins with, its hidden channels scaled to keep the bound."""
+    if not config.start:
+        return GrowingCA()
+    rule = load(config.start)
+    if not isinstance(rule, GrowingCA):
+        raise ValueError(f"--start must be a Growing CA. Received: {type(rule).__name__}")
+    if not config.bound_weight:
+        return rule
+    along = trajectory(rule, seed_state(size, 1, rule.channels), 400, every=4, seed=config.seed)
+    largest = np.max([np.abs(state).max((0, 1, 2)) for _, state in along], axis=0)
+    factors = np.minimum(1.0, config.bound / np.maximum(largest, 1e-6))
+    factors[: ALPHA + 1] = 1.0
+    return rule.scaled(factors)
+
+
 def main(config: Config) -> None:
     target = pad_target(load_target(config.target, config.size), config.padding)
-    step = GrowingCA()
+    step = first_rule(config, target.shape[:2])
     restarts, damaged = REGIMES[config.regime]
     pool = GrowingPool(
-        seed_state(target.shape[:2]),
+        seed_state(target.shape[:2], 1, step.channels),
         config.pool_size,
         config.batch_size,
         restarts=config.batch_size if restarts is None else restarts,
@@ -77,7 +118,7 @@ def main(config: Config) -> None:
     )
     trainer = Trainer(
         step,
-        TargetLoss(target),
+        TargetLoss(target, overflow=config.bound_weight, bound=config.bound),
         (config.min_ca_steps, config.max_ca_steps),
         engine=config.engine,
         seed=config.seed,
@@ -86,7 +127,7 @@ def main(config: Config) -> None:
     trainer.compile(make_optimizer("adam", rate, config.ema))
 
     def preview():
-        seed = seed_state(target.shape[:2])
+        seed = seed_state(target.shape[:2], 1, step.channels)
         states = [seed]
         for now in (0, 50, 100, 200):
             steps = {0: 50, 50: 50, 100: 100, 200: 300}[now]

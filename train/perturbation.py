@@ -27,7 +27,7 @@ from tfnca.jobs.lizard_attack import (
 from tfnca.jobs.options import option, run
 from tfnca.jobs.results import QUICK_LIZARD, measured, save_array, save_results
 from tfnca.jobs.run import OPTIMIZERS, train
-from tfnca.measures.lizard import grown_states
+from tfnca.measures.lizard import grown_states, measure_bounds
 from tfnca.measures.protocol import measure_perturbation
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
@@ -56,6 +56,24 @@ class Config(Attack):
     )
 
 
+NOTHING = 5e-5
+"""Mean squared difference of RGBA below which the identity does nothing: a quarter of the published
+lizard's own error."""
+
+
+def say_identity(host: GrowingCA, size: tuple[int, int]) -> None:
+    """Prints what the identity alone does to the host, and warns where it is not nothing."""
+    found = measure_bounds(host, size, runs=4)
+    cost = found["identity"]["median"]
+    print(f"The identity, 500 steps against the plain run: {cost:.1e} (median of 4 runs).")
+    if not cost <= NOTHING:
+        print(
+            f"Warning: the host's states reach {max(found['growing'], found['grown']):.1f}, a "
+            "perturbation clips them at 3, and every matrix must first make up for that. Hosts by "
+            "train/growing.py --recipe bounded stay within."
+        )
+
+
 def first_perturbation(config: Config, host: GrowingCA) -> StatePerturbation:
     """The perturbation that training begins with."""
     if config.start is None:
@@ -73,6 +91,7 @@ def main(config: Config) -> None:
     host = load_host(config.host)
     target = padded_target(config, config.padding)
     size = target.shape[:2]
+    say_identity(host, size)
     step = Perturbed(host, first_perturbation(config, host))
     starts = np.concatenate(
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]

@@ -30,8 +30,8 @@ PUBLISHED_MEAN_SQUARE = 0.0409
 
 # Rows and columns of the 40-px frame outside which a left-out part changes nothing.
 REGION = {
-    "no_tail": (slice(24, 40), slice(17, 40)),
-    "no_leg": (slice(17, 28), slice(20, 38)),
+    "no_tail": (slice(26, 40), slice(15, 40)),
+    "no_leg": (slice(21, 36), slice(3, 16)),
     "no_head": (slice(0, 19), slice(14, 31)),
     "no_arm": (slice(6, 21), slice(0, 17)),
 }
@@ -70,7 +70,8 @@ def test_covers_the_cell_that_the_seed_starts_from(drawn, name):
 
 @pytest.mark.parametrize("name", PUBLISHED_DIFFERENCE)
 def test_differs_from_the_plain_lizard_as_much_as_published(drawn, name):
-    assert mean_square(drawn[name] - drawn["lizard"]) >= PUBLISHED_DIFFERENCE[name]
+    ratio = mean_square(drawn[name] - drawn["lizard"]) / PUBLISHED_DIFFERENCE[name]
+    assert 0.85 < ratio < 1.25
 
 
 def test_is_no_paler_or_simpler_than_the_published_lizard(drawn):
@@ -105,9 +106,30 @@ def test_the_parts_left_out_do_not_overlap(drawn):
 def test_its_colour_is_the_dominant_channel(color, channel):
     target = lizard(color=color)
     skin = target[target[..., 3] > 0.9][:, :3]
-    assert np.mean(skin.argmax(axis=-1) == channel) > 0.95
+    # As published, the outline stays green when the skin is recoloured.
+    assert np.mean(skin.argmax(axis=-1) == channel) > (0.95 if color is None else 0.75)
     others = np.delete(skin.mean(axis=0), channel)
     assert np.all(skin.mean(axis=0)[channel] > others + 0.3)
+
+
+def test_the_tail_is_cut_off_where_it_is_wide_and_nothing_else_changes(drawn):
+    """A thin root and a redrawn stub make a tail that no attack takes off (docs/findings.md)."""
+    plain, tailless = drawn["lizard"], drawn["no_tail"]
+    whole = tailless[..., 3] > 0.9
+    assert np.abs(tailless - plain)[whole].max() < 0.1
+    kept = tailless[..., 3] > 0.5
+    gone = (plain[..., 3] > 0.5) & ~kept
+    border = kept & (np.roll(gone, -1, axis=0) | np.roll(gone, -1, axis=1))
+    assert border.sum() >= 6
+
+
+@pytest.mark.parametrize("color", ["red", "blue"])
+def test_the_outline_stays_green(color):
+    plain, colored = lizard(size=200), lizard(color=color, size=200)
+    outline = np.abs(plain[..., :3] - drawing._COLORS[None]["outline"]).max(axis=-1) < 1e-3
+    outline &= plain[..., 3] > 0.999
+    assert outline.sum() > 500
+    np.testing.assert_allclose(colored[outline], plain[outline], atol=0.02)
 
 
 @pytest.mark.parametrize("color", ["red", "blue"])

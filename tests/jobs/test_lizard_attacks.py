@@ -19,6 +19,7 @@ from tfnca.jobs.results import measured
 from tfnca.measures import __main__, sweep
 from tfnca.measures.lizard import (
     lost_cells,
+    measure_bounds,
     measure_damage,
     measure_drift,
     measure_lift,
@@ -29,6 +30,7 @@ from tfnca.measures.protocol import measure_adversary, measure_base, measure_per
 from tfnca.measures.settings import settings_beside
 
 ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "saved_models/growing_lizard/model.keras"
 SCRIPTS = ["train/perturbation.py", "train/growing_adversary.py"]
 START = 0.9 * np.eye(16, dtype=np.float32)
 FILES = {"model.keras", "config.json", "metrics.json", "history.csv", "preview.png", "loss.png"}
@@ -328,10 +330,107 @@ def test_damage_is_a_circle_on_the_body_and_repair_is_counted(by_hand, monkeypat
     assert found["repaired"]["worst"] > area / 5
 
 
+class Swelling(tfnca.GrowingCA):
+    """A pattern that stands, while one channel of four cells rises to `top` and stays."""
+
+    def __init__(self, top, **kwargs):
+        super().__init__(**kwargs)
+        self.top = top
+
+    def call(self, state, index=0, **kwargs):
+        cells = np.zeros((1, 12, 12, 16), np.float32)
+        cells[:, 4:8, 4:8, :4] = 1.0
+        cells[:, 4:6, 4:6, 9] = self.top
+        return tf.minimum(tf.maximum(state, cells / self.top) * 1.5, cells)
+
+    def get_config(self):
+        return {**super().get_config(), "top": self.top}
+
+
+@pytest.mark.parametrize(("top", "beyond"), [(2.5, 0.0), (6.0, 4 / 16 / 16)])
+def test_bounds_are_the_largest_values_and_those_beyond(by_hand, top, beyond):
+    found = measure_bounds(Swelling(top), (12, 12), runs=2, steps=300)
+    assert found["runs"] == 2
+    assert (found["growing"], found["grown"]) == (top, top)
+    np.testing.assert_allclose(found["beyond"], beyond)
+
+
+def test_the_identity_does_nothing_within_the_bound_and_something_beyond():
+    """Both hosts see their channel 9 in their red; only the clip can make them differ."""
+    kernel = np.zeros((48, 128), np.float32)
+    kernel[27, 0] = kernel[9, 1] = 1.0  # what channels 9 and 3 are in the cell itself
+    costs = {}
+    for top in (2.5, 6.0):
+        host = tfnca.GrowingCA(fire_rate=1.0)
+        last = np.zeros((128, 16), np.float32)
+        last[0, 9], last[1, 9] = -0.5, top / 2  # channel 9 tends to `top`
+        last[0, 0] = 0.01
+        host.set_weights([kernel, np.zeros(128), last, np.zeros(16)])
+        found = measure_bounds(host, (12, 12), runs=2, steps=40)
+        assert found["growing"] == pytest.approx(top, rel=1e-3)
+        costs[top] = found["identity"]["median"]
+    assert costs[2.5] == 0.0
+    assert costs[6.0] > 1e-5
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="no trained lizard")
+def test_the_identity_does_nothing_to_the_lizard_that_ships():
+    found = measure_bounds(tfnca.load(SHIPPED), (72, 72), runs=4, seed=1)
+    assert found["identity"]["median"] < 2e-5
+
+
+def test_a_perturbation_says_what_the_identity_does_to_its_host(capsys, monkeypatch):
+    say = runpy.run_path(str(ROOT / SCRIPTS[0]))["say_identity"]
+    for cost, warns in ((0.0, False), (8e-6, False), (0.0087, True), (np.nan, True)):
+        found = {"growing": 12.3, "grown": 6.4, "identity": {"median": cost, "worst": cost}}
+        monkeypatch.setitem(say.__globals__, "measure_bounds", lambda *_, found=found, **__: found)
+        say(None, (72, 72))
+        printed = capsys.readouterr().out
+        assert f"{cost:.1e}" in printed
+        assert ("Warning" in printed and "12.3" in printed) == warns
+
+
+def test_a_scaled_rule_is_the_same_rule_in_other_units():
+    random = np.random.default_rng(0)
+    ca = tfnca.GrowingCA()
+    ca.set_weights([0.1 * random.normal(size=w.shape) for w in ca.get_weights()])
+    factors = np.ones(16, np.float32)
+    factors[4:] = random.uniform(0.2, 2.0, 12)
+    state = random.normal(size=(1, 9, 9, 16)).astype(np.float32)
+    scaled = ca.scaled(factors)
+    for index in range(3):
+        expected = ca(state, seed=0, index=index) * factors
+        np.testing.assert_allclose(
+            scaled(state * factors, seed=0, index=index), expected, 1e-3, 1e-4
+        )
+    for wrong in (np.ones(5), np.zeros(16), 2 * np.ones(16)):
+        with pytest.raises(ValueError, match=r"factors must be 16.*Received"):
+            ca.scaled(wrong)
+
+
+def test_a_lizard_goes_on_from_a_file_within_the_bound(tmp_path):
+    namespace = runpy.run_path(str(ROOT / "train/growing.py"))
+    rule, config = namespace["first_rule"], namespace["Config"]
+    host = tfnca.GrowingCA(fire_rate=1.0)
+    weights = host.get_weights()
+    weights[3][9] = 1.0  # channel 9 rises by 1 in each step
+    host.set_weights(weights)
+    keras.saving.save_model(host, tmp_path / "host.keras")
+    start = str(tmp_path / "host.keras")
+    assert not rule(config(), (9, 9)).get_weights()[2].any()
+    same = rule(config(start=start, bound_weight=0.0), (9, 9))
+    np.testing.assert_array_equal(same.get_weights()[3], weights[3])
+    bounded = rule(config(start=start, bound_weight=0.1, bound=2.0), (9, 9))
+    np.testing.assert_allclose(bounded.get_weights()[3][9], 2.0 / 401, rtol=1e-4)
+    np.save(tmp_path / "matrix.npy", START)
+    with pytest.raises(ValueError, match="--start must be a Growing CA"):
+        rule(config(start=str(tmp_path / "matrix.npy")), (9, 9))
+
+
 @pytest.mark.parametrize(
     ("model", "options", "keys"),
     [
-        ("host", ["--target", "lizard"], {"runs", "from_seed", "from_grown", "damaged_at_200"}),
+        ("host", ["--target", "lizard"], {"from_seed", "damaged_at_200", "bounds"}),
         ("train/perturbation.py", ["--target", "red"], {"host", "lifted", "drift", "spectrum"}),
         ("train/growing_adversary.py", ["--density", "0.5"], {"density", "host", "from_grown"}),
     ],

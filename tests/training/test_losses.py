@@ -62,6 +62,21 @@ def test_a_pattern_that_moves_costs_more():
     assert np.isfinite(tape.gradient(total, state)).all()
 
 
+def test_what_leaves_the_bound_costs_its_mean_excess():
+    random = np.random.default_rng(0)
+    state = random.normal(scale=2.0, size=(*SHAPE, 16)).astype(np.float32)
+    target = random.random((*SHAPE[1:], 4)).astype(np.float32)
+    plain = np.asarray(tfnca.TargetLoss(target)(state))
+    excess = np.zeros(SHAPE[0])
+    for index in np.ndindex(state.shape):
+        excess[index[0]] += max(abs(float(state[index])) - 2.5, 0.0) / state[0].size
+    assert excess.min() > 0.01
+    loss = tfnca.TargetLoss(target, overflow=0.1, bound=2.5)
+    np.testing.assert_allclose(loss(state) - plain, 0.1 * excess, rtol=1e-4)
+    inside = np.clip(state, -2.5, 2.5)
+    np.testing.assert_allclose(loss(inside), tfnca.TargetLoss(target)(inside), rtol=1e-6)
+
+
 def oracle(kind, state, labels):
     losses = []
     for item, label in zip(state.astype(np.float64), labels, strict=True):
@@ -116,6 +131,8 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
         ),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), 1.5), "own_weight.*Received.*1.5"),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), np.nan), "own_weight.*Received.*nan"),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), overflow=-1), "overflow.*Received.*-1"),
+        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), bound=0), "bound must.*Received.*0"),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=-1), "still.*Received.*-1"),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=np.nan), "still.*Received.*nan"),
         (lambda: tfnca.TargetLoss(np.full((5, 6, 4), 255)), "divide bytes by 255.*from 255 to 255"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from tfnca.automata import randomness
@@ -107,6 +108,32 @@ class GrowingCA(CellularAutomaton):
         state = ops.where(ops.cast(fire_mask, "bool"), state + update, state)
         alive = ops.logical_and(alive_before, living_mask(state))
         return ops.where(alive, state, 0.0)
+
+    def scaled(self, factors: Array) -> "GrowingCA":
+        """The same rule in other units: where this one's channel c holds x, it holds ``f_c * x``.
+
+        From a seed in its own units it grows the same pattern, from a seed of ones another.
+
+        Args:
+            factors: Positive, ``(channels,)``; 1 for RGBA, which the picture and life depend on.
+
+        Returns:
+            A new `GrowingCA`.
+
+        Raises:
+            ValueError: If the factors are not such.
+        """
+        factors = np.asarray(factors, np.float32)
+        if factors.shape != (self.channels,) or not np.all(factors > 0) or np.any(factors[:4] != 1):
+            raise ValueError(
+                f"factors must be {self.channels} positive numbers, the first four 1. "
+                f"Received: {factors}"
+            )
+        kernel, bias, last_kernel, last_bias = self.get_weights()
+        ca = type(self).from_config({**self.get_config(), "name": None})
+        per_input = np.repeat(factors, NUM_KERNELS)[:, None]
+        ca.set_weights([kernel / per_input, bias, last_kernel * factors, last_bias * factors])
+        return ca
 
     def get_config(self) -> dict:
         return {

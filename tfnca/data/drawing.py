@@ -5,22 +5,20 @@ from scipy.interpolate import CubicSpline
 
 # The lizard in the unit square, y downwards. A stroke is a smooth curve through points
 # (x, y, radius); a limb is a stroke and where its fingers point, in degrees clockwise from up.
-_SPINE = [(0.612, 0.107, 0.062), (0.562, 0.228, 0.122), (0.532, 0.315, 0.074),
-          (0.500, 0.390, 0.068), (0.457, 0.455, 0.084), (0.428, 0.540, 0.093),
-          (0.440, 0.635, 0.081), (0.497, 0.725, 0.062), (0.590, 0.830, 0.050),
-          (0.715, 0.897, 0.040), (0.855, 0.880, 0.032), (0.913, 0.785, 0.026),
-          (0.855, 0.714, 0.022), (0.790, 0.750, 0.018), (0.812, 0.802, 0.014)]  # fmt: skip
-
-_TRUNK = {"head": (0, 3), "body": (3, 7), "tail": (7, 14)}
-"""From which to which point of the spine."""
-
+_SPINE = [(0.612, 0.107, 0.062), (0.562, 0.228, 0.120), (0.532, 0.315, 0.078),
+          (0.498, 0.390, 0.074), (0.455, 0.460, 0.088), (0.428, 0.545, 0.100),
+          (0.440, 0.640, 0.098), (0.490, 0.735, 0.076), (0.565, 0.818, 0.051),
+          (0.665, 0.878, 0.035), (0.770, 0.878, 0.026), (0.826, 0.812, 0.021),
+          (0.790, 0.752, 0.018), (0.737, 0.778, 0.015), (0.757, 0.815, 0.012)]  # fmt: skip
+_CUTS = {"head": ((0.518, 0.345), 19), "tail": ((0.486, 0.728), 150)}
+"""Where a part of the trunk is cut off: a point of the spine, and the way to the part."""
 _LIMBS = {
-    "left arm": ([(0.440, 0.430, 0.034), (0.265, 0.435, 0.028), (0.190, 0.310, 0.022)], -15),
-    "right arm": ([(0.510, 0.430, 0.034), (0.705, 0.428, 0.028), (0.827, 0.327, 0.022)], 33),
-    "left leg": ([(0.420, 0.630, 0.046), (0.235, 0.615, 0.033), (0.190, 0.790, 0.023)], 196),
-    "right leg": ([(0.460, 0.640, 0.046), (0.630, 0.562, 0.033), (0.795, 0.577, 0.023)], 74),
+    "left arm": ([(0.440, 0.430, 0.034), (0.285, 0.430, 0.027), (0.215, 0.320, 0.020)], -15),
+    "right arm": ([(0.510, 0.430, 0.034), (0.705, 0.420, 0.027), (0.830, 0.335, 0.020)], 48),
+    "left leg": ([(0.420, 0.600, 0.044), (0.275, 0.615, 0.030), (0.225, 0.755, 0.020)], 196),
+    "right leg": ([(0.460, 0.600, 0.044), (0.640, 0.535, 0.031), (0.795, 0.565, 0.021)], 84),
 }
-_LEFT_OUT = {"tail": "tail", "leg": "right leg", "head": "head", "arm": "left arm"}
+_LEFT_OUT = {"tail": "tail", "leg": "left leg", "head": "head", "arm": "left arm"}
 _FINGERS = (-66, -22, 22, 66)
 _FINGER_LENGTH, _FINGER_RADIUS, _FINGERTIP_RADIUS = 0.085, 0.011, 0.016
 
@@ -45,11 +43,12 @@ _SUBDIVISION = 8
 
 _COLORS = {
     None: {"outline": (0.08, 0.36, 0.16), "front": (0.38, 0.82, 0.10), "rear": (0.16, 0.60, 0.18),
-           "limb": (0.50, 0.80, 0.18), "light": (0.80, 0.93, 0.55)},
-    "red": {"outline": (0.52, 0.04, 0.08), "front": (1.00, 0.22, 0.12), "rear": (0.82, 0.08, 0.12),
-            "limb": (0.98, 0.34, 0.24), "light": (1.00, 0.76, 0.60)},
-    "blue": {"outline": (0.05, 0.10, 0.56), "front": (0.12, 0.32, 1.00), "rear": (0.08, 0.12, 0.90),
-             "limb": (0.22, 0.42, 1.00), "light": (0.66, 0.84, 1.00)},
+           "limb": (0.50, 0.80, 0.18), "shade": (0.16, 0.60, 0.18), "crown": (0.80, 0.93, 0.55),
+           "stripe": (0.80, 0.93, 0.55)},
+    "red": {"front": (1.00, 0.12, 0.06), "rear": (0.90, 0.06, 0.08), "crown": (1.00, 0.62, 0.50),
+            "limb": (0.96, 0.34, 0.14), "shade": (0.64, 0.26, 0.12)},
+    "blue": {"front": (0.05, 0.16, 1.00), "rear": (0.04, 0.06, 0.94), "crown": (0.56, 0.68, 1.00),
+             "limb": (0.12, 0.42, 0.95), "shade": (0.08, 0.28, 0.68)},
 }  # fmt: skip
 
 
@@ -82,7 +81,7 @@ def lizard(without=None, color=None, size=40):
         raise ValueError(f"size must be a positive integer. Received: size={size!r}")
     size = int(size)
     finer = max(2, -(-320 // size))
-    picture = _draw(size * finer, _LEFT_OUT.get(without), _COLORS[color])
+    picture = _draw(size * finer, without, _COLORS[None] | _COLORS[color])
     return picture.reshape(size, finer, size, finer, 4).mean(axis=(1, 3))
 
 
@@ -97,29 +96,27 @@ def _draw(side, missing, colors):
         picture[..., :3] += cover * np.asarray(color, np.float32)
         picture[..., 3:] += cover
 
-    spine = _curve(_SPINE)
-    trunk = np.ones((side, side), np.float32)
-    for part, (first, last) in _TRUNK.items():
-        if part != missing:
-            stroke = spine[first * _SUBDIVISION : last * _SUBDIVISION + 1]
-            trunk = np.minimum(trunk, _distance(stroke, side))
+    trunk = _distance(_curve(_SPINE), side)
+    # A cut takes away and changes nothing else: what is left need not learn to look otherwise.
+    beyond = _beyond(*_CUTS[missing], side) if missing in _CUTS else -1.0
 
     for limb, (bones, towards) in _LIMBS.items():
-        if limb != missing:
+        if limb != _LEFT_OUT.get(missing):
             shape = _limb(bones, towards, side)
             paint(colors["outline"], shape - _OUTLINE)
             in_the_open = np.clip(trunk / 0.07, 0, 1)  # in the trunk's shadow a limb is darker
-            paint(_mix(colors["rear"], colors["limb"], in_the_open), shape)
+            paint(_mix(colors["shade"], colors["limb"], in_the_open), shape)
 
     backwards = np.clip((_centres(0, side, side)[:, None] - 0.2) / 0.6, 0, 1)
     flank = np.clip(0.65 + trunk / 0.05, 0, 1)  # the back is round: darker towards its edge
     skin = _mix(_mix(colors["front"], colors["rear"], backwards), colors["rear"], flank)
-    paint(colors["outline"], trunk - _OUTLINE)
-    paint(skin, trunk)
-    paint(colors["light"], np.maximum(_distance(_curve(_STRIPE), side), trunk))
+    kept = np.maximum(trunk, beyond)
+    paint(colors["outline"], np.maximum(trunk - _OUTLINE, beyond))
+    paint(skin, kept)
+    paint(colors["stripe"], np.maximum(_distance(_curve(_STRIPE), side), kept))
 
     if missing != "head":
-        paint(colors["light"], np.maximum(_distance(_curve(_CROWN), side), trunk), opacity=0.8)
+        paint(colors["crown"], np.maximum(_distance(_curve(_CROWN), side), trunk), opacity=0.8)
         for nostril in _NOSTRILS:
             paint(colors["outline"], _distance([nostril], side))
         for x, y in _EYES:
@@ -167,6 +164,13 @@ def _distance(stroke, side, reach=0.1):
         to_line = np.hypot(x - along * dx, y - along * dy)
         np.minimum(window, to_line - ar - along * (br - ar), out=window)
     return distance
+
+
+def _beyond(point, towards, side):
+    """Signed distance of every pixel to a line: positive on the side that the angle points to."""
+    (x, y), angle = point, np.radians(towards)
+    centres = _centres(0, side, side)
+    return (centres - x) * np.sin(angle) - (centres[:, None] - y) * np.cos(angle)
 
 
 def _centres(start, stop, side):

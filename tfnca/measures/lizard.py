@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfnca.automata.masks import random_mask
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, STATE_BOUND, seed_state
 from tfnca.automata.step import Step
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.measures.progress import SILENT, Bar, advance
@@ -190,6 +190,54 @@ def measure_damage(
         errors = np.square(_bounded(state)[..., : ALPHA + 1] - target).mean((1, 2, 3))
         found[name] = {"median": float(np.median(errors)), "worst": float(errors.max())}
     return found | {"below": int((errors < 0.0005).sum())}
+
+
+def measure_bounds(
+    host: Step,
+    size: tuple[int, int],
+    runs: int = 16,
+    steps: int = 500,
+    seed: int = 0,
+    every: int = 4,
+    bar: Bar = SILENT,
+) -> dict[str, Any]:
+    """How large a Growing CA's values get, and what a perturbation's clip at ±3 does to it.
+
+    A perturbation clips before each step, the identity too: on a host that stays within the
+    bound it does nothing, on any other it is damage that each matrix must first undo.
+
+    Args:
+        host: A `GrowingCA`.
+        size: ``(height, width)`` of the grid.
+        runs: Number of runs from the seed.
+        steps: CA steps; the first 200 count as growing.
+        seed: Of the fire masks.
+        every: Steps between two looks at the state.
+        bar: See `advance`.
+
+    Returns:
+        Dictionary: ``runs``; ``growing`` and ``grown``, the largest absolute value of any channel
+        up to step 200 and after it; ``beyond``, the share of the living cells' values beyond ±3
+        at the end; ``identity``, the median and worst mean squared difference of RGBA between the
+        runs under the identity and without it, same fire masks.
+    """
+    seeds = seed_state(size, runs, host.channels)
+    largest = {"growing": 0.0, "grown": 0.0}
+    for now, state in trajectory(host, seeds, steps, every, seed=seed):
+        values = np.abs(_bounded(state))
+        phase = "growing" if now <= 200 else "grown"
+        largest[phase] = max(largest[phase], float(values.max()))
+    living = values[..., ALPHA] > LIVING_THRESHOLD
+    beyond = values[living] > STATE_BOUND
+    bar.update(steps)
+    clipped = advance(Perturbed(host), seeds, steps, bar, seed=seed)
+    costs = np.square(_bounded(clipped) - _bounded(state))[..., : ALPHA + 1].mean((1, 2, 3))
+    return {
+        "runs": runs,
+        **largest,
+        "beyond": float(beyond.mean()) if beyond.size else 0.0,
+        "identity": {"median": float(np.median(costs)), "worst": float(costs.max())},
+    }
 
 
 def measure_lift(

@@ -12,6 +12,7 @@ from tfnca.measures.lizard import (
     HORIZONS,
     RUNS,
     grown_states,
+    measure_bounds,
     measure_damage,
     measure_drift,
     measure_growing,
@@ -39,9 +40,10 @@ def measure_base(
 
     Returns:
         Dictionary: ``runs``; ``mean_square_of_target``; ``from_seed`` and ``from_grown``, rows of
-        `measure_growing`; ``damaged_at_200``, what `measure_damage` gives.
+        `measure_growing`; ``damaged_at_200``, what `measure_damage` gives; ``bounds``, what
+        `measure_bounds` gives.
     """
-    size, bar = target.shape[:2], progress(200 + 2 * at[-1] + 500)
+    size, bar = target.shape[:2], progress(200 + 2 * at[-1] + 1500)
     seeds = seed_state(size, runs, step.channels)
     grown = grown_states(step, size, runs, seed=1, bar=bar)
     found = {
@@ -50,6 +52,7 @@ def measure_base(
         "from_seed": measure_growing(step, seeds, target, at, seed=1, bar=bar),
         "from_grown": measure_growing(step, grown, target, at, seed=1, first_step=200, bar=bar),
         "damaged_at_200": measure_damage(step, target, runs, seed=1, bar=bar),
+        "bounds": measure_bounds(step, size, runs, seed=1, bar=bar),
     }
     bar.close()
     return found

@@ -44,6 +44,10 @@ class TargetLoss:
             paint themselves; published: 1.
         still: Error added for each squared cell by which a pattern's centre moved, so that it does
             not wander off; published: 0.
+        overflow: What leaving `bound` costs: the mean excess over all channels and cells counts so
+            much beside the error; published: 0. It keeps a host where a perturbation's clip at ±3
+            does nothing.
+        bound: Largest value that a channel may take, either sign, at no cost.
 
     Call arguments:
         state: The final states, ``(batch, height, width, channels)``.
@@ -53,8 +57,8 @@ class TargetLoss:
         One loss an item, ``(batch,)``.
 
     Raises:
-        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], or `still`
-            negative or not finite.
+        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], `still` or
+            `overflow` negative or not finite, or `bound` not positive.
 
     Example:
 
@@ -66,7 +70,14 @@ class TargetLoss:
     family: str | None = GROWING
     """The family of steps that it is for."""
 
-    def __init__(self, target: np.ndarray, own_weight: float = 1.0, still: float = 0.0) -> None:
+    def __init__(
+        self,
+        target: np.ndarray,
+        own_weight: float = 1.0,
+        still: float = 0.0,
+        overflow: float = 0.0,
+        bound: float = 2.7,
+    ) -> None:
         self.target = np.asarray(target, np.float32)
         self.own_weight = float(own_weight)
         if not 0 <= self.own_weight <= 1:
@@ -74,6 +85,12 @@ class TargetLoss:
         self.still = float(still)
         if not 0 <= self.still < np.inf:
             raise ValueError(f"still must be 0 or more. Received: still={still}")
+        self.overflow = float(overflow)
+        if not 0 <= self.overflow < np.inf:
+            raise ValueError(f"overflow must be 0 or more. Received: overflow={overflow}")
+        self.bound = float(bound)
+        if not self.bound > 0:
+            raise ValueError(f"bound must be positive. Received: bound={bound}")
         if self.target.ndim != 3 or self.target.shape[-1] != ALPHA + 1:
             raise ValueError(
                 "target must be RGBA of shape (height, width, 4). "
@@ -90,11 +107,17 @@ class TargetLoss:
             now = pattern_centres(state)
             moved = now - ops.where(ops.isnan(batch.centres), ops.stop_gradient(now), batch.centres)
             errors += self.still * ops.sum(ops.square(moved), axis=-1)
-        return errors
+        return errors + self._excess(state)
 
     def rank(self, state: tf.Tensor) -> tf.Tensor:
-        """What a `GrowingPool` sorts by: the picture's error, whoever painted it, ``(batch,)``."""
-        return ops.mean(self._cell_errors(state), axis=(1, 2))
+        """What a `GrowingPool` sorts by: the error, whoever painted it, ``(batch,)``."""
+        return ops.mean(self._cell_errors(state), axis=(1, 2)) + self._excess(state)
+
+    def _excess(self, state: tf.Tensor) -> tf.Tensor | float:
+        """What leaving the bound costs, ``(batch,)``."""
+        if not self.overflow:
+            return 0.0
+        return self.overflow * ops.mean(ops.relu(ops.abs(state) - self.bound), axis=(1, 2, 3))
 
     def _cell_errors(self, state: tf.Tensor) -> tf.Tensor:
         if tuple(state.shape[1:3]) != self.target.shape[:2]:
