@@ -227,6 +227,28 @@ def test_corrupt_gzip_is_named(tmp_path, damage):
         load_digits("test", data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("compress", [False, True])
+def test_the_bytes_say_whether_a_file_is_compressed(tmp_path, compress):
+    """Browsers unpack a file and keep its name, or keep it packed and cut the ending."""
+    for path in write_idx(tmp_path, compress).iterdir():
+        path.rename(path.with_suffix("") if compress else f"{path}.gz")
+    read = load_digits("test", data_dir=tmp_path)
+    np.testing.assert_array_equal(read.labels, sample("test")[1][: COUNTS["test"]])
+
+
+def test_a_folder_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    write_idx(tmp_path / "mnist")
+    assert len(load_digits("test", data_dir="~/mnist").labels) == COUNTS["test"]
+
+
+def test_a_compressed_file_is_not_unpacked_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(digits, "_MAX_BYTES", 100)
+    with pytest.raises(ValueError, match=r"must be 15696 bytes long .* Received: 100 bytes"):
+        load_digits("test", data_dir=write_idx(tmp_path, compress=True))
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(ValueError, match=r"data_dir must be a folder .* Received: .*nowhere"):
         load_digits("train", data_dir=tmp_path / "nowhere")

@@ -221,6 +221,99 @@ def test_grey_of_16_bits_is_scaled_and_not_clipped(tmp_path):
     np.testing.assert_allclose(target[..., :3], 128 / 255, atol=1e-6)
 
 
+GREYS = {
+    # What a pixel holds, and the grey that it means.
+    "bytes in 32 bits": (np.int32, 128, 128 / 255),
+    "16 bits in 32": (np.int32, 0x8000, 128 / 255),
+    "31 bits": (np.int32, 1 << 30, 128 / 255),
+    "32 bits": (np.uint32, 1 << 31, 128 / 255),
+    "floats in [0, 1]": (np.float32, 0.5, 128 / 255),
+    "floats in [0, 255]": (np.float32, 51.0, 0.2),
+}
+
+
+@pytest.mark.parametrize("name", GREYS)
+def test_grey_of_32_bits_is_scaled_and_not_clipped(tmp_path, name):
+    """A float TIFF came out black, a large integer white."""
+    dtype, value, expected = GREYS[name]
+    pixels = np.full((40, 40), value, dtype)
+    pixels[0, 0] = 0
+    save(tmp_path / "grey.tiff", pixels.view(np.int32) if dtype is np.uint32 else pixels)
+    target = load_target(tmp_path / "grey.tiff")
+    np.testing.assert_allclose(target[20, 20], [expected] * 3 + [1], atol=1e-6)
+    np.testing.assert_allclose(target[0, 0], [0, 0, 0, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 256.0])
+def test_floats_that_are_no_grey_are_refused(tmp_path, value):
+    path = save(tmp_path / "grey.tiff", np.full((4, 4), value, np.float32))
+    with pytest.raises(ValueError, match=r"floats must lie in \[0, 1\].*Received: spec=.*grey"):
+        load_target(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "jpg", "tiff"])
+def test_a_photograph_is_turned_as_it_says(tmp_path, orientation, ending):
+    upright = np.zeros((40, 40, 3), np.uint8)
+    upright[:20, :20] = 255  # white in the upper left
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{ending}"
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
+    target = load_target(path)
+    assert target[2:18, 2:18, :3].min() > 0.9
+    assert target[22:, :, :3].max() < 0.1
+    assert target[:, 22:, :3].max() < 0.1
+
+
+def test_a_picture_that_pillow_will_not_unpack_is_refused(tmp_path, monkeypatch):
+    path = save(tmp_path / "vast.png", np.full((40, 40, 4), 255, np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"cannot be read: Image size .*Received: spec=.*vast"):
+        load_target(path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_picture_is_refused(tmp_path, damage):
+    path = save(tmp_path / "broken.png", np.full((40, 40, 4), 255, np.uint8))
+    data = bytearray(path.read_bytes())
+    path.write_bytes(data[:-30] if damage == "cut" else data[:45] + b"\xff" * 20 + data[65:])
+    with pytest.raises(ValueError, match=r"picture.*Received: spec=.*broken.png"):
+        load_target(path)
+
+
+def test_a_path_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save(tmp_path / "white.png", np.full((40, 40, 4), 255, np.uint8))
+    assert load_target("~/white.png").min() == 1
+
+
+@pytest.mark.parametrize("size", [0, -3, 40.5, None, "40", True, np.nan, np.inf])
+@pytest.mark.parametrize("spec", ["lizard", "picture"])
+def test_a_size_that_is_none_is_refused(tmp_path, spec, size):
+    if spec == "picture":
+        spec = save(tmp_path / "white.png", np.full((40, 40, 4), 255, np.uint8))
+    with pytest.raises(ValueError, match=r"size must be an integer of at least 1\. Received: size"):
+        load_target(spec, size=size)
+
+
+@pytest.mark.parametrize("size", [40.0, np.int64(40), np.float32(40)])
+def test_a_whole_number_of_any_type_is_a_size(tmp_path, size):
+    path = save(tmp_path / "white.png", np.full((50, 50, 4), 255, np.uint8))
+    for spec in ("lizard", path):
+        assert load_target(spec, size=size).shape == (40, 40, 4)
+
+
 def test_a_transparent_palette_keeps_its_transparency(tmp_path):
     image = Image.new("P", (40, 40), 0)
     image.putpalette([9, 9, 9, 255, 0, 0])
@@ -237,6 +330,8 @@ def test_a_transparent_palette_keeps_its_transparency(tmp_path):
         ("wingless", "no such name or file"),
         ("missing.png", "no such name or file"),
         ("", "no such name or file"),
+        ("a" * 300, "no such name or file"),
+        ("1", "no such name or file"),
         (8, "must be a string or a path"),
         (Path(__file__), "no picture"),
     ],
@@ -256,6 +351,32 @@ def test_an_emoji_without_a_font_says_how_to_install_one(monkeypatch, tmp_path):
     monkeypatch.setattr("tfnca.data.targets._FONT_FOLDERS", [str(tmp_path)])
     with pytest.raises(ValueError, match="apt install fonts-noto-color-emoji"):
         load_target("🦎")
+
+
+@pytest.mark.parametrize("text", ["1️⃣", "#️⃣", "*⃣", "‼️", "↔️", "🇩🇪", "👩‍🚀"])
+def test_an_emoji_need_not_start_with_a_symbol(monkeypatch, tmp_path, text):
+    """Keycaps start with a digit, others with punctuation or a sign of mathematics."""
+    monkeypatch.setattr("tfnca.data.targets._FONT_FOLDERS", [str(tmp_path)])
+    with pytest.raises(ValueError, match=r"no colour-emoji font is installed|raqm"):
+        load_target(text)
+
+
+def test_an_emoji_of_several_characters_is_one_picture():
+    """A keycap is a square. Without raqm its parts would stand side by side, so it is refused."""
+    try:
+        target = load_target("1️⃣")
+    except ValueError as error:
+        if "no colour-emoji font" in str(error) or "raqm" in str(error):
+            pytest.skip("no colour-emoji font is installed, or Pillow has no raqm")
+        raise
+    rows, columns = np.nonzero(target[..., 3])
+    assert np.ptp(rows) == np.ptp(columns)
+
+
+def test_without_raqm_an_emoji_of_several_characters_is_refused(monkeypatch):
+    monkeypatch.setattr("tfnca.data.targets.features.check", lambda name: False)
+    with pytest.raises(ValueError, match=r"has raqm only\. Received: spec="):
+        load_target("1️⃣")
 
 
 def test_an_emoji_is_a_target_where_a_font_is_found():
@@ -284,6 +405,12 @@ def test_padding_refuses_what_is_no_target(drawn):
         pad_target(drawn["lizard"][..., :3])
     with pytest.raises(ValueError, match="padding must not be negative"):
         pad_target(drawn["lizard"], padding=-1)
+    for padding in (1.5, "2", None, True, np.nan, (1, 2)):
+        with pytest.raises(
+            ValueError, match=r"padding must be an integer of at least 0\. Received"
+        ):
+            pad_target(drawn["lizard"], padding=padding)
+    assert pad_target(drawn["lizard"], padding=np.float64(2)).shape == (44, 44, 4)
 
 
 @pytest.mark.originals

@@ -6,7 +6,9 @@ The bundled sample is written by ``make_sample`` from a folder of MNIST's four i
 
 import dataclasses
 import gzip
+import io
 import numbers
+import os
 import struct
 import threading
 import zipfile
@@ -14,6 +16,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from tfnca.automata.state import LIVING_THRESHOLD, NUM_CLASSES
@@ -24,6 +27,10 @@ _FILES = {"train": "train-{}-ubyte", "test": "t10k-{}-ubyte"}
 _SIDE = 28
 _TEST_DIGITS = 10_000
 _PROBE_SECONDS = 2.0
+_GZIP = b"\x1f\x8b"
+
+_MAX_BYTES = 2**26
+"""More than MNIST's largest file has; no compressed one is unpacked further."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,7 +53,13 @@ class Digits:
         return dataclasses.replace(self, images=self.images[:count], labels=self.labels[:count])
 
 
-def load_digits(split, data_dir=None, count=None, source=None, verbose=False):
+def load_digits(
+    split: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    count: int | None = None,
+    source: str | None = None,
+    verbose: bool = False,
+) -> Digits:
     """MNIST digits from the best source at hand.
 
     With a `data_dir` they come from its idx files. Otherwise tensorflow-datasets is asked, which
@@ -60,8 +73,8 @@ def load_digits(split, data_dir=None, count=None, source=None, verbose=False):
     Args:
         split: ``"train"`` or ``"test"``.
         data_dir: Folder of idx files with their published names (``train-images-idx3-ubyte``,
-            ``t10k-labels-idx1-ubyte`` …), plain or ``.gz``. With ``source="tfds"`` the folder
-            where tensorflow-datasets keeps its data instead.
+            ``t10k-labels-idx1-ubyte`` …), with or without ``.gz``, compressed or not. With
+            ``source="tfds"`` the folder where tensorflow-datasets keeps its data instead.
         count: How many digits, from the first on; all that the source has by default.
         source: ``"idx"``, ``"tfds"`` or ``"sample"`` to insist on one source.
         verbose: Whether to print the source that was used.
@@ -91,6 +104,7 @@ def load_digits(split, data_dir=None, count=None, source=None, verbose=False):
             "source='idx' needs a data_dir and source='sample' takes none. "
             f"Received: source={source!r}, data_dir={data_dir!r}"
         )
+    data_dir = None if data_dir is None else Path(os.path.expanduser(data_dir))
     part_of_test = split == "test" and count is not None and count < _TEST_DIGITS
     if source == "tfds" and part_of_test:
         raise ValueError(
@@ -101,8 +115,8 @@ def load_digits(split, data_dir=None, count=None, source=None, verbose=False):
     reason = ""
     if source is None:
         source = "idx" if data_dir is not None else "sample" if part_of_test else None
-    if source == "idx":
-        images, labels = _read_idx(split, Path(data_dir))
+    if source == "idx" and data_dir is not None:
+        images, labels = _read_idx(split, data_dir)
     elif source == "sample":
         images, labels = _read_sample(split)
     else:
@@ -134,7 +148,7 @@ def load_digits(split, data_dir=None, count=None, source=None, verbose=False):
     return digits
 
 
-def cell_labels(images, labels):
+def cell_labels(images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor) -> tf.Tensor:
     """What each cell of an MNIST CA should say, as the target of its loss.
 
     Args:
@@ -158,7 +172,7 @@ def cell_labels(images, labels):
     return living[..., None] * one_hot[:, None, None, :]
 
 
-def make_sample(data_dir, path=_SAMPLE):
+def make_sample(data_dir: str | os.PathLike[str], path: str | Path = _SAMPLE) -> None:
     """Writes the bundled sample: the first 10,000 training and the first 1,000 test digits.
 
     Args:
@@ -180,12 +194,12 @@ def make_sample(data_dir, path=_SAMPLE):
                     np.lib.format.write_array(file, array[:count], allow_pickle=False)
 
 
-def _read_sample(split):
+def _read_sample(split: str) -> tuple[np.ndarray, np.ndarray]:
     with np.load(_SAMPLE, allow_pickle=False) as sample:
         return sample[f"{split}_images"], sample[f"{split}_labels"]
 
 
-def _read_idx(split, folder):
+def _read_idx(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     if not folder.is_dir():
         raise ValueError(f"data_dir must be a folder of idx files. Received: data_dir={folder}")
     name = _FILES[split]
@@ -201,18 +215,24 @@ def _read_idx(split, folder):
     return images, labels
 
 
-def _read_idx_file(folder, name, item_shape):
-    """The idx file `name` (or `name.gz`) as an array of uint8 items of the given shape."""
+def _read_idx_file(folder: Path, name: str, item_shape: tuple[int, ...]) -> np.ndarray:
+    """The idx file `name` (or `name.gz`) as an array of uint8 items of the given shape.
+
+    Its bytes say whether it is compressed: browsers unpack a file and keep its name, or cut it.
+    """
     path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
     if path is None:
         raise ValueError(f"data_dir must hold {name} or {name}.gz. Received: data_dir={folder}")
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read. Received: {error}") from error
     # idx: two zero bytes, 8 for uint8, the number of axes, their sizes as big-endian integers.
     axes = 1 + len(item_shape)
     magic, header = bytes([0, 0, 8, axes]), 4 + 4 * axes
+    try:
+        data = path.read_bytes()
+        if data[:2] == _GZIP or (path.suffix == ".gz" and data[:4] != magic):
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(_MAX_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read. Received: {error}") from error
     if data[:4] != magic:
         raise ValueError(
             f"{path} must start with the magic number {magic.hex()}. Received: {data[:4].hex()!r}"
@@ -231,7 +251,9 @@ def _read_idx_file(folder, name, item_shape):
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
-def _read_tfds(split, data_dir):
+def _read_tfds(
+    split: str, data_dir: str | os.PathLike[str] | None
+) -> tuple[np.ndarray, np.ndarray]:
     """MNIST through tensorflow-datasets; ValueError, within seconds, if it cannot be had."""
     try:
         import tensorflow_datasets as tfds  # takes seconds, and most uses do without
@@ -253,7 +275,7 @@ def _read_tfds(split, data_dir):
     return np.concatenate(images), np.concatenate(labels)
 
 
-def _check_answers(url):
+def _check_answers(url: str) -> None:
     """Raises ConnectionError unless `url` answers within two seconds.
 
     tensorflow-datasets itself sets no time-out. The thread is there for name servers that do not
@@ -261,9 +283,9 @@ def _check_answers(url):
     """
     import requests  # what tensorflow-datasets downloads with: same proxies, same certificates
 
-    outcome = [f"no answer within {_PROBE_SECONDS:g} s"]
+    outcome: list[str | None] = [f"no answer within {_PROBE_SECONDS:g} s"]
 
-    def probe():
+    def probe() -> None:
         try:
             requests.get(url, timeout=_PROBE_SECONDS).raise_for_status()
             outcome[0] = None

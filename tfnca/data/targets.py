@@ -3,13 +3,15 @@
 A target is a float32 array ``(size, size, 4)``: RGB premultiplied by alpha, then alpha.
 """
 
+import numbers
 import os
 import unicodedata
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps, features
 
+from tfnca.automata.checks import check_integer
 from tfnca.data.drawing import lizard
 
 DRAWN = {
@@ -27,6 +29,9 @@ TARGETS = tuple(DRAWN)
 
 _EMOJI_FONTS = ("NotoColorEmoji*.ttf", "Apple Color Emoji.ttc")
 
+_MAKES_EMOJI = {"\ufe0f", "\u20e3"}
+"""Variation selector 16 and the combining keycap."""
+
 _EMOJI_SIZES = (109, 160)
 """Bitmap fonts open at the size of their bitmaps only: Noto's, Apple's."""
 
@@ -34,33 +39,37 @@ _FONT_FOLDERS = ["/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/f
                  "/System/Library/Fonts"]  # fmt: skip
 
 
-def load_target(spec, size=40):
+def load_target(spec: str | Path, size: int = 40) -> np.ndarray:
     """A target by name, from a picture file, or from an emoji.
 
     Args:
         spec: A name from `TARGETS`; the path of a PNG (or of any picture that Pillow reads), with
             an alpha channel or else opaque; or an emoji, where a colour-emoji font is installed.
-        size: Side of the target. A larger picture is shrunk to fit, keeping its aspect; it stands
-            in the middle.
+            A photograph is turned as it says. Grey of 32 bits is scaled by the fewest bits that
+            hold it (8, 16, 31 or 32); floats lie in [0, 1], or else in [0, 255].
+        size: Side of the target, at least 1. A larger picture is shrunk to fit, keeping its
+            aspect; it stands in the middle.
 
     Returns:
         Array ``(size, size, 4)``: premultiplied RGBA in [0, 1].
 
     Raises:
-        ValueError: If `spec` is none of these, or its picture cannot be read or is empty.
+        ValueError: If `spec` is none of these, its picture cannot be read or is empty, or `size`
+            is no positive integer.
 
     Example:
 
     >>> load_target("no_tail").shape
     (40, 40, 4)
     """
+    size = check_integer("size", size, 1)
     if not isinstance(spec, str | Path):
         raise _refusal(spec, "it must be a string or a path")
     if spec in TARGETS:
         return lizard(size=size, **DRAWN[spec])
-    if Path(spec).is_file():
-        image = _open(spec)
-    elif not isinstance(spec, Path) and unicodedata.category((spec or " ")[0]) == "So":
+    if _is_file(path := Path(os.path.expanduser(spec))):
+        image = _open(path)
+    elif not isinstance(spec, Path) and _is_emoji(spec):
         image = _emoji(spec)
     else:
         raise _refusal(spec, "there is no such name or file")
@@ -77,7 +86,7 @@ def load_target(spec, size=40):
     return target
 
 
-def pad_target(target, padding=16):
+def pad_target(target: np.ndarray, padding: int = 16) -> np.ndarray:
     """A target with empty cells around it, the grid on which it is grown.
 
     Args:
@@ -88,7 +97,7 @@ def pad_target(target, padding=16):
         Array ``(height + 2 * padding, width + 2 * padding, 4)``.
 
     Raises:
-        ValueError: If the target is no RGBA picture, or the padding is negative.
+        ValueError: If the target is no RGBA picture, or the padding is negative or no integer.
 
     Example:
 
@@ -99,24 +108,58 @@ def pad_target(target, padding=16):
         raise ValueError(
             f"target must be (height, width, 4). Received: target of shape {np.shape(target)}"
         )
-    if padding < 0:
+    if isinstance(padding, numbers.Real) and padding < 0:
         raise ValueError(f"padding must not be negative. Received: padding={padding}")
+    padding = check_integer("padding", padding, 0)
     return np.pad(np.asarray(target, np.float32), ((padding, padding), (padding, padding), (0, 0)))
 
 
-def _open(path):
-    """A picture file as an RGBA image."""
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _open(path: Path) -> Image.Image:
+    """A picture file as an RGBA image, the right way up."""
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("I;16"):  # Pillow would clip 16-bit grey, not scale it
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            return image.convert("RGBA")
-    except OSError as error:
-        raise _refusal(path, "the file is no picture that Pillow reads") from error
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode == "F" or upright.mode.startswith("I"):
+                upright = Image.fromarray(_as_bytes(np.asarray(upright)))
+            return upright.convert("RGBA")
+    except Exception as error:  # Pillow raises whatever a broken file leads to
+        if isinstance(error, OSError):
+            reason = "the file is no picture that Pillow reads"
+        else:
+            reason = f"the picture cannot be read: {error}"
+        raise _refusal(path, reason) from error
 
 
-def _emoji(text):
+def _as_bytes(grey: np.ndarray) -> np.ndarray:
+    """Grey values of more than 8 bits as bytes; Pillow would clip them, not scale them."""
+    if grey.dtype.kind == "f":
+        if not 0 <= grey.min() <= grey.max() <= 255:
+            raise ValueError("floats must lie in [0, 1], or else in [0, 255]")
+        scale = 255 if grey.max() <= 1 else 1
+        return np.round(grey * scale).astype(np.uint8)
+    if grey.dtype.itemsize == 2:
+        return (grey >> 8).astype(np.uint8)
+    grey = grey.view(np.uint32)
+    bits = next(bits for bits in (8, 16, 31, 32) if grey.max() < 2**bits)
+    return (grey >> (bits - 8)).astype(np.uint8)
+
+
+def _is_emoji(text: str) -> bool:
+    """Whether a text is a symbol, or is made one by what follows: 1 is a digit, 1️⃣ an emoji."""
+    return unicodedata.category((text or " ")[0]) == "So" or not _MAKES_EMOJI.isdisjoint(text)
+
+
+def _emoji(text: str) -> Image.Image:
     """An emoji as a cropped RGBA image."""
+    if len(text.replace("\ufe0f", "")) > 1 and not features.check("raqm"):
+        raise _refusal(text, "several characters become one picture where Pillow has raqm only")
     folders = [Path(os.path.expanduser(folder)) for folder in _FONT_FOLDERS]
     fonts = [font for folder in folders for name in _EMOJI_FONTS for font in folder.rglob(name)]
     for font in fonts:
@@ -137,7 +180,7 @@ def _emoji(text):
     )
 
 
-def _refusal(spec, reason):
+def _refusal(spec: object, reason: str) -> ValueError:
     return ValueError(
         f"spec must be one of {', '.join(TARGETS)}, the path of a PNG, or an emoji; {reason}. "
         f"Received: spec={spec!r}"
