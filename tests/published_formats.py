@@ -1,17 +1,41 @@
-"""Writes models in the formats in which others published theirs. Nothing here reads them.
+"""Writes models in the formats in which others keep theirs. Nothing here reads them.
 
 A model is a list of arrays: kernel, bias, kernel, bias …; 4 for a Growing CA, 6 for an MNIST CA.
 """
 
 import base64
+import io
 import json
+import zipfile
 
+import h5py
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 MATRICES = ("tail", "leg", "head", "arm", "red", "blue")
+
+
+def write(path, content):
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def write_zip(path, files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def growing_tensors(seed=0, channels=16, hidden=128):
@@ -181,3 +205,101 @@ def webgl_document(seed=0, channels=16, hidden=128):
             kernel = kernel[order]
         tensors += [kernel, (bytes_[-1] / 255 - 0.5) * bias_scale]
     return document, [tensor.astype(np.float32) for tensor in tensors]
+
+
+# --- What others save -------------------------------------------------------------------------
+
+LAYERS = {4: ("hidden", "update"), 6: ("perceive", "hidden", "update")}
+"""What layers are called here, by the number of tensors."""
+
+
+def named_tensors(tensors, pattern="{layer}.{part}", parts=("kernel", "bias")):
+    """``{name: array}`` after a pattern of ``layer``, ``part``, and ``number`` of the layer."""
+    names = [
+        pattern.format(layer=layer, part=part, number=number)
+        for number, layer in enumerate(LAYERS[len(tensors)])
+        for part in parts
+    ]
+    return dict(zip(names, tensors, strict=True))
+
+
+def torch_tensors(tensors, flat=False):
+    """The tensors in PyTorch's order of axes: (out, in, height, width), or (out, in) if flat."""
+    turned = [t.transpose(3, 2, 0, 1) if t.ndim == 4 else t for t in tensors]
+    return [t[..., 0, 0] if flat and t.shape[2:] == (1, 1) else t for t in turned]
+
+
+def kernel_major(tensors):
+    """The tensors of a Growing CA whose first kernel has row k·channels + c."""
+    rows, hidden = tensors[0].shape[-2:]
+    turned = tensors[0].reshape(rows // 3, 3, hidden).swapaxes(0, 1)
+    return [turned.reshape(tensors[0].shape), *tensors[1:]]
+
+
+def safetensors(named, metadata=None):
+    """A ``.safetensors`` file, its arrays in the order of their names as the library has them."""
+    dtypes = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "|b1": "BOOL"}
+    header, body = {"__metadata__": metadata} if metadata else {}, b""
+    for name in sorted(named):
+        data = np.ascontiguousarray(named[name]).tobytes()
+        header[name] = {
+            "dtype": dtypes[named[name].dtype.str],
+            "shape": list(named[name].shape),
+            "data_offsets": [len(body), len(body) + len(data)],
+        }
+        body += data
+    return safetensors_of(header, body)
+
+
+def safetensors_of(header, body):
+    """A ``.safetensors`` file of any header."""
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def hdf5(named, attributes=None):
+    """An HDF5 file of ``{path: array}``."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as root:
+        root.attrs.update(attributes or {})
+        for name, array in named.items():
+            root[name] = array
+    return file.getvalue()
+
+
+def shards(document, sizes=(1,), quantize=None):
+    """A graph model's document with its constants in shards.
+
+    Args:
+        document: A graph-model document, which is changed.
+        sizes: Shares of the bytes that each shard gets.
+        quantize: ``"float16"``, ``"uint8"`` or ``"uint16"`` for what is larger than a bias.
+
+    Returns:
+        ``{name: bytes}`` of the shards.
+    """
+    weights, data = [], b""
+    for node in weight_nodes(document):
+        array = tf.make_ndarray(
+            json_format.ParseDict(node["attr"]["value"]["tensor"], tf.make_tensor_proto(0.0))
+        )
+        entry = {"name": node["name"], "shape": list(array.shape), "dtype": "float32"}
+        if quantize and array.ndim > 1:
+            entry["quantization"], array = _quantized(array, quantize)
+        weights.append(entry)
+        data += array.tobytes()
+        del node["attr"]["value"]
+    ends = (np.cumsum(sizes) / np.sum(sizes) * len(data)).astype(int)
+    names = [f"group1-shard{i + 1}of{len(sizes)}.bin" for i in range(len(sizes))]
+    document["weightsManifest"] = [{"paths": names, "weights": weights}]
+    starts = [0, *ends[:-1]]
+    return {n: data[i:j] for n, i, j in zip(names, starts, ends, strict=True)}
+
+
+def _quantized(array, dtype):
+    if dtype == "float16":
+        return {"dtype": dtype, "original_dtype": "float32"}, array.astype("<f2")
+    low, scale = float(array.min()), float(np.ptp(array)) / np.iinfo(dtype).max
+    stored = np.round((array - low) / scale).astype(dtype)
+    return {"dtype": dtype, "min": low, "scale": scale, "original_dtype": "float32"}, stored

@@ -19,7 +19,7 @@ import tfnca
 from tfnca.export.demo_pages import save_demo
 from tfnca.export.signatures import mix
 from tfnca.export.tfjs import TFJS_OPS, check_ops, save_tfjs
-from tfnca.formats.demo_data import DEMO_PERTURBATIONS
+from tfnca.formats.readers.growing_demo import DEMO_PERTURBATIONS
 
 SHAPE = (2, 9, 11)
 STEPS = 50

@@ -20,7 +20,7 @@ from tfnca.automata.step import Step
 from tfnca.export.signatures import strengths
 from tfnca.export.tfjs import check_ops, optimised
 from tfnca.files import write_atomically
-from tfnca.formats.demo_data import DEMO_PERTURBATIONS
+from tfnca.formats.readers.growing_demo import DEMO_PERTURBATIONS
 
 
 def save_demo(step: Step, folder: str | Path) -> Path:

@@ -4,9 +4,12 @@ import base64
 import contextlib
 import io
 import json
+import os
 import stat
 import zipfile
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -19,18 +22,104 @@ MAX_SIDE = 4096
 """Bounds on what is read: in all, as text, files in a zip or folder, a graph, a layer's width."""
 
 
-def unzip(where, data):
-    """The files in a zip as ``{name: bytes}``, if it is safe to read."""
-    files, total = {}, 0
+class Budget:
+    """How much one call may read in all, zips inside zips included."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def take(self, where: str | Path, count: int, size: int) -> None:
+        """Counts what is about to be read.
+
+        Args:
+            where: What the message calls it.
+            count: Its parts.
+            size: Its bytes.
+
+        Raises:
+            ValueError: If there are too many parts, or more bytes than are left; those are not
+                counted.
+        """
+        if count > MAX_FILES or self.size + size > MAX_BYTES:
+            raise ValueError(
+                f"{where} must hold at most {MAX_FILES} parts and {MAX_BYTES} bytes. "
+                f"Received: {count} parts, {self.size + size} bytes"
+            )
+        self.size += size
+
+
+class Folder(Mapping[str, bytes]):
+    """The files of a folder by their names, each read when it is asked for.
+
+    Names may lead to subfolders; the names that it lists do not.
+
+    Args:
+        path: The folder.
+        budget: What its files count against.
+    """
+
+    def __init__(self, path: Path, budget: Budget) -> None:
+        self.path = path
+        self._budget = budget
+        self._read: dict[str, bytes] = {}
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self._read:
+            path = self.path / name
+            with refusing(path, "file"):
+                is_file = path.is_file()
+            if not is_file:
+                raise KeyError(name)
+            self._read[name] = _read_file(path, self._budget)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(path.name for path in self.path.iterdir() if path.is_file()))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _read_file(path: Path, budget: Budget) -> bytes:
+    with refusing(path, "file"):
+        size = path.stat().st_size
+    budget.take(path, 1, size)
+    with refusing(path, "file"), open(path, "rb") as file:
+        before = os.fstat(file.fileno())
+        data = file.read(size + 1)
+        after = os.fstat(file.fileno())
+    if len(data) != size or (before.st_size, before.st_mtime_ns) != (size, after.st_mtime_ns):
+        raise ValueError(
+            f"{path} must not change while it is read. Received: {len(data)} bytes where it had "
+            f"{size}, changed {after.st_mtime_ns - before.st_mtime_ns} ns later"
+        )
+    return data
+
+
+def unzip(where: str | Path, data: bytes, budget: Budget) -> dict[str, bytes]:
+    """The files in a zip as ``{name: bytes}``, if it is safe to read.
+
+    Args:
+        where: What messages call the zip.
+        data: The zip.
+        budget: What its files count against.
+
+    Returns:
+        The files, folders left out.
+
+    Raises:
+        ValueError: If it is broken or too large, or a member lies outside, is a link, or stands
+            twice.
+    """
+    files: dict[str, bytes] = {}
     with contextlib.ExitStack() as stack:
         with refusing(where, "zip"):
             archive = stack.enter_context(zipfile.ZipFile(io.BytesIO(data)))
         members = archive.infolist()
-        check_amount(where, len(members), sum(member.file_size for member in members))
+        budget.take(where, len(members), sum(member.file_size for member in members))
         for member in members:
             name = member.filename.replace("\\", "/")
-            parts = PurePosixPath(name).parts
-            if not parts or parts[0] == "/" or ":" in parts[0] or ".." in parts:
+            if not is_inside(name):
                 raise ValueError(
                     f"{where} must hold files below its own folder. Received: {member.filename!r}"
                 )
@@ -39,22 +128,38 @@ def unzip(where, data):
             if name in files:
                 raise ValueError(f"{where} must hold each file once. Received: {name!r} twice")
             if not member.is_dir():
+                # No more is unpacked than the directory says, and that was counted above.
                 with refusing(f"{where}/{name}", "member of a zip"), archive.open(member) as file:
                     files[name] = file.read(member.file_size + 1)
-                total += len(files[name])
-                check_amount(where, len(files), total)
     return files
 
 
-def is_zip(data):
+def is_inside(name: str) -> bool:
+    """Whether a file's name stays below the folder that it is relative to."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return bool(parts) and parts[0] != "/" and ":" not in parts[0] and ".." not in parts
+
+
+def is_zip(data: bytes) -> bool:
     return data.startswith((b"PK\3\4", b"PK\5\6"))
 
 
+def zip_names(data: bytes) -> list[str]:
+    """The names in a zip; none if it is no zip or cannot be read."""
+    if is_zip(data):
+        with contextlib.suppress(Exception):  # whoever unpacks it says what is wrong with it
+            return zipfile.ZipFile(io.BytesIO(data)).namelist()
+    return []
+
+
 @contextlib.contextmanager
-def refusing(where, what, copy=None):
+def refusing(where: str | Path, what: str, copy: str | None = None) -> Iterator[None]:
     """Turns whatever a parser raises on a broken or hostile file into one ValueError.
 
-    `copy` is a temporary path that the message shall not show.
+    Args:
+        where: What the message calls the file.
+        what: What it should have been.
+        copy: A temporary path that the message shall not show.
     """
     try:
         yield
@@ -65,15 +170,8 @@ def refusing(where, what, copy=None):
         ) from error
 
 
-def check_amount(where, count, size):
-    if count > MAX_FILES or size > MAX_BYTES:
-        raise ValueError(
-            f"{where} must hold at most {MAX_FILES} parts and {MAX_BYTES} bytes. "
-            f"Received: {count} parts, {size} bytes"
-        )
-
-
-def check_finite(where, name, array):
+def check_finite(where: str | Path, name: str, array: np.ndarray) -> None:
+    """Raises ValueError if an array holds NaN or infinite values."""
     if not np.isfinite(array).all():
         raise ValueError(
             f"{where}: {name} must be finite. "
@@ -81,7 +179,8 @@ def check_finite(where, name, array):
         )
 
 
-def decode(where, data):
+def decode(where: str | Path, data: bytes) -> str:
+    """The text in a file."""
     if len(data) > MAX_TEXT_BYTES:
         raise ValueError(
             f"{where} must be text of at most {MAX_TEXT_BYTES} bytes. Received: {len(data)} bytes"
@@ -90,21 +189,40 @@ def decode(where, data):
         return data.decode("utf-8-sig")
 
 
-def decode_base64(where, name, text):
+def decode_base64(where: str | Path, name: str, text: str) -> bytes:
+    """The bytes in a base64 string."""
     with refusing(f"{where}: {name}", "base64 string"):
         return base64.b64decode(text, validate=True)
 
 
-def parse_json(where, text, to_the_end=True):
-    def refuse(constant):
+def starts_text(data: bytes, opening: bytes) -> bool:
+    """Whether a file is a text that starts like this, white space aside."""
+    return data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(opening)
+
+
+def parse_json(where: str | Path, text: str, to_the_end: bool = True) -> Any:
+    """The value of a JSON text; names in an object must differ, numbers be finite.
+
+    Args:
+        where: What messages call the file.
+        text: The text.
+        to_the_end: Whether the value must be all there is.
+    """
+
+    def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON number")
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError(f"a name stands twice in one object, among {some(dict(pairs))}")
+        return dict(pairs)
+
     with refusing(where, "JSON file"):
-        decoder = json.JSONDecoder(parse_constant=refuse)
+        decoder = json.JSONDecoder(parse_constant=refuse, object_pairs_hook=unique)
         return decoder.decode(text) if to_the_end else decoder.raw_decode(text)[0]
 
 
-def some(names, limit=8):
+def some(names: Iterable[object], limit: int = 8) -> str:
     """A few names for a message."""
     names = list(names)
     listed = ", ".join(map(str, names[:limit])) or "nothing"

@@ -1,24 +1,48 @@
 """From arrays to layers."""
 
 import math
+from collections.abc import Mapping
 from statistics import mode
 
 import numpy as np
 
-from tfnca.automata.checks import check_matrix
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perception import NUM_KERNELS
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.state import ALPHA, GROWING_CHANNELS, MNIST_CHANNELS, NUM_CLASSES
+from tfnca.automata.step import CellularAutomaton
 from tfnca.formats.archive import MAX_SIDE, check_finite, some
+from tfnca.formats.tensors import Tensors
+
+ROW_ORDERS = ("channel", "kernel")
 
 
-def build_ca(where, tensors, flat=False):
-    """The CA whose layers hold `tensors`: (name, array) of kernel, bias, kernel, bias …
+def build_ca(
+    where: str,
+    tensors: Tensors,
+    row_order: str = "channel",
+    options: Mapping[str, float] | None = None,
+    flat: bool = False,
+) -> CellularAutomaton:
+    """The CA whose layers hold `tensors`.
 
     Channels and widths are what most shapes say, so that the error names the odd one out.
-    `flat` says that kernels come without a shape.
+
+    Args:
+        where: What messages call the file.
+        tensors: (name, array) of kernel, bias, kernel, bias …; 4 or 6 of them.
+        row_order: How a Growing CA's first kernel orders its rows: ``"channel"``, row 3c + k for
+            channel c and perception kernel k, as `GrowingCA` has them, or ``"kernel"``, row
+            k·channels + c, as a perception that concatenates its three results does.
+        options: What else the layer is made with, such as its ``fire_rate``.
+        flat: Whether kernels come without a shape.
+
+    Returns:
+        A `GrowingCA` for 4 tensors, an `MNISTCA` for 6.
+
+    Raises:
+        ValueError: If a tensor is too many or too few, of the wrong shape, or not finite.
     """
     if len(tensors) not in (4, 6):
         raise ValueError(
@@ -31,15 +55,21 @@ def build_ca(where, tensors, flat=False):
     fixed = 0 if growing else 1  # the grey never changes, so an MNIST CA's update has no such row
     widths = [*(shape[-1] for shape in kernels[:-1]), *(shape[-2] for shape in kernels[1:])]
     hidden = mode([*widths, *biases[:-1], 128 if growing else 80])
-    channels = [shape[-1] + fixed for shape in kernels[-1:]] + [n + fixed for n in biases[-1:]]
-    channels += [shape[-2] // (NUM_KERNELS if growing else 1) for shape in kernels[:1]]
-    channels = mode([*channels, GROWING_CHANNELS if growing else MNIST_CHANNELS])
+    sizes = [shape[-1] + fixed for shape in kernels[-1:]] + [n + fixed for n in biases[-1:]]
+    sizes += [shape[-2] // (NUM_KERNELS if growing else 1) for shape in kernels[:1]]
+    channels = mode([*sizes, GROWING_CHANNELS if growing else MNIST_CHANNELS])
     least = ALPHA + 1 if growing else NUM_CLASSES + 2
     if not least <= channels <= MAX_SIDE or not 1 <= hidden <= MAX_SIDE:
         raise ValueError(
             f"{where} must have {least} to {MAX_SIDE} channels and a width of 1 to {MAX_SIDE}. "
             f"Received: channels={channels}, hidden={hidden}"
         )
+    if not growing and row_order != "channel":
+        raise ValueError(
+            f"{where} holds an MNIST CA, whose perception is learned: its rows have one order. "
+            f"Received: row_order={row_order!r}"
+        )
+    shapes: list[tuple[int, ...]]
     if growing:
         shapes = [(1, 1, NUM_KERNELS * channels, hidden)]
     else:
@@ -53,13 +83,38 @@ def build_ca(where, tensors, flat=False):
                 f"{where}: {name} must have shape {shape}. Received: shape={array.shape}"
             )
         check_finite(where, name, array)
-    step = (GrowingCA if growing else MNISTCA)(channels=channels, hidden=hidden)
-    for variable, (_, array) in zip(step.weights_in_order, tensors, strict=True):
+    arrays = [array for _, array in tensors]
+    if row_order == "kernel":
+        arrays[0] = arrays[0].reshape(NUM_KERNELS, channels, hidden).swapaxes(0, 1)
+    step = (GrowingCA if growing else MNISTCA)(channels=channels, hidden=hidden, **options or {})
+    for variable, array in zip(step.weights_in_order, arrays, strict=True):
         variable.assign(array.reshape(variable.shape))
     return step
 
 
-def build_perturbation(name, matrix):
-    with np.errstate(over="ignore"):  # an overflow is found as not finite
-        matrix = check_matrix(matrix, GROWING_CHANNELS, name)
-    return Perturbation(matrix=matrix)
+def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:
+    """The perturbation that an array describes.
+
+    Args:
+        where: What messages call it.
+        array: As a perturbation's `to_array` gives it: a square matrix, or a vector.
+
+    Returns:
+        A perturbation of the kind whose array has these axes.
+
+    Raises:
+        ValueError: If no kind's has, or if what it holds is not valid there.
+    """
+    if not array.size or max(array.shape, default=0) > MAX_SIDE:
+        raise ValueError(f"{where} must have sides of 1 to {MAX_SIDE}. Received: {array.shape}")
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # an overflow is found as not finite
+            array = array.astype(np.float32)
+    for kind in KINDS.values():
+        perturbation = kind.from_array(array, where)
+        if perturbation is not None:
+            return perturbation
+    raise ValueError(
+        f"{where} must be the array of a perturbation, of kind {some(KINDS)}. "
+        f"Received: {array.dtype} of shape {array.shape}"
+    )

@@ -1,143 +1,345 @@
-"""Graph-model JSON, the weights as constants of a frozen graph."""
+"""Graph models: the networks in a frozen graph, found by following the data through it.
 
+Node names and order differ from file to file, and shapes alone do not tell the two biases and the
+square kernel of an MNIST CA apart.
+"""
+
+import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 
-from tfnca.formats.archive import MAX_NODES, decode, parse_json, refusing, some
-from tfnca.formats.build import build_ca
-
-
-def read_graph(where, member, files):
-    document = parse_json(where, decode(where, files[member]))
-    return {"": build_ca(where, _graph_tensors(where, document))}
-
+from tfnca.automata.perception import NUM_KERNELS, SOBEL_X, sobel_kernels
+from tfnca.formats.archive import MAX_NODES, refusing, some
+from tfnca.formats.tensors import Tensors
 
 _SAME_NUMBERS = {"Identity", "Reshape", "Squeeze"}
 _BIAS = {"BiasAdd", "Add", "AddV2"}
+_FUSED = "_FusedConv2D"
+_SELECT = {"Select", "SelectV2"}
+
+_MAX_LAYERS = 16
 
 _DATA_PATH = {*_SAME_NUMBERS, *_BIAS, "Transpose"}
 """Between two layers. A Dense layer on a grid is a transpose, a reshape, MatMul and a reshape."""
 
 
-def _graph_tensors(where, document):
-    """Kernels and biases of a frozen graph, found by following the data through it.
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A CA in a graph.
 
-    Node names and order differ from file to file, and shapes alone do not tell the two biases
-    and the square kernel of an MNIST CA apart.
+    Attributes:
+        tensors: (name, array) of kernel, bias, kernel, bias …
+        options: What the graph says of the layer besides: ``angle``, ``step_size``.
+        layers: The nodes of its layers, in order.
     """
-    with refusing(where, "graph model"):
-        # Only what is needed: the published files say "producer": "1.14", which is no integer.
-        parts = [
-            {key: node[key] for key in ("name", "op", "input") if key in node}
-            | ({"attr": {"value": node["attr"]["value"]}} if node["op"] == "Const" else {})
-            for node in document["modelTopology"]["node"]
-        ]
-        graph = json_format.ParseDict({"node": parts}, tf.compat.v1.GraphDef())
-    nodes = {node.name: node for node in graph.node}
-    inputs = {
-        name: [source.split(":")[0] for source in node.input if source[:1] != "^"]
-        for name, node in nodes.items()
-    }
-    broken = {name for sources in inputs.values() for name in sources} - set(nodes)
-    if len(nodes) != len(graph.node) or broken:
-        raise ValueError(
-            f"{where}: the graph's nodes must have names of their own and inputs among them. "
-            f"Received: {len(graph.node) - len(nodes)} names twice, unknown inputs {some(broken)}"
-        )
-    if len(nodes) > MAX_NODES:
-        raise ValueError(
-            f"{where}: the graph must have at most {MAX_NODES} nodes. Received: {len(nodes)}"
-        )
 
-    def walk_up(name, through):
-        """Follows the data up through `through`: where it ends, and the operations passed."""
-        passed = []
-        while nodes[name].op in through and len(inputs[name]) in (1, 2) and len(passed) < 32:
-            passed.append(nodes[name].op)
-            name = next((up for up in inputs[name] if not constant(up)), inputs[name][0])
-        return name, passed
+    tensors: Tensors
+    options: dict[str, float]
+    layers: list[str]
 
-    def constant(name):
+
+class Graph:
+    """A frozen graph.
+
+    Args:
+        where: What messages call the file.
+        document: A graph model's JSON.
+        weights: The constants that stand in shards, by their nodes' names.
+
+    Attributes:
+        mixed: The Const nodes that hold perturbations, as our exports stack them: Aᵢ - I, each a
+            row.
+
+    Raises:
+        ValueError: If it is no graph, or too large.
+    """
+
+    mixed: list[str]
+
+    def __init__(
+        self, where: str, document: Any, weights: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        self.where = where
+        self.weights = dict(weights or {})
+        with refusing(where, "graph model"):
+            parts = [self._part(node) for node in document["modelTopology"]["node"]]
+            graph = json_format.ParseDict({"node": parts}, tf.compat.v1.GraphDef())
+        self.nodes = {node.name: node for node in graph.node}
+        self.inputs = {
+            name: [source.split(":")[0] for source in node.input if source[:1] != "^"]
+            for name, node in self.nodes.items()
+        }
+        self._outputs: dict[str, list[str]] = {}
+        for name, sources in self.inputs.items():
+            for source in sources:
+                self._outputs.setdefault(source, []).append(name)
+        broken = {name for sources in self.inputs.values() for name in sources} - set(self.nodes)
+        if len(self.nodes) != len(graph.node) or broken:
+            raise ValueError(
+                f"{where}: the graph's nodes must have names of their own and inputs among them. "
+                f"Received: {len(graph.node) - len(self.nodes)} names twice, "
+                f"unknown inputs {some(broken)}"
+            )
+        if len(self.nodes) > MAX_NODES:
+            raise ValueError(
+                f"{where}: the graph must have at most {MAX_NODES} nodes. "
+                f"Received: {len(self.nodes)}"
+            )
+        if unknown := set(self.weights) - {n for n in self.nodes if self.nodes[n].op == "Const"}:
+            raise ValueError(
+                f"{where}: each weight must be a constant of the graph. Received: {some(unknown)}"
+            )
+        self._kernels, self._biases = self._layers()
+
+    def _part(self, node: Mapping[str, Any]) -> dict[str, Any]:
+        """Only what is needed: the published files say "producer": "1.14", which is no integer."""
+        part = {key: node[key] for key in ("name", "op", "input") if key in node}
+        wanted = {"Const": "value", _FUSED: "fused_ops"}.get(node["op"])
+        if wanted in node.get("attr", {}) and node["name"] not in self.weights:
+            part["attr"] = {wanted: node["attr"][wanted]}
+        return part
+
+    def _layers(self) -> tuple[dict[str, str | None], dict[str, tuple[str, str]]]:
+        """By layer: its kernel's node, if constant, and its bias's, with what is added there."""
+        kernels: dict[str, str | None] = {}
+        biases: dict[str, tuple[str, str]] = {}
+        for name, node in self.nodes.items():
+            sources = self.inputs[name]
+            if node.op in ("Conv2D", "MatMul") and len(sources) == 2:
+                kernels[name] = self.constant(sources[1])
+            elif node.op == _FUSED and len(sources) == 3:
+                kernels[name] = self.constant(sources[1])
+                if (bias := self.constant(sources[2])) and self._fused(name)[:1] == ["BiasAdd"]:
+                    biases[name] = bias, name
+        if len(kernels) > _MAX_LAYERS:
+            raise ValueError(
+                f"{self.where}: the graph must hold a chain of 2 layers (Growing CA) or 3 (MNIST "
+                f"CA). Received: {len(kernels)} layers"
+            )
+        mixtures = self._mixtures(list(kernels))
+        self.mixed = sorted(set(mixtures.values()))
+        for mixed in mixtures:
+            del kernels[mixed]
+        for name, node in self.nodes.items():
+            if node.op in _BIAS and len(self.inputs[name]) == 2:
+                added = [bias for bias in map(self.constant, self.inputs[name]) if bias]
+                layer, passed = self._walk_up(name, _DATA_PATH)
+                one = len(added) == 1 and len(_BIAS.intersection(passed)) == 1
+                if one and layer in kernels and layer not in biases:
+                    biases[layer] = added[0], name
+        return kernels, biases
+
+    def _fused(self, name: str) -> list[str]:
+        """What a convolution's node does besides."""
+        return [op.decode() for op in self.nodes[name].attr["fused_ops"].list.s]
+
+    def constant(self, name: str) -> str | None:
         """The Const node behind `name`, or None."""
         for _ in range(16):  # a graph may be a circle
-            if nodes[name].op not in _SAME_NUMBERS or not inputs[name]:
+            if self.nodes[name].op not in _SAME_NUMBERS or not self.inputs[name]:
                 break
-            name = inputs[name][0]
-        return name if nodes[name].op == "Const" else None
+            name = self.inputs[name][0]
+        return name if self.nodes[name].op == "Const" else None
 
-    kernels, biases = {}, {}
-    for name, node in nodes.items():
-        if node.op in ("Conv2D", "MatMul") and len(inputs[name]) == 2:
-            kernels[name] = constant(inputs[name][1])
-    for name, node in nodes.items():
-        if node.op in _BIAS and len(inputs[name]) == 2:
-            added = [source for source in map(constant, inputs[name]) if source]
-            layer, passed = walk_up(name, _DATA_PATH)
-            if len(added) == 1 and layer in kernels and len(_BIAS.intersection(passed)) == 1:
-                biases[layer] = added[0]
+    def _walk_up(self, name: str, through: set[str]) -> tuple[str, list[str]]:
+        """Follows the data up through `through`: where it ends, and the operations passed."""
+        passed: list[str] = []
+        while (
+            self.nodes[name].op in through and len(self.inputs[name]) in (1, 2) and len(passed) < 32
+        ):
+            passed.append(self.nodes[name].op)
+            sources = self.inputs[name]
+            name = next((up for up in sources if not self.constant(up)), sources[0])
+        return name, passed
 
-    following = {}
-    for layer in kernels:
-        above, passed = walk_up(inputs[layer][0], {*_DATA_PATH, "Relu"})
-        if above in kernels and passed.count("Relu") != 1:
+    def _below(self, name: str) -> set[str]:
+        """Every node that depends on this one, itself included."""
+        found: set[str] = set()
+        pending = [name]
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending += self._outputs.get(name, [])
+        return found
+
+    def _mixtures(self, layers: list[str]) -> dict[str, str]:
+        """By nodes that are no layers after all: stacked matrices that strengths are applied to.
+
+        Our exports give a perturbation's strength as an input: the state is multiplied with
+        I + Σ kᵢ(Aᵢ - I), a product of the strengths k with all Aᵢ - I, one a row.
+        """
+        found: dict[str, str] = {}
+        for product in layers:
+            strengths, _ = self._walk_up(self.inputs[product][0], {"ExpandDims", *_SAME_NUMBERS})
+            stacked = self.constant(self.inputs[product][1])
+            if self.nodes[product].op == "MatMul" and strengths == "k" and stacked:
+                below = self._below(product)
+                for applied in layers:
+                    if applied != product and self.inputs[applied][1] in below:
+                        found |= {product: stacked, applied: stacked}
+        return found
+
+    def networks(self) -> list[Network]:
+        """The CAs in the graph, host first.
+
+        Raises:
+            ValueError: If there is none, or anything does not fit together.
+        """
+        chains = self._chains()
+        if len(chains) == 2:
+            chains = self._host_first(chains)
+        networks = [self._network(chain) for chain in chains]
+        read = {
+            self.constant(source)
+            for name, node in self.nodes.items()
+            if node.op not in _SAME_NUMBERS
+            for source in self.inputs[name]
+        }
+        weights = {name for name in self.nodes if self._is_large(name)}
+        if weights - read:
             raise ValueError(
-                f"{where}: one Relu must stand between {above} and {layer}. Received: {passed}"
+                f"{self.where}: each tensor must be used. "
+                f"Received: left over {some(weights - read)}"
             )
-        following[above if above in kernels else None] = layer
-    chain, layer = [], following.pop(None, None)
-    while layer:
-        chain.append(layer)
-        layer = following.pop(layer, None)
-    if len(chain) not in (2, 3) or len(chain) != len(kernels):
-        raise ValueError(
-            f"{where}: the graph must hold a chain of 2 layers (Growing CA) or 3 (MNIST CA). "
-            f"Received: a chain of {some(chain)}; left over {some(set(kernels) - set(chain))}"
-        )
-    tensors = []
-    for layer in chain:
-        for part, names in (("kernel", kernels), ("bias", biases)):
-            if names.get(layer) is None:
+        return networks
+
+    def network(self) -> Network:
+        """The one CA in the graph; raises ValueError if there are two."""
+        networks = self.networks()
+        if len(networks) != 1:
+            raise ValueError(f"{self.where}: the graph must hold one CA. Received: {len(networks)}")
+        return networks[0]
+
+    def _chains(self) -> list[list[str]]:
+        """The layers of each CA, in order."""
+        kernels, heads = self._kernels, []
+        following: dict[str, str] = {}
+        for layer in kernels:
+            above, passed = self._walk_up(self.inputs[layer][0], {*_DATA_PATH, "Relu"})
+            if above not in kernels:
+                heads.append(layer)
+                continue
+            relus = passed.count("Relu") + self._fused(above).count("Relu")
+            if relus != 1:
                 raise ValueError(
-                    f"{where}: {layer} must have a constant {part}. Received: it is missing"
+                    f"{self.where}: one Relu must stand between {above} and {layer}. "
+                    f"Received: {passed}"
                 )
-            tensors.append((names[layer], _constant_value(where, nodes[names[layer]])))
-    read = {
-        constant(source)
-        for name, node in nodes.items()
-        if node.op not in _SAME_NUMBERS
-        for source in inputs[name]
-    }
-    weights = {name for name, node in nodes.items() if node.op == "Const" and _is_large(node)}
-    if weights - read:
+            following[above] = layer
+        chains = []
+        for head in heads:
+            chain = [head]
+            while chain[-1] in following:
+                chain.append(following.pop(chain[-1]))
+            chains.append(chain)
+        left_over = set(kernels).difference(*chains)
+        fits = chains and {len(chain) for chain in chains} in ({2}, {3}) and len(chains) <= 2
+        if not fits or left_over:
+            raise ValueError(
+                f"{self.where}: the graph must hold a chain of 2 layers (Growing CA) or 3 (MNIST "
+                f"CA), and no more than two of them. Received: a chain of "
+                f"{some(some(chain) for chain in chains)}; left over {some(left_over)}"
+            )
+        return chains
+
+    def _host_first(self, chains: list[list[str]]) -> list[list[str]]:
+        """Host and adversary, told apart by the choice between their results."""
+        below = [self._below(chain[-1]) for chain in chains]
+        for name, node in self.nodes.items():
+            if node.op in _SELECT and len(self.inputs[name]) == 3:
+                # What each of the two results depends on: (the first chain, the second).
+                stands, elsewhere = (
+                    tuple(source in each for each in below) for source in self.inputs[name][1:]
+                )
+                if stands == (False, True) and elsewhere == (True, False):
+                    return chains
+                if stands == (True, False) and elsewhere == (False, True):
+                    return chains[::-1]
         raise ValueError(
-            f"{where}: each tensor must be used. Received: left over {some(weights - read)}"
+            f"{self.where}: of two networks each cell must take one's result. "
+            f"Received: {some(map(some, chains))}, and no choice between them"
         )
-    return tensors
 
+    def _network(self, chain: list[str]) -> Network:
+        tensors: Tensors = []
+        for layer in chain:
+            bias, _ = self._biases.get(layer, (None, None))
+            for part, name in (("kernel", self._kernels[layer]), ("bias", bias)):
+                if name is None:
+                    raise ValueError(
+                        f"{self.where}: {layer} must have a constant {part}. "
+                        "Received: it is missing"
+                    )
+                tensors.append((name, self.value(name)))
+        if "Relu" in self._fused(chain[-1]):
+            raise ValueError(f"{self.where}: the update must be linear. Received: a Relu after it")
+        options = self._options(chain) if len(chain) == 2 else {}
+        return Network(tensors, options, chain)
 
-def _is_large(node):
-    """Whether a Const may be a kernel or a bias. The published lizard has an unused 3×3 one."""
-    tensor = node.attr["value"].tensor
-    size = math.prod(axis.size for axis in tensor.tensor_shape.dim)
-    return tensor.dtype == tf.float32.as_datatype_enum and size > 9
+    def _options(self, chain: list[str]) -> dict[str, float]:
+        """What a Growing CA's graph has as constants: the angle it perceives at, its step size."""
+        options = {}
+        update = self._biases[chain[-1]][1]
+        for name, node in self.nodes.items():
+            sources = self.inputs[name]
+            if node.op == "Mul" and update in (self._walk_up(s, _SAME_NUMBERS)[0] for s in sources):
+                scales = [scale for scale in map(self.constant, sources) if scale]
+                if len(scales) == 1 and self.value(scales[0]).size == 1:
+                    options["step_size"] = self.value(scales[0]).item()
+        perception, _ = self._walk_up(self.inputs[chain[0]][0], _DATA_PATH)
+        if self.nodes[perception].op == "DepthwiseConv2dNative":
+            kernel = self.constant(self.inputs[perception][1])
+            if kernel is not None:
+                options["angle"] = self._angle(kernel)
+        return options
 
-
-def _constant_value(where, node):
-    """A Const node's array; a single value stands for all."""
-    tensor = node.attr["value"].tensor
-    shape = tuple(axis.size for axis in tensor.tensor_shape.dim)
-    size = math.prod(shape)
-    values = np.array(tensor.float_val, np.float32)
-    if tensor.tensor_content and len(tensor.tensor_content) % 4 == 0:
-        values = np.frombuffer(tensor.tensor_content, "<f4")
-    is_splat = not tensor.tensor_content and values.size == 1
-    is_float = tensor.dtype == tf.float32.as_datatype_enum
-    if not is_float or min(shape, default=0) < 0 or not (is_splat or values.size == size):
+    def _angle(self, name: str) -> float:
+        """The angle of a constant perception."""
+        kernels = self.value(name)
+        if kernels.ndim == 4 and kernels.shape[:2] == (3, 3) and kernels.shape[3] == NUM_KERNELS:
+            x = kernels[:, :, 0, 1]
+            angle = math.atan2(-np.sum(x * SOBEL_X.T), np.sum(x * SOBEL_X))
+            if np.allclose(kernels, sobel_kernels(angle)[:, :, None, :], atol=1e-5):
+                return angle if abs(angle) > 1e-6 else 0.0
         raise ValueError(
-            f"{where}: {node.name} must hold float32 values of shape {shape}. "
-            f"Received: {values.size} values{'' if is_float else ' of another type'}"
+            f"{self.where}: a Growing CA must perceive by Sobel's kernels. "
+            f"Received: another {name} of shape {kernels.shape}"
         )
-    return np.broadcast_to(values if is_splat else values.reshape(shape), shape)
+
+    def _is_large(self, name: str) -> bool:
+        """Whether a Const may be a kernel or a bias. The published lizard has an unused 3×3 one."""
+        if name in self.weights:
+            return self.weights[name].dtype == np.float32 and self.weights[name].size > 9
+        if self.nodes[name].op != "Const":
+            return False
+        tensor = self.nodes[name].attr["value"].tensor
+        size = math.prod(axis.size for axis in tensor.tensor_shape.dim)
+        return tensor.dtype == tf.float32.as_datatype_enum and size > 9
+
+    def value(self, name: str) -> np.ndarray:
+        """A Const node's array of float32; a single value in the graph stands for all."""
+        if name in self.weights:
+            array = self.weights[name]
+            if array.dtype != np.float32:
+                raise ValueError(f"{self.where}: {name} must be float32. Received: {array.dtype}")
+            return array
+        tensor = self.nodes[name].attr["value"].tensor
+        shape = tuple(axis.size for axis in tensor.tensor_shape.dim)
+        size = math.prod(shape)
+        values = np.array(tensor.float_val, np.float32)
+        if tensor.tensor_content and len(tensor.tensor_content) % 4 == 0:
+            values = np.frombuffer(tensor.tensor_content, "<f4")
+        is_splat = not tensor.tensor_content and values.size == 1
+        is_float = tensor.dtype == tf.float32.as_datatype_enum
+        if not is_float or min(shape, default=0) < 0 or not (is_splat or values.size == size):
+            raise ValueError(
+                f"{self.where}: {name} must hold float32 values of shape {shape}. "
+                f"Received: {values.size} values{'' if is_float else ' of another type'}"
+            )
+        return values.reshape(shape) if values.size == size else np.broadcast_to(values, shape)

@@ -1,46 +1,75 @@
-"""Checkpoints: every published file, and our own, as a step or a perturbation.
+"""Models from files: every published format, our own, and what others save, told apart by content.
 
-A reader takes one file's bytes and returns the models inside. The formats are told apart by
-content. Files from elsewhere are not trusted: everything is checked before a weight is assigned,
-and whatever is wrong with a file ends in a ValueError that names it.
+Files from elsewhere are not trusted: everything is checked before a weight is assigned, and
+whatever is wrong with a file ends in a ValueError that names it. The formats are in
+`tfnca.formats.readers`; here a reader is chosen for each file, and a model among what they read.
 """
 
-import re
+import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.step import Step
-from tfnca.formats.archive import MAX_TEXT_BYTES, check_amount, is_zip, refusing, some, unzip
-from tfnca.formats.checkpoint import read_checkpoint
-from tfnca.formats.demo_data import read_growing_demo, read_mnist_demo
-from tfnca.formats.graph import read_graph
-from tfnca.formats.keras_file import is_keras, read_keras
-from tfnca.formats.matrix import read_npy
+from tfnca.formats.archive import (
+    MAX_TEXT_BYTES,
+    Budget,
+    Folder,
+    is_zip,
+    refusing,
+    some,
+    unzip,
+)
+from tfnca.formats.build import ROW_ORDERS
 from tfnca.formats.names import find
-from tfnca.formats.webgl import read_webgl
+from tfnca.formats.readers import READERS, Model, Reader, Source
+
+_log = logging.getLogger(__name__)
+
+Entry = tuple[list[str], bool, Model]
+"""What a model may be called, whether it is what its file stands for, and the model."""
 
 
-def load(path, name=None):
-    """Loads a model: our `.keras` files and every format that the article's authors published.
+def load(
+    path: str | os.PathLike[str], name: str | None = None, row_order: str = "channel"
+) -> Step | StatePerturbation:
+    """Loads a model in any of these formats, also from inside a zip or a folder.
 
-    The formats are TF2 checkpoints, graph-model JSON, the article's demo data (`data.js`,
-    `gca_data.js`), 8-bit WebGL JSON, and `.npy` matrices, each also inside a zip or a folder.
-    Fire rate and noise are not part of the published files: they get the layers' defaults.
+    - Ours: ``.keras``, the ``model.json`` of `tfnca.export` with its ``.bin``, and ``.npy`` of a
+      perturbation (a matrix ``(channels, channels)`` or a vector ``(channels,)``).
+    - The article's: TF2 checkpoints (``X.index``, ``X.data-…``; also of TensorFlow 2.0), graph
+      models as JSON, the demo data ``data.js`` and ``gca_data.js``, 8-bit WebGL JSON, ``.npy``.
+    - Any graph model of TensorFlow.js: ``model.json`` and ``.bin`` shards, quantized or not.
+    - A published ``CAModel`` rebuilt in Keras 2, Keras 3 or PyTorch: ``.weights.h5``, ``.h5``,
+      ``.keras``, ``tf.train.Checkpoint``, ``.npz``, ``.safetensors``. Of these the weights alone
+      are read, whatever they are called, and told apart by their shapes: first kernel
+      ``(1, 1, 48, 128)``, ``(48, 128)``, or PyTorch's ``(128, 48, 1, 1)``, ``(128, 48)``.
+
+    Channels and widths come from the shapes. Fire rate and noise are not part of others' files:
+    they get the layers' defaults. Nothing that a file says is run: a class that is not registered
+    with Keras under ``"tfnca"`` is not made, and a pickle (``.pth``, ``.pt``) is never opened.
 
     Args:
         path: A file, a checkpoint's prefix, a zip, or a folder (its own files, no subfolders); or,
             where nothing of that name is there, the name of a model that ships (`tfnca.models`).
         name: Which model to take where there are several: a file's name with or without its
-            ending, a matrix (``"tail"``), or ``"host"`` and ``"adversary"`` of a `data.js`.
+            ending, a matrix (``"tail"``), or ``"host"`` and ``"adversary"`` of an injection.
+        row_order: How the first kernel of a Growing CA orders its rows, one for each channel c
+            and perception kernel k. ``"channel"``: row 3c + k, as here, as published, and as a
+            depthwise convolution gives them. ``"kernel"``: row k·channels + c, as in ports that
+            concatenate the state and its two gradients; read as the other, such a model explodes.
+            Files that say it themselves (our ``.keras``, WebGL, the demo data) do not ask.
 
     Returns:
-        A step or a `Perturbation`. A `data.js` gives an `Injected`, a `gca_data.js` its host.
+        A step or a perturbation. A `data.js` gives an `Injected`, a `gca_data.js` its host.
 
     Raises:
         ValueError: If there is no such file, nothing or more than one model in it, or anything
-            in it is missing, left over, of the wrong shape, not finite, or not safe to read.
+            in it is missing, left over, of the wrong shape, not finite, or not safe to read. A
+            file that cannot be read beside one that can is passed over, and named in the log.
 
     Example:
 
@@ -50,11 +79,13 @@ def load(path, name=None):
     ...     type(load(f"{folder}/model.keras")).__name__
     'Perturbation'
     """
-    return _pick(find(path), name, (Step, Perturbation))
+    if row_order not in ROW_ORDERS:
+        raise ValueError(f"row_order must be one of {ROW_ORDERS}. Received: {row_order!r}")
+    return _pick(find(path), name, None, row_order)
 
 
-def load_perturbation(path, name=None):
-    """Loads a perturbation's matrix.
+def load_perturbation(path: str | os.PathLike[str], name: str | None = None) -> StatePerturbation:
+    """Loads a perturbation: a matrix, or a vector.
 
     Args:
         path: A `.npy`, our `.keras`, the article's `gca_data.js`, or a zip or folder of them; or a
@@ -62,7 +93,7 @@ def load_perturbation(path, name=None):
         name: Which one to take where there are several, such as ``"tail"``.
 
     Returns:
-        A `Perturbation`.
+        A `StatePerturbation`: a `Perturbation` for a matrix, a `StateShift` for a vector.
 
     Raises:
         ValueError: As `load`.
@@ -75,106 +106,133 @@ def load_perturbation(path, name=None):
     ...     load_perturbation(folder, name="tail").channels
     16
     """
-    return _pick(find(path), name, Perturbation)
+    return _pick(find(path), name, StatePerturbation, "channel")
 
 
-def _pick(path, name, kinds):
-    """The one model of `kinds` in `path`, or the one called `name`."""
-    path = Path(path)
-    files, is_container = _gather(path)
-    readers = {member: reader for member in files if (reader := _reader(member, files[member]))}
-    # A .keras file knows more than a published one of the same weights: it comes first.
-    members = sorted(readers, key=lambda member: (readers[member] is not read_keras, member))
-    entries = []  # (what it may be called, whether it is what its file stands for, model)
-    for member in [member for member in members if name in _names(member)] or members:
+def _pick(
+    path: str | os.PathLike[str], name: str | None, kind: type[Model] | None, row_order: str
+) -> Model:
+    """The one model of `kind` in `path`, or the one called `name`."""
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path must be a string or a path. Received: path={path!r}")
+    path = Path(os.path.expanduser(path))
+    budget = Budget()
+    files, members, is_container = _gather(path, budget)
+    readers: dict[str, Reader] = {}
+    entries: list[Entry] = []
+    unreadable: list[str] = []
+    for member in members:
+        try:
+            if reader := _reader(member, files[member]):
+                readers[member] = reader
+        except Exception as error:  # it may be no one's to read, or gone
+            unreadable.append(_complaint(f"{path}/{member}", error))
+    ordered = sorted(readers, key=lambda member: (-readers[member].priority, member))
+    for member in [member for member in ordered if name in _names(member)] or ordered:
         where = f"{path}/{member}" if is_container else str(path)
-        for number, (inner, model) in enumerate(readers[member](where, member, files).items()):
+        try:
+            models = readers[member].read(Source(where, member, files, budget, row_order))
+        except Exception as error:
+            unreadable.append(_complaint(where, error))
+            continue
+        for number, (inner, model) in enumerate(models.items()):
             names = [inner] if number else [member, inner, *_names(member)]
-            if isinstance(model, kinds):
+            if kind is None or isinstance(model, kind):
                 entries.append((names, number == 0, model))
+    if unreadable and not entries:
+        raise ValueError("; also ".join(unreadable[:4]))
+    passed_over = f"; passed over: {'; '.join(unreadable[:4])}" if unreadable else ""
+    found = sorted({entry[0][-1] for entry in entries}) or sorted(members)
+    model = _choose(path, name, kind, entries, f"{some(found)}{passed_over}")
+    if passed_over:
+        _log.warning("%s: loaded a %s%s", path, type(model).__name__, passed_over)
+    return model
+
+
+def _complaint(where: str, error: Exception) -> str:
+    """What a reader says of a file, or what it ran into there."""
+    message = " ".join(str(error).split())
+    if isinstance(error, ValueError) and where in message and "Received" in message:
+        return message
+    return f"{where} cannot be read. Received: {type(error).__name__}: {message[:400]}"
+
+
+def _choose(
+    path: Path, name: str | None, kind: type[Model] | None, entries: list[Entry], found: str
+) -> Model:
+    """The one model among `entries`, or the one called `name`."""
     if name is None:
         chosen = [entry for entry in entries if entry[1]] or entries
     else:
         chosen = [entry for entry in entries if name in entry[0]]
-    distinct = []
+    distinct: list[Entry] = []
     for entry in chosen:
         if not any(_same(entry[2], other[2]) for other in distinct):
             distinct.append(entry)
     if len(distinct) == 1:
         return distinct[0][2]
-    what = "perturbation" if kinds is Perturbation else "model"
+    what = "model" if kind is None else "perturbation"
     if distinct:
-        names = sorted(entry[0][-1 if name is None else 0] for entry in distinct)
+        short = {entry[0][-1] for entry in distinct}
+        is_short = name is None and len(short) == len(distinct)
+        names = sorted(entry[0][-1 if is_short else 0] for entry in distinct)
         raise ValueError(
             f"{path} holds several {what}s: choose one by its name, {some(names)}. "
             f"Received: name={name!r}"
         )
     which = "in a format that tfnca knows" if name is None else f"called {name!r}"
-    names = sorted({entry[0][-1] for entry in entries}) or sorted(files)
-    raise ValueError(f"{path} holds no {what} {which}. Received: {some(names)}")
+    raise ValueError(f"{path} holds no {what} {which}. Received: {found}")
 
 
-def _gather(path):
-    """Reads the files that `path` stands for.
+def _gather(path: Path, budget: Budget) -> tuple[Mapping[str, bytes], list[str], bool]:
+    """The files that `path` stands for.
 
     Returns:
-        ``({name: bytes}, whether they come from a zip or a folder)``.
+        ``(files, names of those that may be models, whether they come from a zip or a folder)``.
     """
-    prefix = Path(re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", str(path)))
-    part = re.compile(re.escape(prefix.name) + r"\.(index|data-\d{5}-of-\d{5})")
-    paths = None
     with refusing(path, "file or folder"):
-        if Path(f"{prefix}.index").is_file():
-            paths = [file for file in prefix.parent.iterdir() if part.fullmatch(file.name)]
-        elif path.is_dir():
+        mains = [reader.main_file(path) for reader in READERS if reader.main_file]
+        main = next(filter(None, mains), path)
+        is_folder, is_file = main.is_dir(), main.is_file()
+    if is_folder:
+        files = Folder(main, budget)
+        with refusing(path, "file or folder"):
             # Snapshots and videos may stand beside a model, and no model is as large as they are.
-            paths = [file for file in path.iterdir() if file.is_file()]
-            paths = [file for file in paths if file.stat().st_size <= MAX_TEXT_BYTES]
-        elif path.is_file():
-            paths = [path]
-        size = sum(file.stat().st_size for file in paths or ())
-    if paths is None:
+            members = [name for name in files if (main / name).stat().st_size <= MAX_TEXT_BYTES]
+        budget.take(path, len(members), 0)
+        return files, members, True
+    if not is_file:
         raise ValueError(
             f"path must be a file, a folder or a checkpoint's prefix. Received: path={str(path)!r}"
         )
-    check_amount(path, len(paths), size)
-    with refusing(path, "file or folder"):
-        files = {file.name: file.read_bytes() for file in sorted(paths)}
-    if paths == [path] and is_zip(data := files[path.name]) and not _reader(path.name, data):
-        return unzip(path, data), True
-    return files, path.is_dir()
+    files = Folder(main.parent, budget)
+    data = files[main.name]
+    if is_zip(data) and not _reader(main.name, data):
+        unzipped = unzip(path, data, budget)
+        return unzipped, list(unzipped), True
+    return files, [main.name], False
 
 
-def _reader(member, data):
-    """The reader for a file's content, or None if it is no model."""
-    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+def _reader(member: str, data: bytes) -> Reader | None:
+    """The reader for a file, or None if it is no model."""
     if PurePosixPath(member).name.startswith(".") or member.startswith("__MACOSX/"):
         return None
-    if is_zip(data):
-        return read_keras if is_keras(data) else None
-    if data.startswith(b"\x93NUMPY"):
-        return read_npy
-    if data.endswith(b"\x57\xfb\x80\x8b\x24\x75\x47\xdb") or member.endswith(".index"):
-        return read_checkpoint
-    if text.startswith(b"{") and b'"modelTopology"' in text:
-        return read_graph
-    if text.startswith(b"[") and b'"data_b64"' in text:
-        return read_webgl
-    if re.search(rb"\bGRAPH_URL\s*=|\bPERTURBATIONS\s*=\s*\[", text):
-        return read_growing_demo
-    return read_mnist_demo if re.search(rb"WEIGHTS_B64\s*=\s*\[", text) else None
+    return next((reader for reader in READERS if reader.recognises(member, data)), None)
 
 
-def _names(member):
+def _names(member: str) -> tuple[str, ...]:
     """What a file may be called; the last is its short name."""
     file = PurePosixPath(member)
-    return member, file.name, file.stem, file.stem.removesuffix("_sym_t")
+    short = file.stem.removesuffix(".weights").removesuffix("_sym_t")
+    return member, file.name, file.stem, short
 
 
-def _same(model, other):
+def _same(model: Model, other: Model) -> bool:
     """Whether two models are of one kind and hold the same numbers."""
+    if type(model) is not type(other):
+        return False
     numbers = [
-        [model.matrix] if isinstance(model, Perturbation) else model.get_weights()
-        for model in (model, other)
+        [each.to_array()] if isinstance(each, StatePerturbation) else each.get_weights()
+        for each in (model, other)
     ]
-    return type(model) is type(other) and all(map(np.array_equal, *numbers))
+    return all(map(np.array_equal, *numbers))

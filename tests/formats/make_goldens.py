@@ -1,0 +1,143 @@
+"""Writes a small file of each format to tests/goldens/formats, each in a zip, to take less room.
+
+They are there to stay: whatever changes, today's files load for ever. So what is there already is
+left as it is, and only a new format's file is written::
+
+    PYTHONPATH=tests python tests/formats/make_goldens.py
+"""
+
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import published_formats as formats
+
+import tfnca
+from tfnca.automata.perturbations.shift import StateShift
+from tfnca.export.tfjs import save_tfjs
+
+FOLDER = Path(__file__).parents[1] / "goldens/formats"
+GROWING = formats.growing_tensors(1, channels=6, hidden=4)
+MNIST = formats.mnist_tensors(2, channels=13, hidden=4)
+OTHER = formats.mnist_tensors(3, channels=13, hidden=4)
+
+
+def filled(step, tensors):
+    for variable, tensor in zip(step.weights_in_order, tensors, strict=True):
+        variable.assign(tensor.reshape(variable.shape))
+    return step
+
+
+def growing(**kwargs):
+    return filled(tfnca.GrowingCA(channels=6, hidden=4, **kwargs), GROWING)
+
+
+def mnist(tensors=MNIST):
+    return filled(tfnca.MNISTCA(channels=13, hidden=4, noise_std=0.125), tensors)
+
+
+def matrix(seed=0, channels=6):
+    return formats.symmetric_matrix(seed)[:channels, :channels]
+
+
+def keras_file(make):
+    return lambda path: keras.saving.save_model(make(), path)
+
+
+def text(make):
+    def write(path):
+        content = make()
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+    return write
+
+
+def data(make):
+    return lambda path: path.write_bytes(make())
+
+
+def npz():
+    file = io.BytesIO()
+    np.savez(file, *MNIST)
+    return file.getvalue()
+
+
+def checkpoint(named):
+    return lambda path: formats.write_checkpoint(path.with_suffix(""), named)
+
+
+def zipped(path):
+    with tempfile.TemporaryDirectory() as folder:
+        formats.write_checkpoint(Path(folder, "lizard"), formats.checkpoint_keys(GROWING))
+        files = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+        files["tail_sym_t.npy"] = formats.npy(matrix())
+    formats.write_zip(path, files)
+
+
+def shards(path):
+    document = formats.graph_document(GROWING)
+    path.parent.mkdir(exist_ok=True)
+    for name, part in formats.shards(document, (1, 1), "uint8").items():
+        (path.parent / name).write_bytes(part)
+    path.write_text(json.dumps(document))
+
+
+def torch():
+    named = formats.named_tensors(formats.torch_tensors(MNIST), parts=("weight", "bias"))
+    return formats.safetensors(named, {"format": "pt"})
+
+
+def demo():
+    return formats.growing_demo(GROWING, [matrix(seed) for seed in range(6)])
+
+
+FILES = {
+    "GrowingCA.keras": keras_file(lambda: growing(fire_rate=0.75, angle=0.5, step_size=0.5)),
+    "MNISTCA.keras": keras_file(mnist),
+    "Injected.keras": keras_file(lambda: tfnca.Injected(mnist(), mnist(OTHER))),
+    "Perturbation.keras": keras_file(lambda: tfnca.Perturbation(6, matrix())),
+    "StateShift.keras": keras_file(lambda: StateShift(6, matrix()[0])),
+    "Perturbed.keras": keras_file(
+        lambda: tfnca.Perturbed(growing(), tfnca.Perturbation(6, matrix()))
+    ),
+    "matrix.npy": data(lambda: formats.npy(matrix())),
+    "vector.npy": data(lambda: formats.npy(matrix()[0])),
+    "checkpoint.index": checkpoint(formats.checkpoint_keys(MNIST)),
+    "checkpoint_2_0.index": checkpoint(
+        formats.named_tensors(GROWING, "dmodel/layer-{number}/{part}" + formats.VALUE)
+    ),
+    "zip.zip": zipped,
+    "graph.json": text(lambda: formats.graph_document(GROWING)),
+    "graph_mnist.json": text(lambda: formats.graph_document(MNIST)),
+    "shards/model.json": shards,
+    "tfjs/model.json": lambda path: save_tfjs(growing(step_size=0.5), path.parent),
+    "webgl.json": text(lambda: formats.webgl_document(channels=6, hidden=4)[0]),
+    "data.js": text(lambda: formats.mnist_demo(MNIST, OTHER)),
+    "gca_data.js": text(demo),
+    "keras_3.weights.h5": data(
+        lambda: formats.hdf5(
+            formats.named_tensors(GROWING, "dmodel/layers/{layer}/vars/{part}", ("0", "1"))
+        )
+    ),
+    "keras_2.h5": data(
+        lambda: formats.hdf5(formats.named_tensors(GROWING, "dmodel/{layer}/{part}:0"))
+    ),
+    "arrays.npz": data(npz),
+    "torch.safetensors": data(torch),
+}
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, write in FILES.items():
+        golden = FOLDER / f"{name.replace('/', '_')}.zip"
+        if not golden.exists():
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, name)
+                write(path)
+                files = [file for file in Path(folder).rglob("*") if file.is_file()]
+                contents = {str(file.relative_to(folder)): file.read_bytes() for file in files}
+                formats.write_zip(golden, contents)
+            print(f"{golden} is new; its checksum belongs into test_goldens.py")

@@ -1,0 +1,95 @@
+"""Today's files load for ever: one small file of each format, and the checksum of what it holds.
+
+A file is never written again, and a checksum never changed. `make_goldens.py` wrote the files, each
+into a zip.
+"""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfnca.automata.perturbations import StatePerturbation
+from tfnca.formats.load import load
+from tfnca.formats.readers import READERS
+
+FOLDER = Path(__file__).parents[1] / "goldens/formats"
+CHECKSUMS = {
+    "GrowingCA.keras": "8ba58480fa8d3e1b",
+    "MNISTCA.keras": "56b62f4bc0767d30",
+    "Injected.keras": "868698f80f5082e4",
+    "Perturbation.keras": "54723560ea67baac",
+    "StateShift.keras": "dc367ba0d9e35405",
+    "Perturbed.keras": "03c5d088af3a6132",
+    "matrix.npy": "54723560ea67baac",
+    "vector.npy": "dc367ba0d9e35405",
+    "checkpoint.index": "184b9631669d2ad6",
+    "checkpoint_2_0.index": "8d4c4beed4c384e4",
+    "zip.zip: lizard": "8d4c4beed4c384e4",
+    "zip.zip: tail": "54723560ea67baac",
+    "graph.json": "8d4c4beed4c384e4",
+    "graph_mnist.json": "184b9631669d2ad6",
+    "shards/model.json": "bfe8f0fb7c1c7634",
+    "tfjs/model.json": "bcf8a4d5e1abaf9e",
+    "webgl.json": "9e301db1c433b848",
+    "data.js": "bcbb845d0ada2ad6",
+    "data.js: adversary": "d8970033dcc3781a",
+    "gca_data.js": "8d4c4beed4c384e4",
+    "gca_data.js: tail": "54723560ea67baac",
+    "gca_data.js: blue": "3846f22e12e1bcf4",
+    "keras_3.weights.h5": "8d4c4beed4c384e4",
+    "keras_2.h5": "8d4c4beed4c384e4",
+    "arrays.npz": "184b9631669d2ad6",
+    "torch.safetensors": "184b9631669d2ad6",
+}
+
+
+def checksum(model):
+    """Of what a model is: its class, settings and numbers."""
+    is_array = isinstance(model, StatePerturbation)
+    arrays = [model.to_array()] if is_array else model.get_weights()
+    digest = hashlib.sha256(type(model).__name__.encode())
+    for array in arrays:
+        digest.update(str(array.shape).encode() + np.ascontiguousarray(array, "<f4").tobytes())
+    for network in [] if is_array else model.networks:
+        for name in ("fire_rate", "step_size", "angle", "noise_std"):
+            digest.update(repr(getattr(network, name)).encode())
+    return digest.hexdigest()[:16]
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """A folder of all the files."""
+    folder = tmp_path_factory.mktemp("goldens")
+    for path in FOLDER.glob("*.zip"):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", CHECKSUMS)
+def test_golden(unpacked, name):
+    file, _, inner = name.partition(": ")
+    assert checksum(load(unpacked / file, name=inner or None)) == CHECKSUMS[name]
+
+
+def test_every_file_is_tested():
+    files = {name.partition(": ")[0].replace("/", "_") for name in CHECKSUMS}
+    assert files == {path.stem for path in FOLDER.glob("*.zip")}
+
+
+def test_every_reader_has_one(unpacked):
+    paths = [unpacked / name.partition(": ")[0] for name in CHECKSUMS]
+    readers = [
+        next((r for r in READERS if r.recognises(path.name, path.read_bytes())), None)
+        for path in paths
+    ]
+    read = {reader.read.__module__ for reader in readers if reader}
+    # A pickle is never read.
+    assert read | {"tfnca.formats.readers.pickled"} == {r.read.__module__ for r in READERS}
+
+
+def test_they_are_small():
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 100_000

@@ -1,0 +1,171 @@
+"""The registry: a format is one file, asked for by no name; reading needs no compiled code."""
+
+import ast
+import types
+from pathlib import Path
+
+import keras
+import pytest
+from expected import assert_holds
+from published_formats import growing_tensors, write
+
+import tfnca
+from tfnca.automata.perturbations import StatePerturbation
+from tfnca.formats import readers
+from tfnca.formats.load import load
+from tfnca.formats.readers.keras_file import known_classes
+
+FORMATS = Path(tfnca.__file__).parent / "formats"
+
+
+def test_every_file_in_the_folder_is_a_reader():
+    modules = {reader.read.__module__.rpartition(".")[2] for reader in readers.READERS}
+    assert modules == {path.stem for path in (FORMATS / "readers").glob("*.py")} - {
+        "__init__",
+        "base",
+    }
+
+
+def test_no_reader_is_asked_for_by_name():
+    """Only other readers may import one."""
+    names = [path.stem for path in (FORMATS / "readers").glob("*.py") if path.stem[0] != "_"]
+    names.remove("base")
+    for path in FORMATS.glob("*.py"):
+        assert not {f"tfnca.formats.readers.{name}" for name in names} & {*imports(path)}, path
+
+
+NEW_FORMAT = '''
+"""Weights as words, one a line."""
+
+import numpy as np
+
+from tfnca.formats.build import build_ca
+from tfnca.formats.readers import reader
+from tfnca.formats.tensors import arrange
+
+
+@reader(lambda name, data: data.startswith(b"#words"))
+def read(source):
+    lines = [line.split() for line in source.text.splitlines()[1:]]
+    arrays = {
+        f"{number}.{name}": np.array(values, np.float32).reshape([int(n) for n in shape.split("x")])
+        for number, (name, shape, *values) in enumerate(lines)
+    }
+    return {"": build_ca(source.where, arrange(source.where, arrays))}
+'''
+
+
+def test_a_new_format_is_one_file(tmp_path, monkeypatch):
+    tensors = growing_tensors(channels=5, hidden=4)
+    lines = ["#words"] + [
+        " ".join(["t", "x".join(map(str, tensor.shape)), *map(repr, tensor.ravel().tolist())])
+        for tensor in tensors
+    ]
+    path = write(tmp_path / "ca.words", "\n".join(lines))
+    with pytest.raises(ValueError, match="no model in a format"):
+        load(path)
+    monkeypatch.setattr(readers.base, "READERS", known := [*readers.READERS])
+    monkeypatch.setattr("tfnca.formats.load.READERS", known)
+    exec(compile(NEW_FORMAT, "words.py", "exec"), vars(types.ModuleType("words")))
+    assert_holds(load(path), tensors)
+
+
+def imports(path):
+    """The modules that a file imports; of a package, its file too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_reading_loads_no_compiled_code():
+    """Followed through the sources; the package's own ``__init__`` aside, which has everything."""
+    pending, seen = list(FORMATS.rglob("*.py")), set()
+    pending += (FORMATS.parent / "automata").rglob("*.py")  # found by their folder, not by name
+    while pending:
+        path = pending.pop()
+        if path in seen or not path.is_file():
+            continue
+        seen.add(path)
+        for module in imports(path):
+            assert module.split(".")[0] != "numba", path
+            assert not module.startswith("tfnca.engines"), path
+            if module.startswith("tfnca."):
+                file = FORMATS.parents[1].joinpath(*module.split("."))
+                pending += [file.with_suffix(".py"), file / "__init__.py"]
+    assert len(seen) > 20
+
+
+# --- Classes in our own files -----------------------------------------------------------------
+
+
+@pytest.fixture
+def registered():
+    """A function that registers a class with Keras, until the test ends."""
+    names = []
+
+    def register(cls, package="tfnca"):
+        keras.saving.register_keras_serializable(package)(cls)
+        names.append(f"{package}>{cls.__name__}")
+        return cls
+
+    yield register
+    for name in names:
+        keras.saving.get_custom_objects().pop(name, None)
+
+
+def make_rolled():
+    class Rolled(tfnca.GrowingCA):
+        def call(self, state, **kwargs):
+            return keras.ops.roll(super().call(state, **kwargs), 1, axis=1)
+
+    return Rolled
+
+
+def test_a_registered_subclass_loads(tmp_path, registered):
+    rolled = registered(make_rolled())
+    keras.saving.save_model(rolled(channels=6, hidden=4), tmp_path / "rolled.keras")
+    assert type(load(tmp_path / "rolled.keras")) is rolled
+
+
+def test_a_registered_kind_of_perturbation_loads(tmp_path, registered):
+    class Halved(StatePerturbation):
+        def call(self, state):
+            return state * 0.5
+
+    halved = registered(Halved)(6)
+    halved.built = True
+    keras.saving.save_model(halved, tmp_path / "halved.keras")
+    assert type(load(tmp_path / "halved.keras")) is Halved
+
+
+def test_a_subclass_that_is_not_imported_does_not_load(tmp_path, registered):
+    keras.saving.save_model(registered(make_rolled())(), tmp_path / "rolled.keras")
+    keras.saving.get_custom_objects().pop("tfnca>Rolled")
+    with pytest.raises(ValueError, match=r"classes must be among .*found \['tfnca>Rolled'"):
+        load(tmp_path / "rolled.keras")
+
+
+def test_a_class_of_another_package_does_not_load(tmp_path, registered):
+    other = registered(make_rolled(), package="mine")
+    keras.saving.save_model(other(), tmp_path / "rolled.keras")
+    with pytest.raises(ValueError, match=r"a subclass of tfnca's .*found \['mine>Rolled'"):
+        load(tmp_path / "rolled.keras")
+
+
+def test_what_is_registered_but_no_step_does_not_load(tmp_path, registered):
+    """Even under our package's name."""
+
+    class Loose(keras.layers.Layer):
+        pass
+
+    registered(Loose)
+    assert "tfnca>Loose" not in known_classes()
+    assert known_classes() >= {"tfnca>GrowingCA", "tfnca>Perturbed", "tfnca>StateShift"}
+    layer = Loose()
+    layer.build((None, 3))
+    keras.saving.save_model(layer, tmp_path / "loose.keras")
+    with pytest.raises(ValueError, match=r"classes must be among .*found \['tfnca>Loose'"):
+        load(tmp_path / "loose.keras")

@@ -1,0 +1,130 @@
+"""Graph models as JSON: frozen, with their weights inside or in ``.bin`` shards."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tfnca.automata.injection import Injected
+from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.step import Step
+from tfnca.formats.archive import refusing, some, starts_text
+from tfnca.formats.build import build_ca, build_perturbation
+from tfnca.formats.graph import Graph
+from tfnca.formats.readers.base import Models, Source, reader
+
+_DTYPES = {
+    "float32": "<f4", "int32": "<i4", "bool": "?", "float16": "<f2", "uint8": "u1", "uint16": "<u2"
+}  # fmt: skip
+
+
+@reader(lambda name, data: starts_text(data, b"{") and b'"modelTopology"' in data)
+def read(source: Source) -> Models:
+    where, document = source.where, source.json
+    manifest = document.get("weightsManifest") or []
+    graph = Graph(where, document, read_manifest(source, manifest))
+    networks = graph.networks()
+    # What an export of ours says of itself; its graph has fire masks and noise as inputs.
+    about = document.get("userDefinedMetadata") if document.get("convertedBy") == "tfnca" else {}
+    with refusing(where, "description of a model (userDefinedMetadata)"):
+        said = [
+            {key: about[key][number] for key in ("fire_rate", "noise_std") if key in about}
+            for number in range(len(networks))
+        ]
+        cas = [
+            build_ca(where, network.tensors, source.row_order, network.options | options)
+            for network, options in zip(networks, said, strict=True)
+        ]
+        step = Injected(*cas) if len(cas) == 2 else cas[0]
+        models: Models = {"": step}
+        if len(cas) == 2:
+            models |= {"host": cas[0], "adversary": cas[1]}
+        if graph.mixed:
+            models = _perturbed(where, step, graph, about["perturbations"])
+    kind = "Perturbed" if graph.mixed else type(step).__name__
+    if about and (about.get("kind"), about.get("channels")) != (kind, step.channels):
+        raise ValueError(
+            f"{where} must hold what it says, a {about.get('kind')} of {about.get('channels')} "
+            f"channels. Received: a {kind} of {step.channels}"
+        )
+    return models
+
+
+def _perturbed(where: str, step: Step, graph: Graph, names: list[str]) -> Models:
+    """A host and its perturbations, of which an export holds Aᵢ - I, a row each."""
+    rows = np.concatenate([graph.value(name) for name in graph.mixed])
+    perturbations = {
+        name: build_perturbation(f"{where}: {name}", row.reshape(2 * [step.channels]))
+        for name, row in zip(
+            names, rows + np.eye(step.channels, dtype=np.float32).ravel(), strict=True
+        )
+    }
+    # Of one perturbation the export is that attack; several are the host's, like the demo data.
+    attack = {"": Perturbed(step, *perturbations.values())} if len(rows) == 1 else {}
+    return {**attack, "host": step, **perturbations}
+
+
+def read_manifest(source: Source, manifest: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """The weights in the shards of a `weightsManifest`.
+
+    Args:
+        source: The graph model.
+        manifest: Groups of ``paths``, whose bytes follow each other, and ``weights``, each with
+            its ``name``, ``shape``, ``dtype``, and maybe ``quantization``.
+
+    Returns:
+        ``{name: array}``, float32 where they were quantized.
+
+    Raises:
+        ValueError: If a shard is missing, elsewhere, named twice, too short or too long, or a
+            weight is of no known type.
+    """
+    where = source.where
+    arrays: dict[str, np.ndarray] = {}
+    seen: set[str] = set()
+    with refusing(where, "manifest of weights"):
+        groups = [(list(group["paths"]), list(group["weights"])) for group in manifest]
+    for paths, weights in groups:
+        parts = []
+        for path in paths:
+            if path in seen:
+                raise ValueError(f"{where} must name each shard once. Received: {path!r} twice")
+            seen.add(path)
+            parts.append(source.beside(path))
+        data, end = b"".join(parts), 0
+        source.budget.take(where, len(paths) + len(weights), len(data))
+        for weight in weights:
+            with refusing(where, "manifest of weights"):
+                name = str(weight["name"])
+                if name in arrays:
+                    raise ValueError(f"the weight {name!r} stands twice")
+                array, end = _weight(weight, data, end)
+                arrays[name] = array
+        if end != len(data):
+            raise ValueError(
+                f"{where}: the shards {some(paths)} must hold {end} bytes. Received: {len(data)}"
+            )
+    return arrays
+
+
+def _weight(weight: dict[str, Any], data: bytes, begin: int) -> tuple[np.ndarray, int]:
+    """One weight that begins there, and where it ends."""
+    quantization = weight.get("quantization") or {}
+    dtype, shape = weight["dtype"], weight["shape"]
+    stored = quantization.get("dtype", dtype)
+    if stored not in _DTYPES or (quantization and dtype != "float32"):
+        raise ValueError(f"{weight['name']} has the type {dtype}, stored as {stored}")
+    if not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError(f"{weight['name']} has the shape {shape}")
+    end = begin + math.prod(shape) * np.dtype(_DTYPES[stored]).itemsize
+    if end > len(data):
+        raise ValueError(
+            f"{weight['name']} must end at byte {end} of its shards, which have {len(data)}"
+        )
+    array = np.frombuffer(data[begin:end], _DTYPES[stored]).reshape(shape)
+    if quantization:
+        with np.errstate(over="ignore", invalid="ignore"):  # found as not finite
+            # As TensorFlow.js: in double precision, then to float32.
+            scale, low = quantization.get("scale", 1.0), quantization.get("min", 0.0)
+            array = (array.astype(np.float64) * scale + low).astype(np.float32)
+    return array, end
