@@ -11,6 +11,7 @@ from expected import KINDS, assert_holds
 from published_formats import write, write_zip
 
 import tfnca
+from tfnca.automata.perturbations.shift import StateShift
 from tfnca.export.signatures import mix
 from tfnca.export.tfjs import save_tfjs
 from tfnca.formats.load import load, load_perturbation
@@ -161,6 +162,8 @@ MNIST = {"channels": 13, "hidden": 5}
 OURS = {
     "GrowingCA": lambda: filled(tfnca.GrowingCA(**GROWING, fire_rate=0.7)),
     "turned": lambda: filled(tfnca.GrowingCA(**GROWING, angle=-0.4, step_size=0.5)),
+    "untrained": lambda: tfnca.GrowingCA(**GROWING),
+    "untrained MNISTCA": lambda: tfnca.MNISTCA(**MNIST),
     "MNISTCA": lambda: filled(tfnca.MNISTCA(**MNIST, noise_std=0.125)),
     "Injected": lambda: tfnca.Injected(
         filled(tfnca.GrowingCA(**GROWING)), filled(tfnca.GrowingCA(**GROWING, fire_rate=0.25), 1)
@@ -179,7 +182,7 @@ def test_our_own_export(tmp_path, name, quantize):
     again = load(tmp_path / "tfjs")
     assert type(again) is type(step)
     for weight, expected in zip(again.get_weights(), step.get_weights(), strict=True):
-        np.testing.assert_allclose(weight, expected, rtol=0, atol=2e-4 if quantize else 0)
+        np.testing.assert_allclose(weight, expected, rtol=0, atol=5e-4 if quantize else 0)
     for network, expected in zip(again.networks, step.networks, strict=True):
         config, wanted = network.get_config(), expected.get_config()
         for key in {"fire_rate", "noise_std", "step_size", "angle"} & set(config):
@@ -202,15 +205,38 @@ def test_our_own_export_of_an_attack(tmp_path):
     np.testing.assert_allclose(found.matrix, matrices[1].matrix, atol=1e-6)
 
 
+def test_our_own_export_of_an_attack_on_an_injection(tmp_path):
+    cas = [filled(tfnca.GrowingCA(channels=16, hidden=4), seed) for seed in range(2)]
+    step = tfnca.Perturbed(tfnca.Injected(*cas), formats.symmetric_matrix())
+    save_tfjs(step, tmp_path / "tfjs")
+    again = load(tmp_path / "tfjs")
+    assert isinstance(again.host, tfnca.Injected)
+    for network, ca in zip(again.networks, cas, strict=True):
+        assert_holds(network, ca.get_weights())
+    np.testing.assert_allclose(again.perturbation.matrix, step.perturbation.matrix, atol=1e-6)
+
+
+def test_our_own_export_of_a_shift(tmp_path):
+    host = filled(tfnca.GrowingCA(channels=16, hidden=4))
+    shift = StateShift(vector=np.linspace(-0.2, 0.2, 16))
+    save_tfjs(tfnca.Perturbed(host, shift), tmp_path / "tfjs")
+    step = load(tmp_path / "tfjs")
+    assert isinstance(step, tfnca.Perturbed)
+    assert isinstance(step.perturbation, StateShift)
+    np.testing.assert_array_equal(step.perturbation.to_array(), shift.to_array())
+
+
 def test_an_export_of_another_step_is_not_replaced_by_its_base(tmp_path):
     @keras.saving.register_keras_serializable("tests")
     class Halved(tfnca.GrowingCA):
-        def call(self, state, **kwargs):
-            return super().call(state, **kwargs) * 0.5
+        def call(self, state, mask=None, seed=0, index=0, fire_mask=None, noise=None, network=0):
+            return 0.5 * super().call(state, mask, seed, index, fire_mask, noise, network)
 
-    save_tfjs(filled(Halved(**GROWING)), tmp_path / "tfjs")
-    with pytest.raises(ValueError, match=r"a Halved of 6 channels. Received: a GrowingCA"):
-        load(tmp_path / "tfjs")
+    step = filled(Halved(channels=16, hidden=4))
+    for number, each in enumerate((step, tfnca.Perturbed(step, formats.symmetric_matrix()))):
+        save_tfjs(each, tmp_path / f"{number}")
+        with pytest.raises(ValueError, match=r"what it says .*'Halved'.*Received: .*'GrowingCA'"):
+            load(tmp_path / f"{number}")
 
 
 def test_a_perception_that_is_not_sobels_is_refused(tmp_path):

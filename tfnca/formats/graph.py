@@ -50,10 +50,11 @@ class Graph:
         where: What messages call the file.
         document: A graph model's JSON.
         weights: The constants that stand in shards, by their nodes' names.
+        drops_zeros: Whether a layer may lack its bias: our exports leave a bias of zeros away.
 
     Attributes:
-        mixed: The Const nodes that hold perturbations, as our exports stack them: Aᵢ - I, each a
-            row.
+        mixed: The Const nodes that hold perturbations, as our exports stack them: Aᵢ - I, or bᵢ,
+            each a row.
 
     Raises:
         ValueError: If it is no graph, or too large.
@@ -62,10 +63,15 @@ class Graph:
     mixed: list[str]
 
     def __init__(
-        self, where: str, document: Any, weights: Mapping[str, np.ndarray] | None = None
+        self,
+        where: str,
+        document: Any,
+        weights: Mapping[str, np.ndarray] | None = None,
+        drops_zeros: bool = False,
     ) -> None:
         self.where = where
         self.weights = dict(weights or {})
+        self.drops_zeros = drops_zeros
         with refusing(where, "graph model"):
             parts = [self._part(node) for node in document["modelTopology"]["node"]]
             graph = json_format.ParseDict({"node": parts}, tf.compat.v1.GraphDef())
@@ -169,10 +175,10 @@ class Graph:
         return found
 
     def _mixtures(self, layers: list[str]) -> dict[str, str]:
-        """By nodes that are no layers after all: stacked matrices that strengths are applied to.
+        """By nodes that are no layers after all: what strengths are applied to, one a row.
 
         Our exports give a perturbation's strength as an input: the state is multiplied with
-        I + Σ kᵢ(Aᵢ - I), a product of the strengths k with all Aᵢ - I, one a row.
+        I + Σ kᵢ(Aᵢ - I), a product of the strengths k with all Aᵢ - I, or Σ kᵢbᵢ is added to it.
         """
         found: dict[str, str] = {}
         for product in layers:
@@ -180,9 +186,8 @@ class Graph:
             stacked = self.constant(self.inputs[product][1])
             if self.nodes[product].op == "MatMul" and strengths == "k" and stacked:
                 below = self._below(product)
-                for applied in layers:
-                    if applied != product and self.inputs[applied][1] in below:
-                        found |= {product: stacked, applied: stacked}
+                applied = [layer for layer in layers if self.inputs[layer][1] in below]
+                found |= dict.fromkeys([product, *applied], stacked)
         return found
 
     def networks(self) -> list[Network]:
@@ -269,8 +274,11 @@ class Graph:
     def _network(self, chain: list[str]) -> Network:
         tensors: Tensors = []
         for layer in chain:
-            bias, _ = self._biases.get(layer, (None, None))
+            bias, _ = self._biases.get(layer, (None, layer))
             for part, name in (("kernel", self._kernels[layer]), ("bias", bias)):
+                if part == "bias" and name is None and self.drops_zeros:
+                    tensors.append(("no bias", np.zeros(tensors[-1][1].shape[-1:], np.float32)))
+                    continue
                 if name is None:
                     raise ValueError(
                         f"{self.where}: {layer} must have a constant {part}. "
@@ -285,7 +293,7 @@ class Graph:
     def _options(self, chain: list[str]) -> dict[str, float]:
         """What a Growing CA's graph has as constants: the angle it perceives at, its step size."""
         options = {}
-        update = self._biases[chain[-1]][1]
+        _, update = self._biases.get(chain[-1], (None, chain[-1]))
         for name, node in self.nodes.items():
             sources = self.inputs[name]
             if node.op == "Mul" and update in (self._walk_up(s, _SAME_NUMBERS)[0] for s in sources):

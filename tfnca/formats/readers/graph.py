@@ -22,10 +22,11 @@ _DTYPES = {
 def read(source: Source) -> Models:
     where, document = source.where, source.json
     manifest = document.get("weightsManifest") or []
-    graph = Graph(where, document, read_manifest(source, manifest))
-    networks = graph.networks()
     # What an export of ours says of itself; its graph has fire masks and noise as inputs.
-    about = document.get("userDefinedMetadata") if document.get("convertedBy") == "tfnca" else {}
+    is_ours = document.get("convertedBy") == "tfnca"
+    about = (document.get("userDefinedMetadata") or {}) if is_ours else {}
+    graph = Graph(where, document, read_manifest(source, manifest), drops_zeros=is_ours)
+    networks = graph.networks()
     with refusing(where, "description of a model (userDefinedMetadata)"):
         said = [
             {key: about[key][number] for key in ("fire_rate", "noise_std") if key in about}
@@ -42,22 +43,26 @@ def read(source: Source) -> Models:
         if graph.mixed:
             models = _perturbed(where, step, graph, about["perturbations"])
     kind = "Perturbed" if graph.mixed else type(step).__name__
-    if about and (about.get("kind"), about.get("channels")) != (kind, step.channels):
+    found = [kind, step.channels, [type(ca).__name__ for ca in cas]]
+    expected = [about.get(key) for key in ("kind", "channels", "networks")]
+    if about and found != expected:  # it may be a subclass of what its graph looks like
         raise ValueError(
-            f"{where} must hold what it says, a {about.get('kind')} of {about.get('channels')} "
-            f"channels. Received: a {kind} of {step.channels}"
+            f"{where} must hold what it says (kind, channels, networks), {expected}. "
+            f"Received: {found}"
         )
     return models
 
 
 def _perturbed(where: str, step: Step, graph: Graph, names: list[str]) -> Models:
-    """A host and its perturbations, of which an export holds Aᵢ - I, a row each."""
-    rows = np.concatenate([graph.value(name) for name in graph.mixed])
+    """A host and its perturbations, of which an export holds Aᵢ - I, or bᵢ, a row each."""
+    if len(graph.mixed) != 1:
+        raise ValueError(f"perturbations must be of one kind, found {len(graph.mixed)}")
+    channels, rows = step.channels, graph.value(graph.mixed[0])
+    if rows.shape[1:] != (channels,):
+        rows = rows.reshape(-1, channels, channels) + np.eye(channels, dtype=np.float32)
     perturbations = {
-        name: build_perturbation(f"{where}: {name}", row.reshape(2 * [step.channels]))
-        for name, row in zip(
-            names, rows + np.eye(step.channels, dtype=np.float32).ravel(), strict=True
-        )
+        name: build_perturbation(f"{where}: {name}", row)
+        for name, row in zip(names, rows, strict=True)
     }
     # Of one perturbation the export is that attack; several are the host's, like the demo data.
     attack = {"": Perturbed(step, *perturbations.values())} if len(rows) == 1 else {}
