@@ -71,7 +71,9 @@ class Mixture(StatePerturbation):
         vectors = [each.vector for each in self.perturbations]
         if all(vector is None for vector in vectors):
             return None
-        vectors = [ops.zeros(self.channels) if v is None else v for v in vectors]
+        zeros = ops.zeros(self.channels)
+        # Cast: a vector may be a Keras variable, which `stack` does not take.
+        vectors = [ops.cast(zeros if v is None else v, "float32") for v in vectors]
         return ops.reshape(ops.matmul(ops.expand_dims(self.k, 0), ops.stack(vectors)), (-1,))
 
 
@@ -133,9 +135,9 @@ def load_step(models: Sequence[str | Path], host: str | Path | None = None) -> t
     are_perturbations = [isinstance(model, StatePerturbation) for model in loaded]
     if len(loaded) > 1 and not all(are_perturbations):
         raise ValueError(f"Several models must all be perturbations. Received: {names}")
-    if are_perturbations[0] and not host:
-        raise ValueError("A perturbation needs its host (--host). Received: none")
     if are_perturbations[0]:
+        if not host:
+            raise ValueError("A perturbation needs its host (--host). Received: none")
         return mix(load(host), loaded, names), measures
     return (Injected(load(host), loaded[0]) if host else loaded[0]), measures
 
