@@ -124,7 +124,7 @@ def test_fifty_steps_are_the_packages(in_node, name):
     np.testing.assert_allclose(state, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("name", "nodes"), [("GrowingCA", 29), ("Injected MNISTCA", 64)])
+@pytest.mark.parametrize(("name", "nodes"), [("GrowingCA", 34), ("Injected MNISTCA", 64)])
 def test_the_graph_is_small(exported, name, nodes):
     document = json.loads((exported[name][1] / "model.json").read_text())
     topology = document["modelTopology"]["node"]
