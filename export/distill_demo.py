@@ -14,11 +14,13 @@ def main():
     parser.add_argument(
         "models", metavar="MODEL", nargs="+", help="an MNIST adversary, or six perturbations"
     )
+    parser.add_argument("--name", help="which model, where MODEL holds several")
     parser.add_argument("--host", required=True, help="their host")
+    parser.add_argument("--host-name", help="which host, where that file holds several")
     parser.add_argument("--out", required=True, help="folder to write to")
     arguments = parser.parse_args()
     with plain_errors():
-        step, _ = load_step(arguments.models, arguments.host)
+        step, _ = load_step(arguments.models, arguments.host, arguments.name, arguments.host_name)
         path = save_demo(step, arguments.out)
     print(f"Wrote {path}")
 

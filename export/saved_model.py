@@ -13,11 +13,15 @@ def main():
         nargs="+",
         help="a model in any format that tfnca.load reads, or several perturbations",
     )
+    parser.add_argument("--name", help="which model, where MODEL holds several")
     parser.add_argument("--host", help="the host, where MODEL is an adversary or a perturbation")
+    parser.add_argument("--host-name", help="which host, where that file holds several")
     parser.add_argument("--out", required=True, help="folder to write")
     arguments = parser.parse_args()
     with plain_errors():
-        step, measures = load_step(arguments.models, arguments.host)
+        step, measures = load_step(
+            arguments.models, arguments.host, arguments.name, arguments.host_name
+        )
         save_saved_model(step, arguments.out, measures)
     print(f"Wrote {arguments.out}")
 

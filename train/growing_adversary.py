@@ -87,7 +87,7 @@ def share(config: Config) -> float | keras.optimizers.schedules.LearningRateSche
 
 def main(config: Config) -> None:
     density = share(config)
-    host = load_host(config.host)
+    host = load_host(config.host, config.host_name)
     target = padded_target(config, config.padding)
     step = Injected(host, first_rule(config.start, host))
     pool = GrowingPool(

@@ -32,6 +32,7 @@ from tfnca.training.trainer import Trainer
 class Config(Common):
     out: str = option("out/mnist_adversary", "folder for results and snapshots")
     host: str = option("saved_models/mnist/model.keras", "the MNIST CA to attack, any format")
+    host_name: str | None = option(None, "which model, where that file holds several")
     digit: int = option(8, "the class that every digit should get, 0 to 9", DIGIT)
     density: float = option(0.1, "share of pixels that are adversaries, in (0, 1]", SHARE)
     data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
@@ -60,7 +61,7 @@ class Config(Common):
 
 def main(config: Config) -> None:
     loss = ClassLoss(digit=config.digit)
-    host = load(config.host)
+    host = load(config.host, config.host_name)
     if not isinstance(host, MNISTCA):
         raise ValueError(f"--host must be an MNIST CA. Received: {type(host).__name__}")
     digits = load_digits("train", config.data_dir)

@@ -88,7 +88,7 @@ def first_perturbation(config: Config, host: GrowingCA) -> StatePerturbation:
 
 
 def main(config: Config) -> None:
-    host = load_host(config.host)
+    host = load_host(config.host, config.host_name)
     target = padded_target(config, config.padding)
     size = target.shape[:2]
     say_identity(host, size)

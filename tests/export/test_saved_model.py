@@ -336,3 +336,15 @@ def test_a_folder_with_other_things_is_refused_and_kept(tmp_path):
     with pytest.raises(ValueError, match="run"):
         save_saved_model(LAYERS["GrowingCA"](), tmp_path / "run")
     assert (tmp_path / "run" / "model.keras").read_text() == "hours of training"
+
+
+def test_one_of_several_models_is_named(tmp_path):
+    keras.saving.save_model(LAYERS["GrowingCA"](), tmp_path / "host.keras")
+    (tmp_path / "two").mkdir()
+    for seed, name in ((1, "tail"), (2, "leg")):
+        np.save(tmp_path / "two" / f"{name}_sym_t.npy", symmetric(seed))
+    with pytest.raises(ValueError, match="choose one by its name"):
+        load_step([tmp_path / "two"], tmp_path / "host.keras")
+    step, _ = load_step([tmp_path / "two"], tmp_path / "host.keras", name="leg")
+    assert step.perturbation.names == ["leg"]
+    np.testing.assert_array_equal(step.perturbation.perturbations[0].to_array(), symmetric(2))

@@ -109,13 +109,20 @@ def strengths(step: Step) -> list[str]:
     return step.perturbation.names if isinstance(step.perturbation, Mixture) else []
 
 
-def load_step(models: Sequence[str | Path], host: str | Path | None = None) -> tuple[Step, dict]:
+def load_step(
+    models: Sequence[str | Path],
+    host: str | Path | None = None,
+    name: str | None = None,
+    host_name: str | None = None,
+) -> tuple[Step, dict]:
     """Loads what is to be exported.
 
     Args:
         models: Paths in any format that `tfnca.load` reads: a step; or an adversary, with its
             host; or perturbations, with their host.
         host: Path of the host.
+        name: Which model to take, where a path holds several.
+        host_name: Which host, where that path holds several.
 
     Returns:
         ``(step, measures)``: perturbations give their `mix`; measures are what a ``metrics.json``
@@ -124,10 +131,11 @@ def load_step(models: Sequence[str | Path], host: str | Path | None = None) -> t
     Raises:
         ValueError: If the models do not fit together or a perturbation comes without a host.
     """
-    loaded = [load(path) for path in models]
+    loaded = [load(path, name) for path in models]
     names, measures = [], {}
     for path in map(Path, models):
-        names.append(path.parent.name if path.stem == "model" else path.stem.removesuffix("_sym_t"))
+        stem = path.parent.name if path.stem == "model" else path.stem.removesuffix("_sym_t")
+        names.append(name or stem)
         if (metrics := path.parent / "metrics.json").exists():
             # Browsers read no NaN.
             text = metrics.read_text()
@@ -138,8 +146,8 @@ def load_step(models: Sequence[str | Path], host: str | Path | None = None) -> t
     if are_perturbations[0]:
         if not host:
             raise ValueError("A perturbation needs its host (--host). Received: none")
-        return mix(load(host), loaded, names), measures
-    return (Injected(load(host), loaded[0]) if host else loaded[0]), measures
+        return mix(load(host, host_name), loaded, names), measures
+    return (Injected(load(host, host_name), loaded[0]) if host else loaded[0]), measures
 
 
 def metadata(step: Step, measures: dict | None = None) -> dict:

@@ -45,6 +45,7 @@ class Attack(Common):
         "saved_models/growing_lizard/model.keras",
         "the Growing CA to attack, any format",
     )
+    host_name: str | None = option(None, "which model, where that file holds several")
     host_target: str = option("lizard", "what the host grows, for measuring")
     target: str = option("no_tail", "what to turn it into: no_tail, no_leg, no_head, no_arm, red, "
                          "blue, a PNG file, or an emoji")  # fmt: skip
@@ -95,9 +96,9 @@ def attack_facts(config: Attack, host: GrowingCA) -> dict[str, str]:
     }
 
 
-def load_host(path: str) -> GrowingCA:
+def load_host(path: str, name: str | None = None) -> GrowingCA:
     """A host for an attack; raises ValueError if it is not a Growing CA."""
-    host = load(path)
+    host = load(path, name)
     if not isinstance(host, GrowingCA):
         raise ValueError(f"--host must be a Growing CA. Received: {type(host).__name__}")
     return host
