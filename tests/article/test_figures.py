@@ -40,7 +40,7 @@ class Models:
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "SIZE", (44, 44))
-    monkeypatch.setattr(claims, "SIZE", (44, 44))
+    monkeypatch.setattr(evidence, "SIZE", (44, 44))
     return Models(tmp_path)
 
 
@@ -193,8 +193,8 @@ def test_evidence_is_measured_once_and_what_is_missing_left_out(models, tmp_path
         calls.append(models.name)
         return {"share": 0.5}
 
-    evidence = {"red_hosts": measure, "perturbations": lambda m: m.perturbation("blue")}
-    monkeypatch.setattr(claims, "EVIDENCE", evidence)
+    found = {"red_hosts": measure, "perturbations": lambda m: m.perturbation("blue")}
+    monkeypatch.setattr(evidence, "EVIDENCE", found)
     first = evidence.gather(models, tmp_path / "cache")
     assert first == evidence.gather(models, tmp_path / "cache") == {"red_hosts": {"share": 0.5}}
     assert calls == ["still"]

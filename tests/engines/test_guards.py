@@ -324,11 +324,14 @@ def test_a_tape_is_kept_only_where_a_gradient_follows_and_only_until_then():
     np.testing.assert_array_equal(first, second)
 
 
-def test_blas_has_its_threads_back_after_rollouts_at_the_same_time():
+def blas_threads():
     from tfnca.engines import sheets
 
-    def threads():
-        return [library["num_threads"] for library in sheets._blas.info()]
+    return [library["num_threads"] for library in sheets._blas.info()]
+
+
+def test_blas_has_its_threads_back_after_rollouts_at_the_same_time():
+    from tfnca.engines import sheets
 
     inside, go_on = threading.Event(), threading.Event()
 
@@ -337,18 +340,34 @@ def test_blas_has_its_threads_back_after_rollouts_at_the_same_time():
             inside.set()
             go_on.wait(60)
 
-    with sheets._blas.limit(limits=2, user_api="blas"):
-        before = threads()
-        assert 2 in before
-        workers = [threading.Thread(target=first)]
-        workers[0].start()
-        inside.wait(60)
+    before = blas_threads()
+    worker = threading.Thread(target=first)
+    worker.start()
+    inside.wait(60)
+    with sheets._one_thread_a_product():
+        assert set(blas_threads()) == {1}
+        go_on.set()
+        worker.join()
+        assert set(blas_threads()) == {1}  # this run still lasts
+    assert blas_threads() == before
+
+
+def test_blas_is_held_to_one_thread_whichever_thread_runs():
+    from tfnca.engines import sheets
+
+    seen, before = [], blas_threads()
+
+    def run():
         with sheets._one_thread_a_product():
-            assert set(threads()) - {1} == set(before) - {1, 2}
-            go_on.set()
-            workers[0].join()
-            assert set(threads()) - {1} == set(before) - {1, 2}  # this run still lasts
-        assert threads() == before
+            seen.append(set(blas_threads()))
+
+    for _ in range(3):
+        worker = threading.Thread(target=run)
+        worker.start()
+        worker.join(60)
+        run()
+    assert seen == [{1}] * 6
+    assert blas_threads() == before
 
 
 def test_steps_of_several_kinds_in_one_process_bring_no_warning(caplog):

@@ -94,6 +94,8 @@ def test_a_step_is_the_layers(exported, name, shape):
     assert all(np.abs(first - other).max() > 1e-3 for other in others)
 
 
+# Keras takes the argument `mask` for its own and says that it goes no further.
+@pytest.mark.filterwarnings("ignore:Layer 'tfsm_layer:UserWarning")
 @each
 def test_a_keras_layer_calls_the_export(exported, name):
     step, folder, _ = exported[name]

@@ -47,7 +47,7 @@ def jobs(tmp_path_factory):
     class Loss(tfnca.TargetLoss):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
-            losses[script] = self
+            losses.setdefault(script, self)  # the next is that of the lifted states
 
     class Pool(tfnca.GrowingPool):
         def __init__(self, *arguments, **options):
@@ -319,7 +319,7 @@ def test_damage_is_a_circle_on_the_body_and_repair_is_counted(by_hand, monkeypat
     target = np.ones((21, 21, 4), np.float32)
     monkeypatch.setattr(
         "tfnca.measures.lizard.grown_states",
-        lambda step, size, runs, seed: np.ones((runs, *size, 16)),
+        lambda step, size, runs, seed, bar: np.ones((runs, *size, 16)),
     )
     found = measure_damage(Healer(), target, runs=3, radius=0.4)
     assert (found["runs"], found["radius"], found["below"]) == (3, 0.4, 2)

@@ -208,7 +208,7 @@ def check_family(name, family, step):
 
     A step, a pool or a loss of another's own making, without a family, goes with all.
     """
-    if None not in (family, step.family) and family != step.family:
+    if family and step.family and family != step.family:
         raise ValueError(
             f"{name} must be for a step of family {step.family!r}, which {type(step).__name__} is. "
             f"Received: one for {family!r}"

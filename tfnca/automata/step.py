@@ -35,10 +35,10 @@ class Step(keras.layers.Layer):
         Tensor of the shape of `state`.
     """
 
-    channels: int
+    channels: int = 0
     """Channels of the state that the step works on."""
 
-    family: str
+    family: str = ""
     """`GROWING` or `MNIST`: what those channels mean."""
 
     host: "Step" = None  # type: ignore[assignment]

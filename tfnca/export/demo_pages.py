@@ -119,3 +119,6 @@ def _spell_out(tensor):
         tensor.ClearField("float_val")
         tensor.ClearField("int_val")
         tensor.tensor_content = array.tobytes()
+    elif tensor.dtype == tf.float32.as_datatype_enum:
+        tensor.ClearField("tensor_content")
+        tensor.float_val[:] = [float(array)]  # TensorFlow leaves a zero out
