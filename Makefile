@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 WEB := export/web
 
-.PHONY: reproduce test web-packages figures claims bench api exports cards wheel site serve lint clean
+.PHONY: reproduce test test-bounds web-packages figures claims bench api exports cards wheel site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -26,6 +26,11 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 # What needs Node is skipped where there is none; the closing lines then say how to have it run.
 test: $(READY) $(if $(shell command -v npm),web-packages)  ## the whole test suite
 	$(RUN) -m pytest -q -n 2 --dist loadfile
+
+# The cache of compiled code does not know of NUMBA_BOUNDSCHECK, so this has one of its own.
+test-bounds: $(READY)  ## the engines' tests, every index of compiled code checked
+	mkdir -p out
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/out/bounds-cache $(RUN) -m pytest -q -n 2 --dist loadfile tests/engines tests/test_conformance.py tests/training
 
 web-packages:
 	@$(MAKE) --no-print-directory $(WEB)/node_modules/.package-lock.json || echo "npm ci failed: tests in Node and in the browser are skipped."

@@ -100,7 +100,8 @@ def check_mask(mask: Array, state: Any) -> None:
             f"mask must have the state's batch, height and width {expected}. "
             f"Received: mask of shape {shape}"
         )
-    if is_concrete(mask) and not np.isin(values := np.asarray(mask), (0, 1)).all():
+    values = np.asarray(mask) if is_concrete(mask) else np.zeros(1)
+    if not np.isin(values, (0, 1)).all():
         raise ValueError(
             "mask must be 1 where adversaries stand and 0 elsewhere. "
             f"Received: values from {values.min():g} to {values.max():g}"

@@ -29,14 +29,11 @@ Three rules keep this file quick to compile and its cache true:
   on. Indices of rows are `np.int64`: for each Python integer numba would specialise anew.
 """
 
-import sys
-import threading
 from collections import namedtuple
 
 import numba
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, to be there when its threads are set
-from numba.core import event
 
 BLOCK = 512
 """Rows in one matrix product: block and hidden layer stay in a core's cache."""
@@ -98,45 +95,6 @@ def _entry(function):
         return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # numba found no folder to write to
         return numba.njit(**_OPTIONS)(function)
-
-
-_lock = threading.Lock()
-
-
-class _Announcement(event.Listener):
-    """Says that compilation begins, if it does."""
-
-    def __init__(self, where):
-        self.where = where
-        self.told = False
-
-    def on_start(self, _):
-        if not self.told:
-            self.told = True
-            print(f"tfnca: compiling the living-cells engine, {self.where} …", file=sys.stderr)
-
-    def on_end(self, _):
-        pass
-
-
-def prepare(kernel, arguments):
-    """Compiles an entry, or loads it from the cache, for the one signature that it ever has."""
-    with _lock:
-        if kernel.signatures:
-            return
-        cached = kernel.stats.cache_path is not None
-        where = (
-            "once on this machine" if cached
-            else "for this process only, since no cache folder can be written (NUMBA_CACHE_DIR)"
-        )  # fmt: skip
-        with event.install_listener("numba:compile", _Announcement(where)):
-            try:
-                kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
-            except OSError as error:  # it is compiled; writing it to the cache is what failed
-                if not kernel.signatures:
-                    raise
-                print(f"tfnca: the compiled engine could not be kept: {error}", file=sys.stderr)
-        kernel.disable_compile()  # another signature would be a mistake, and take long
 
 
 # The hash of `tfnca.automata.randomness` for one cell
@@ -392,13 +350,15 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
     """Fills a row for each cell of a list with what that cell perceives."""
     channels = x.shape[1]
     rows = _matrix(buffers, _ZERO, count, (3 if program.growing else 9) * channels)
-    stencil = program.floats[program.stencils_at + 27 * network :]
+    at = program.stencils_at + 27 * network
+    stencil = program.floats[at : at + 27]
+    neighbours = stencil.shape[0] // 3  # 9, but no constant, lest LLVM unroll the loops over it
     for i in range(count):
         p = lists[row, start + i]
         if program.growing:
             for c in range(2 * channels):
                 rows[i, channels + c] = 0.0
-            for o in range(9):
+            for o in range(neighbours):
                 q = p + lists[OFFSETS, o]
                 weight_x, weight_y = stencil[3 * o + 1], stencil[3 * o + 2]
                 for c in range(channels):
@@ -408,7 +368,7 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
                 # Nothing, unless a neighbour is not finite: as in a convolution, that shows here.
                 rows[i, c] = x[p, c] + np.float32(0.0) * rows[i, channels + c]
         else:
-            for o in range(9):
+            for o in range(neighbours):
                 q = p + lists[OFFSETS, o]
                 for c in range(channels):
                     rows[i, o * channels + c] = x[q, c]

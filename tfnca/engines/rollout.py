@@ -227,7 +227,10 @@ def _compiled(step: Step, engine: str) -> Callable:
         # A function object of its own: TensorFlow counts how often each function is traced, and
         # warns. It holds no step, for the graph would keep it alive.
         call = functools.partial(_call, weakref.ref(step), engine)
-        function = tf.function(call, reduce_retracing=True, jit_compile=dense.uses_xla(engine))
+        # AutoGraph has nothing to do here, since Keras keeps it out of layers, and takes seconds.
+        function = tf.function(
+            call, autograph=False, reduce_retracing=True, jit_compile=dense.uses_xla(engine)
+        )
         by_engine[engine] = current, function
     return function
 

@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from tfnca.automata import randomness, state
 from tfnca.automata.perception import NUM_KERNELS
-from tfnca.engines import kernels, tapes
+from tfnca.engines import compiling, kernels, tapes
 
 _ITEMS_GROWING, _ITEMS_MNIST = 1, 4
 """Items in a sheet: only about 75 cells of a digit fire, too few rows for a fast product."""
@@ -89,7 +89,7 @@ def backward(
         most = int(np.max(np.diff(fired_end[:: len(form.layers)]), initial=0))
         back = _make_back(form, program, len(g), most)
         arguments = g, np.zeros_like(g), *tape[number], program, sheet, back
-        kernels.prepare(kernels.run_back, arguments)
+        compiling.prepare(kernels.run_back, arguments)
         kernels.run_back(*arguments)
         _unpad(g, of_state[items])
         return back.sums
@@ -114,7 +114,7 @@ def _run(form: Form, record: bool, inputs: Inputs) -> tuple[np.ndarray, list[tup
         x, sheet = _pad(inputs.state[items]), _make_sheet(form, inputs, items, program)
         cells_end, fired_end = (np.zeros(end, np.int64) for end in ends)
         arguments = x, steps, program, sheet, record, cells_end, fired_end
-        kernels.prepare(kernels.run, arguments)
+        compiling.prepare(kernels.run, arguments, kernels.run_back, _arguments_back)
         tape = kernels.run(*arguments)
         _unpad(x, final[items])
         return *tape, cells_end, fired_end
@@ -337,6 +337,26 @@ def _make_back(form: Form, program: kernels.Program, positions: int, most: int) 
         sums=np.zeros(program.vector_at + channels, np.float32),
         product_at=program.states_at,
     )
+
+
+def _arguments_back() -> tuple[Any, ...]:
+    """What `kernels.run_back` is called with, in kind: the smallest of sheets, nothing on it."""
+    form = Form(True, 4, (1,), (True,), has_matrix=False, has_vector=False)
+    nothing, no_cells = np.zeros(0, np.float32), np.zeros(0, np.int32)
+    inputs = Inputs(
+        numbers=np.zeros((1, 3), np.float32),
+        stencils=np.zeros((1, 3, 3, NUM_KERNELS), np.float32),
+        state=np.zeros((1, 1, 1, 4), np.float32),
+        mask=nothing,
+        fire=nothing,
+        noise=nothing,
+        run=np.zeros(3, np.int64),
+        weights=(np.zeros((NUM_KERNELS * 4, 4), np.float32), np.zeros(4, np.float32)),
+    )
+    program = _make_program(form, inputs)
+    sheet, x = _make_sheet(form, inputs, slice(0, 1), program), _pad(inputs.state)
+    tape = no_cells, nothing, no_cells, np.zeros(2, np.int64), np.zeros(1, np.int64)
+    return x, x, *tape, program, sheet, _make_back(form, program, len(x), 0)
 
 
 def _pad(values: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ class Trainer(keras.Model):
         self.steps_done = self.add_weight(
             name="steps_done", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
-        self._evaluated = tf.function(self._losses_of, reduce_retracing=True)
+        self._evaluated = tf.function(self._losses_of, autograph=False, reduce_retracing=True)
         self.built = True
 
     @property

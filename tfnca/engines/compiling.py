@@ -1,0 +1,120 @@
+"""When compiled code is compiled: once on a machine, said so, both entries at the same time."""
+
+import atexit
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numba
+from numba.core import event
+
+_lock = threading.Lock()
+_companion: subprocess.Popen | None = None
+
+_PATIENCE = 120
+"""Seconds after which the companion is not waited for any longer."""
+
+
+class _Beginning(event.Listener):
+    """Calls a function when compilation begins, if it does."""
+
+    def __init__(self, begin):
+        self.begin = begin
+        self.begun = False
+
+    def on_start(self, _):
+        if not self.begun:
+            self.begun = True
+            self.begin()
+
+    def on_end(self, _):
+        pass
+
+
+_COMPANION = """
+import pickle, sys, types
+package = types.ModuleType("tfnca")  # not the real one: Keras would take as long as compiling
+package.__path__ = [sys.argv[1]]
+sys.modules["tfnca"] = package
+from tfnca.engines import kernels
+getattr(kernels, sys.argv[2]).compile(pickle.loads(bytes.fromhex(sys.argv[3])))
+"""
+
+
+def prepare(kernel, arguments, other=None, arguments_of_other=None):
+    """Compiles an entry, or loads it from the cache, for the one signature that it ever has.
+
+    Numba compiles one function at a time, in a process. So where this entry has to be compiled,
+    another process compiles the other one meanwhile.
+
+    Args:
+        kernel: One of the two entries of `kernels`.
+        arguments: What it is to be called with.
+        other: The other entry, if it will be needed too.
+        arguments_of_other: Function that returns what that is to be called with, in kind.
+    """
+    with _lock:
+        if kernel.signatures:
+            return
+        kept = kernel.stats.cache_path is not None
+
+        def begin():
+            where = (
+                "once on this machine"
+                if kept
+                else "for this process only, since no cache folder can be written (NUMBA_CACHE_DIR)"
+            )
+            print(f"tfnca: compiling the living-cells engine, {where} …", file=sys.stderr)
+            if kept and other is not None:
+                _start(other.__name__, _signature(arguments_of_other()))
+
+        _wait_for_companion()
+        with event.install_listener("numba:compile", _Beginning(begin)):
+            try:
+                kernel.compile(_signature(arguments))
+            except OSError as error:  # it is compiled; writing it to the cache is what failed
+                if not kernel.signatures:
+                    raise
+                print(f"tfnca: the compiled engine could not be kept: {error}", file=sys.stderr)
+        kernel.disable_compile()  # another signature would be a mistake, and take long
+
+
+def _signature(arguments):
+    return tuple(numba.typeof(argument) for argument in arguments)
+
+
+def _start(name, signature):
+    """Starts the companion; without one everything is compiled here, one after the other."""
+    global _companion
+    if (os.cpu_count() or 1) < 2 or not sys.executable or getattr(sys, "frozen", False):
+        return
+    package = Path(__file__).parents[1]
+    command = [sys.executable, "-c", _COMPANION, package, name, pickle.dumps(signature).hex()]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    try:
+        _companion = subprocess.Popen(command, env=environment, **quiet)
+    except OSError:
+        _companion = None
+
+
+def _wait_for_companion():
+    global _companion
+    if _companion is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _companion.wait(_PATIENCE)
+        _end_companion()
+
+
+@atexit.register
+def _end_companion():
+    """It does not outlive the process that it helps."""
+    global _companion
+    if _companion is not None:
+        _companion.kill()
+        _companion.wait()
+        _companion = None
