@@ -7,7 +7,9 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 from numba.core import event
@@ -45,7 +47,12 @@ getattr(kernels, sys.argv[2]).compile(pickle.loads(bytes.fromhex(sys.argv[3])))
 """
 
 
-def prepare(kernel, arguments, other=None, arguments_of_other=None):
+def prepare(
+    kernel: Any,
+    arguments: tuple,
+    other: Any = None,
+    arguments_of_other: Callable[[], tuple] | None = None,
+) -> None:
     """Compiles an entry, or loads it from the cache, for the one signature that it ever has.
 
     Numba compiles one function at a time, in a process. So where this entry has to be compiled,
@@ -69,7 +76,7 @@ def prepare(kernel, arguments, other=None, arguments_of_other=None):
                 else "for this process only, since no cache folder can be written (NUMBA_CACHE_DIR)"
             )
             print(f"tfnca: compiling the living-cells engine, {where} …", file=sys.stderr)
-            if kept and other is not None:
+            if kept and other is not None and arguments_of_other is not None:
                 _start(other.__name__, _signature(arguments_of_other()))
 
         _wait_for_companion()

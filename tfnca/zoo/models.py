@@ -81,11 +81,10 @@ def models(root: str | os.PathLike[str] | None = None) -> ModelList:
     Returns:
         A list of `ShippedModel` that prints as a table.
 
-    Example:
-
-    >>> import tfnca
-    >>> [model.name for model in tfnca.models() if model.kind == "host"]
-    ['growing_lizard', 'mnist']
+    Examples:
+        >>> import tfnca
+        >>> [model.name for model in tfnca.models() if model.kind == "host"]
+        ['growing_lizard', 'mnist']
     """
     files = model_files(root or shipped_folder())
     short = {name: alias for alias, name in short_names(list(files)).items() if alias != name}
