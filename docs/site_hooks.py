@@ -19,9 +19,7 @@ ELSEWHERE = {"README.md": "index.md", "export/web/README.md": "playgrounds.md"}
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
 IMAGE = re.compile(r'(<img [^>]*src=")([^"]+)(")')
 FENCE = re.compile(r"(^```.*?^```$)", flags=re.M | re.S)
-VERDICTS = {
-    "holds": "good", "holds in part": "part", "does not hold": "bad", "not measured": "none",
-}  # fmt: skip
+VERDICTS = {"holds": "good", "holds in part": "part", "does not hold": "bad"}
 
 
 def place(path):
@@ -112,5 +110,5 @@ def on_page_markdown(markdown, page, config, files):
     if here == "claims.md":
         for words, colour in VERDICTS.items():
             badge = f'| <span class="verdict {colour}">{words}</span> |'
-            markdown = markdown.replace(f"| {words} |", badge)
+            markdown = markdown.replace(f"| **{words}** |", badge)
     return markdown

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,11 @@ def digits_to_rgb(
 
 
 def tile(
-    images: np.ndarray, columns: int | None = None, gap: int = 1, scale: int = 1
+    images: np.ndarray,
+    columns: int | None = None,
+    gap: int = 1,
+    scale: int = 1,
+    labels: Sequence[str] = (),
 ) -> np.ndarray:
     """Many pictures as one, on white.
 
@@ -84,11 +88,20 @@ def tile(
         columns: Pictures in a row; about as many as rows if not given.
         gap: Pixels between pictures, before scaling.
         scale: Side of a pixel's square.
+        labels: What each picture shows, written above it.
 
     Returns:
         Array ``(height, width, 3)``.
     """
     images = np.asarray(images)
+    if labels:
+        images = images.repeat(scale, 1).repeat(scale, 2)
+        named = [caption(image, text, 14) for image, text in zip(images, labels, strict=True)]
+        width = max(picture.shape[1] for picture in named)
+        images = np.ones((len(named), named[0].shape[0], width, 3), np.float32)
+        for image, picture in zip(images, named, strict=True):
+            image[:, : picture.shape[1]] = picture
+        gap, scale = gap * scale, 1
     count, height, width, _ = images.shape
     columns = columns or int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)

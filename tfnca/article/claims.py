@@ -284,18 +284,19 @@ def table(evidence):
             "",
             f"## {section}",
             "",
-            "| claim | measured | models | number | verdict |",
+            "| claim | models | verdict | number | what was measured |",
             "|---|---|---|---|---|",
         ]
         for claim in (claim for claim in CLAIMS if claim.section == section):
-            shown = claim.text, claim.measured
+            shown = claim.text
             for name, found in evidence.items():
                 if claim.evidence not in found:
                     continue
                 number, share = claim.judge(found[claim.evidence])
-                cells = *shown, name, number, verdict(share)
+                measured = claim.measured if shown else ""
+                cells = shown, name, f"**{verdict(share)}**", number, measured
                 lines.append("| " + " | ".join(cells) + " |")
-                shown = "", ""
+                shown = ""
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,7 @@ from tfnca.commands import Parser, plain_errors
 from tfnca.data.digits import load_digits
 from tfnca.data.targets import pad_target
 from tfnca.engines.rollout import trajectory
-from tfnca.measures.digits import digit_mask
+from tfnca.measures.digits import digit_mask, digit_measures
 from tfnca.measures.lizard import grown_states, target_masks
 from tfnca.pictures import caption, digits_to_rgb, save_animation, save_png, save_video, tile
 
@@ -57,24 +57,28 @@ def _digits(step, phases, at, count=60, every=2):
             picture = tile(digits_to_rgb(states, digits.labels, mask), columns=10, scale=2)
             figure.frames.append(picture)
             if then in at and then > now:
-                figure.stills.append((f"step {then}", picture))
+                found = digit_measures(states, digits.labels, mask=mask)
+                text = f"step {then}: {found['digit_accuracy']:.0%} right"
+                if density:
+                    text += f", {found['takeover']:.0%} of the others' cells say 8"
+                figure.stills.append((text, picture))
         state, now = states, now + steps
     return figure
 
 
 def figure_2(models):
-    """Digits that nobody attacks."""
+    """Digits that nobody attacks; red behind those of which most cells are wrong"""
     return _digits(models.digits, [(200, None)], at=(20, 50, 200))
 
 
 def figure_3(models):
-    """10 % adversaries, on at step 200 and off at 400."""
+    """10 % adversaries (red cells), on at step 200 and off at 400"""
     step = Injected(models.digits, models.digits_adversary)
     return _digits(step, [(200, None), (200, 0.1), (200, None)], at=(200, 400, 600))
 
 
 def figure_4(models):
-    """1 % adversaries from the start."""
+    """1 % adversaries (red cells) from the start"""
     step = Injected(models.digits, models.digits_adversary)
     return _digits(step, [(200, 0.01)], at=(20, 50, 200))
 
@@ -84,12 +88,18 @@ def figure_4(models):
 # ---------------------------------------------------------------------------------------------
 
 
-def _mosaic(runs, columns):
-    """Pictures of several runs as one, three screen pixels a cell."""
-    return tile(np.concatenate(runs), columns=columns, scale=3)
+def _mosaic(states, columns, labels, target=None):
+    """Pictures of several runs as one, three screen pixels a cell, each with what it shows.
+
+    With targets, one for each run or one for all, their labels end with how far each is from its.
+    """
+    if target is not None:
+        errors = np.square(states[..., :4] - target).mean((1, 2, 3))
+        labels = [f"{label}: {error:.4f}" for label, error in zip(labels, errors, strict=True)]
+    return tile(to_rgb(states), columns=columns, scale=3, labels=labels)
 
 
-def _lizards(phases, starts, at, columns, every=10):
+def _lizards(phases, starts, at, columns, labels, targets=None, every=10):
     """Several runs at once through phases of steps.
 
     Args:
@@ -97,10 +107,12 @@ def _lizards(phases, starts, at, columns, every=10):
         starts: States, one for each run, ``(1, height, width, channels)``.
         at: Numbers of the steps that become stills.
         columns: Runs in a row.
+        labels: What each run shows.
+        targets: For each phase the pictures that its runs should come near, if any.
         every: CA steps between two frames.
     """
     figure, states, now = Figure(), list(starts), 0
-    for steps, runs in phases:
+    for phase, (steps, runs) in enumerate(phases):
         along = [
             trajectory(step, state, steps, every, seed=SEED, step_offset=now)
             for step, state in zip(runs, states, strict=True)
@@ -108,7 +120,8 @@ def _lizards(phases, starts, at, columns, every=10):
         for moment in zip(*along, strict=True):
             then = moment[0][0]
             states = [np.asarray(state) for _, state in moment]
-            picture = _mosaic([to_rgb(state) for state in states], columns)
+            target = None if targets is None else targets[phase]
+            picture = _mosaic(np.concatenate(states), columns, labels, target)
             if then > now or then == 0:
                 figure.frames.append(picture)
                 if then in at:
@@ -117,22 +130,35 @@ def _lizards(phases, starts, at, columns, every=10):
     return figure
 
 
+def _padded(models, names):
+    return np.stack([pad_target(models.target(name), 16) for name in names])
+
+
+def _named(mutation):
+    return mutation.replace("_", " ")
+
+
 def figure_5(models):
-    """The lizard grows from its seed."""
+    """The lizard grows from its seed; the number is its error, a mean square over RGBA"""
     start = seed_state(SIZE, 1, models.lizard.channels)
-    return _lizards([(200, [models.lizard])], [start], at=(20, 50, 100, 200), columns=1, every=2)
+    targets = [_padded(models, ["lizard"])]
+    at = (20, 50, 100, 200)
+    return _lizards([(200, [models.lizard])], [start], at, 1, ["lizard"], targets, every=2)
 
 
 def _targets(models, names):
     figure = Figure()
-    for name in names:
-        picture = to_rgb(pad_target(models.target(name), 2)[None])
-        figure.stills.append((name.replace("_", " "), tile(picture, scale=3)))
+    plain = models.target("lizard")
+    for name in ("lizard", *names):
+        picture = models.target(name)
+        away = np.square(pad_target(picture, 16) - pad_target(plain, 16)).mean()
+        text = f"{_named(name)}: {away:.4f}" if name != "lizard" else name
+        figure.stills.append((text, tile(to_rgb(pad_target(picture, 2)[None]), scale=3)))
     return figure
 
 
 def figure_6(models):
-    """The mutations that adversaries should bring about."""
+    """The mutations that adversaries should bring about, and how far they are from the lizard"""
     return _targets(models, ADVERSARIES)
 
 
@@ -140,33 +166,41 @@ def _injected(models, mutation, steps, at):
     """Six grown lizards with adversaries at places of their own; yields states as well."""
     step = Injected(models.lizard, models.adversary(mutation))
     target = pad_target(models.target(mutation), 16)
-    mask = np.asarray(target_masks(target, ADVERSARIES[mutation], 6, SEED))
+    mask = np.asarray(target_masks(target, models.density(mutation), 6, SEED))
     state = grown_states(models.lizard, SIZE, 6, seed=SEED)
+    labels = [f"run {run}" for run in range(1, 7)]
     figure = Figure()
     for now, states in trajectory(step, state, steps, 5, mask=mask, seed=SEED, step_offset=200):
-        picture = _mosaic([to_rgb(states)], 3)
+        picture = _mosaic(np.asarray(states), 3, labels, target)
         figure.frames.append(picture)
         if now - 200 in at:
-            figure.stills.append((f"step {now - 200}", picture))
+            name = "doing nothing" if now == 200 else f"step {now - 200}"
+            figure.stills.append((name, picture))
     return figure, np.asarray(states), mask
 
 
 def figure_7(models):
-    """Tailless: 10 % adversaries in six runs."""
+    """Tailless, {no_tail:.0%} adversaries, six runs; the number is the error against tailless"""
     return _injected(models, "no_tail", 1500, at=(0, 100, 500, 1500))[0]
 
 
 def figure_8(models):
-    """Red: 60 % adversaries; at step 500 they are hidden, and only the host's cells are shown."""
+    """Red, {red:.0%} adversaries, six runs; the number is the error against red"""
     figure, states, mask = _injected(models, "red", 500, at=(0, 100, 500))
-    hosts_only = _mosaic([to_rgb(states * (1.0 - mask[..., None]))], 3)
+    own = np.asarray(states) * (1.0 - mask[..., None])
+    alive = own[..., 3] > 0.1
+    redder = [
+        (cells[..., 0] > cells[..., 1])[living].mean()
+        for cells, living in zip(own, alive, strict=True)
+    ]
+    hosts_only = _mosaic(own, 3, [f"host's cells, {share:.0%} red" for share in redder])
     figure.frames.extend([hosts_only] * 50)
-    figure.stills.append(("step 500, the host's cells alone", hosts_only))
+    figure.stills.append(("step 500, adversaries hidden", hosts_only))
     return figure
 
 
 def figure_10(models):
-    """The mutations that perturbations should bring about."""
+    """The mutations that perturbations should bring about, and how far they are from the lizard"""
     return _targets(models, MUTATIONS)
 
 
@@ -175,35 +209,40 @@ def _seeds(models, count):
 
 
 def figure_11(models):
-    """All six perturbations: on for 500 steps, lifted for 500, on again for 500."""
+    """Six perturbations, on for 500 steps, lifted for 500, on again; error against what is due"""
     host = models.lizard
     steps = [Perturbed(host, models.perturbation(mutation)) for mutation in MUTATIONS]
     phases = [(500, steps), (500, [host] * len(steps)), (500, steps)]
-    return _lizards(phases, _seeds(models, len(steps)), at=(100, 500, 1000, 1500), columns=3)
+    mutated, plain = _padded(models, MUTATIONS), _padded(models, ["lizard"])
+    labels = [_named(mutation) for mutation in MUTATIONS]
+    seeds, at = _seeds(models, len(steps)), (100, 500, 1000, 1500)
+    return _lizards(phases, seeds, at, 3, labels, [mutated, plain, mutated])
 
 
 def figure_12(models):
-    """The tailless perturbation at nine strengths, k from -1 to 1."""
+    """The tailless perturbation at nine strengths, k from 1 to -1"""
     tail = models.perturbation("no_tail")
-    steps = [Perturbed(models.lizard, tail.scaled(k)) for k in np.linspace(1, -1, 9)]
-    return _lizards([(500, steps)], _seeds(models, 9), at=(100, 200, 500), columns=9)
+    strengths = np.linspace(1, -1, 9)
+    steps = [Perturbed(models.lizard, tail.scaled(k)) for k in strengths]
+    labels = [f"k = {k:g}" for k in strengths]
+    return _lizards([(500, steps)], _seeds(models, 9), (100, 200, 500), 9, labels)
 
 
 def _composed(models, pairs):
     tail, leg = models.perturbation("no_tail"), models.perturbation("no_leg")
     steps = [Perturbed(models.lizard, combine([(tail, a), (leg, b)])) for a, b in pairs]
-    return _lizards(
-        [(1000, steps)], _seeds(models, len(steps)), at=(200, 500, 1000), columns=len(steps)
-    )
+    labels = [f"tail {a:g}, leg {b:g}" for a, b in pairs]
+    seeds = _seeds(models, len(steps))
+    return _lizards([(1000, steps)], seeds, (200, 500, 1000), len(steps), labels)
 
 
 def figure_13(models):
-    """Tailless and legless composed, the strengths adding up to one."""
+    """Tailless and legless composed, the strengths adding up to one"""
     return _composed(models, [(k, 1 - k) for k in (1.0, 0.75, 0.5, 0.25, 0.0)])
 
 
 def figure_14(models):
-    """Tailless and legless, both in full."""
+    """Tailless and legless, both in full"""
     return _composed(models, [(1.0, 1.0)])
 
 
@@ -217,26 +256,32 @@ FIGURES = {
 # ---------------------------------------------------------------------------------------------
 
 
-def write_figure(number, models, folder):
+def _widened(picture, width):
+    return np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=1)
+
+
+def write_figure(number, models, folder, moving=True):
     """Draws one figure with one set of models.
 
     Args:
         number: A key of `FIGURES`.
         models: An `Ours` or `Published`.
         folder: Where ``figure_<number>_<set>.{png,mp4,webp}`` go.
+        moving: Whether to write the videos too, beside the still.
 
     Raises:
         ValueError: If a model that it shows is missing.
     """
     figure = FIGURES[number](models)
     stem = Path(folder) / f"figure_{number:02d}_{models.name}"
-    stills = [caption(picture, text) for text, picture in figure.stills]
-    height, width, _ = stills[0].shape
-    axis = 0 if width > 3 * height else 1  # wide ones below each other
-    gap = np.ones((8, width, 3) if axis == 0 else (height, 12, 3), np.float32)
-    parts = [part for still in stills for part in (still, gap)][:-1]
-    save_png(stem.with_suffix(".png"), np.concatenate(parts, axis=axis))
-    if figure.frames:
+    stills = [caption(picture, text, 18) for text, picture in figure.stills]
+    width = max(still.shape[1] for still in stills)
+    columns = max(1, min(len(stills), 1500 // width))
+    sheet = tile(np.stack([_widened(still, width) for still in stills]), columns, gap=12)
+    densities = {m: models.density(m) for m in ADVERSARIES} if number in (7, 8) else {}
+    title = (FIGURES[number].__doc__ or "").format(**densities)
+    save_png(stem.with_suffix(".png"), caption(sheet, f"{title} ({models.name} models)", 20))
+    if moving and figure.frames:
         save_video(stem.with_suffix(".mp4"), figure.frames, fps=25)
         save_animation(stem.with_suffix(".webp"), figure.frames[::2], fps=12)
 

@@ -1,5 +1,6 @@
 """The models of a whole set of experiments, published or ours, under one name each."""
 
+import json
 import os
 import tempfile
 import zipfile
@@ -24,7 +25,7 @@ MUTATIONS = ("no_tail", "no_leg", "no_head", "no_arm", "red", "blue")
 """The article's six mutations of the lizard, whatever other targets there are."""
 
 ADVERSARIES = {"no_tail": 0.1, "red": 0.6}
-"""The article's two injected adversaries of the lizard, and the share of cells that run them."""
+"""The article's two injected adversaries of the lizard, and the share of cells that ran them."""
 
 
 class Ours:
@@ -61,6 +62,11 @@ class Ours:
     def adversary(self, mutation):
         """The Growing CA's adversary for one of `ADVERSARIES`."""
         return load(_present(self.folder / f"growing_adversary_{mutation}/model.keras"))
+
+    def density(self, mutation):
+        """The share of cells that ran that adversary in training."""
+        settings = _present(self.folder / f"growing_adversary_{mutation}/config.json")
+        return json.loads(settings.read_text())["density"]
 
     def perturbation(self, mutation):
         """The perturbation for one of `MUTATIONS`."""
@@ -102,6 +108,9 @@ class Published:
         names = {"no_tail": "no_tail_model", "red": "red_model_60perc", "red_10": "red_model"}
         archive = _present(self.folder / "growing_ca_adversarial_models.zip")
         return load(archive, name=names[mutation])
+
+    def density(self, mutation):
+        return ADVERSARIES[mutation]
 
     def perturbation(self, mutation):
         archive = _present(self.folder / "growing_ca_saved_perturbations.zip")

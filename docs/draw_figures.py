@@ -1,0 +1,29 @@
+"""Redraws the stills of docs/figures.md: ``python docs/draw_figures.py [ours|published]``."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from tfnca.article.figures import FIGURES, write_figure
+from tfnca.article.models import Ours, Published
+
+OUT = Path(__file__).parent / "images/figures"
+
+
+def main(which: str | None = None) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    sets = [models for models in (Ours(), Published()) if which in (None, models.name)]
+    work = [(number, models) for models in sets for number in FIGURES]
+    with tempfile.TemporaryDirectory() as folder:
+        for number, models in tqdm(work, unit="figure"):
+            write_figure(number, models, folder, moving=False)
+            name = f"figure_{number:02d}_{models.name}"
+            with Image.open(Path(folder) / f"{name}.png") as picture:
+                picture.convert("RGB").save(OUT / f"{name}.webp", quality=82, method=6)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
