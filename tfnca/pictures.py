@@ -96,7 +96,7 @@ def tile(
     images = np.asarray(images)
     if labels:
         images = images.repeat(scale, 1).repeat(scale, 2)
-        named = [caption(image, text, 14) for image, text in zip(images, labels, strict=True)]
+        named = [caption(image, text, 20) for image, text in zip(images, labels, strict=True)]
         width = max(picture.shape[1] for picture in named)
         images = np.ones((len(named), named[0].shape[0], width, 3), np.float32)
         for image, picture in zip(images, named, strict=True):

@@ -274,13 +274,13 @@ def write_figure(number, models, folder, moving=True):
     """
     figure = FIGURES[number](models)
     stem = Path(folder) / f"figure_{number:02d}_{models.name}"
-    stills = [caption(picture, text, 18) for text, picture in figure.stills]
+    stills = [caption(picture, text, 24) for text, picture in figure.stills]
     width = max(still.shape[1] for still in stills)
     columns = max(1, min(len(stills), 1500 // width))
     sheet = tile(np.stack([_widened(still, width) for still in stills]), columns, gap=12)
     densities = {m: models.density(m) for m in ADVERSARIES} if number in (7, 8) else {}
     title = (FIGURES[number].__doc__ or "").format(**densities)
-    save_png(stem.with_suffix(".png"), caption(sheet, f"{title} ({models.name} models)", 20))
+    save_png(stem.with_suffix(".png"), caption(sheet, f"{title} ({models.name} models)", 26))
     if moving and figure.frames:
         save_video(stem.with_suffix(".mp4"), figure.frames, fps=25)
         save_animation(stem.with_suffix(".webp"), figure.frames[::2], fps=12)
