@@ -189,10 +189,7 @@ def figure_8(models):
     figure, states, mask = _injected(models, "red", 500, at=(0, 100, 500))
     own = np.asarray(states) * (1.0 - mask[..., None])
     alive = own[..., 3] > 0.1
-    redder = [
-        (cells[..., 0] > cells[..., 1])[living].mean()
-        for cells, living in zip(own, alive, strict=True)
-    ]
+    redder = ((own[..., 0] > own[..., 1]) & alive).sum((1, 2)) / np.maximum(alive.sum((1, 2)), 1)
     hosts_only = _mosaic(own, 3, [f"host's cells, {share:.0%} red" for share in redder])
     figure.frames.extend([hosts_only] * 50)
     figure.stills.append(("step 500, adversaries hidden", hosts_only))
