@@ -279,6 +279,8 @@ def write_figure(number, models, folder, moving=True):
     title = (FIGURES[number].__doc__ or "").format(**densities)
     save_png(stem.with_suffix(".png"), caption(sheet, f"{title} ({models.name} models)", 26))
     if moving and figure.frames:
+        width = max(frame.shape[1] for frame in figure.frames)
+        figure.frames = [_widened(frame, width) for frame in figure.frames]
         save_video(stem.with_suffix(".mp4"), figure.frames, fps=25)
         save_animation(stem.with_suffix(".webp"), figure.frames[::2], fps=12)
 
