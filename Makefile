@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 WEB := export/web
 
-.PHONY: reproduce test test-bounds web-packages figures claims bench docs exports cards wheel site serve lint clean
+.PHONY: reproduce test test-bounds web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -48,6 +48,10 @@ bench: $(READY)  ## side-by-side speed
 docs: $(READY)  ## the documentation with the API reference, as a site: out/docs/index.html
 	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict
+
+notebooks: $(READY)  ## the notebooks run anew, what they show stored in them
+	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
+	$(RUN) docs/run_notebooks.py
 
 exports: $(READY)  ## SavedModel and TF.js beside each trained model, where its weights changed
 	$(RUN) export/shipped.py

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from tfnca.automata.growing import GrowingCA
-from tfnca.automata.state import ALPHA, seed_state, to_rgb
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state, to_rgb
 from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE, must
 from tfnca.data.targets import load_target, pad_target
 from tfnca.engines.rollout import rollout, trajectory
@@ -105,6 +105,12 @@ def first_rule(config: Config, size: tuple[int, int]) -> GrowingCA:
 
 def main(config: Config) -> None:
     target = pad_target(load_target(config.target, config.size), config.padding)
+    height, width = target.shape[:2]
+    if target[height // 2, width // 2, ALPHA] <= LIVING_THRESHOLD:
+        print(
+            "The picture is empty in its middle, where the seed stands: a rule may learn to let it "
+            "die before it learns to grow. If the loss stands still, shift the picture."
+        )
     step = first_rule(config, target.shape[:2])
     restarts, damaged = REGIMES[config.regime]
     pool = GrowingPool(

@@ -359,7 +359,10 @@ await withSite(async (open, address) => {
   await check("it works offline", async () => {
     await page.waitForFunction(() => navigator.serviceWorker?.controller, null, PATIENCE);
     await page.waitForFunction(
-      async () => (await (await caches.open("tfnca")).keys()).length > 10,
+      async () => {
+        const [name] = await caches.keys();
+        return name && (await (await caches.open(name)).keys()).length > 10;
+      },
       null,
       PATIENCE,
     );
@@ -371,6 +374,17 @@ await withSite(async (open, address) => {
     await page.context().setOffline(false);
   });
 
+  await check("a new build drops the old one's cache", async () => {
+    const names = await page.evaluate(async () => {
+      await caches.open("tfnca-of-last-year");
+      await navigator.serviceWorker.register("sw.js?build=new");
+      while ((await caches.keys()).includes("tfnca-of-last-year")) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return caches.keys();
+    });
+    expect(names.every((name) => name === "tfnca-new"), `left: ${names.join()}`);
+  });
   await check("a damaged file of the site gives a message", async () => {
     const broken = await open();
     await broken.route("**/models/mnist/weights.bin", (route) => route.fulfill({ body: "x" }));
@@ -417,6 +431,10 @@ await withSite(async (open, address) => {
     await phone.waitForTimeout(300);
     const census = await part(phone, "digits", "census").textContent();
     await shot(phone, "phone", { fullPage: true });
+    await part(phone, "lizard", "zero").scrollIntoViewIfNeeded();
+    const top = await part(phone, "lizard", "grid").evaluate((grid) => grid.getBoundingClientRect().top);
+    await shot(phone, "phone-sliders");
+    expect(Math.abs(top) < 2, `beside the sliders the canvas is at ${top} px`);
     expect(width <= 360, `the page is ${width} px wide`);
     expect(/^[1-9]\d* cells/.test(census), `a tap draws nothing: ${census}`);
   });

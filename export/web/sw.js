@@ -1,10 +1,19 @@
-// Keeps what was fetched once, so that the page works offline; online, the newest is used.
+// Keeps what was fetched once, so that the page works offline; online, the newest is used. Each build
+// of the page registers this file with its own name, and has a cache of its own.
 
-const CACHE = "tfnca";
+const CACHE = `tfnca-${new URL(location).searchParams.get("build")}`;
 const MATCH = { ignoreSearch: true, ignoreVary: true };
 
 self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("activate", (event) => {
+  event.waitUntil(Promise.all([self.clients.claim(), dropOthers()]));
+});
+
+/** Of an earlier build nothing is needed any more. */
+async function dropOthers() {
+  const old = (await caches.keys()).filter((name) => name.startsWith("tfnca") && name !== CACHE);
+  return Promise.all(old.map((name) => caches.delete(name)));
+}
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;

@@ -1,6 +1,8 @@
 """The notebooks run from top to bottom with what ships."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import matplotlib
@@ -14,21 +16,46 @@ from tfnca.measures.lizard import lost_cells
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"))
 
 
+NUMBER = re.compile(r"-?\d+\.?\d*(?:e[-+]\d+)?")
+
+
+def stored_text(cell):
+    """What a code cell's last expression is stored to give."""
+    texts = [output["data"].get("text/plain") for output in cell["outputs"] if "data" in output]
+    return "".join(texts[-1]) if texts and texts[-1] else None
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path, monkeypatch):
+def test_a_notebook_runs_and_gives_what_is_stored_in_it(path, monkeypatch):
+    """Words to the letter, numbers within 0.03 or a tenth, unless a training's outcome (varies)."""
     matplotlib.use("Agg")
     monkeypatch.chdir(path.parent)
-    cells = json.loads(path.read_text())["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    namespace = {}
-    for number, source in enumerate(code):
-        exec(compile(source, f"{path.name}, code cell {number}", "exec"), namespace)
-    assert plt.get_fignums()
+    monkeypatch.setenv("TFNCA_NOTEBOOK_STEPS", "2")
+    cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+    namespace, pictures = {}, 0
+    for number, cell in enumerate(cells):
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        name = f"{path.name}, code cell {number}"
+        exec(compile(tree, name, "exec"), namespace)
+        value = last and eval(compile(ast.Expression(last.value), name, "eval"), namespace)
+        pictures += any("image/png" in output.get("data", {}) for output in cell["outputs"])
+        said = stored_text(cell)
+        if said is None or "varies" in cell["metadata"].get("tags", ()):
+            continue
+        now = re.sub(r"\s+", " ", repr(value))
+        said = re.sub(r"\s+", " ", said)
+        assert NUMBER.sub("#", now) == NUMBER.sub("#", said), name
+        numbers = [list(map(float, NUMBER.findall(text))) for text in (now, said)]
+        np.testing.assert_allclose(*numbers, atol=0.03, rtol=0.1, err_msg=name)
+    assert pictures >= 3, "run `make notebooks`, which stores what they show"
+    assert path.stat().st_size < 400_000
     plt.close("all")
 
 
-def test_there_is_one_for_each_part_of_the_article():
-    assert [path.stem for path in NOTEBOOKS] == ["1_digits", "2_injections", "3_perturbations"]
+def test_there_is_one_for_each_part_of_the_article_and_one_for_your_own():
+    names = ["1_digits", "2_injections", "3_perturbations", "4_attack_your_own"]
+    assert [path.stem for path in NOTEBOOKS] == names
 
 
 def test_the_quick_start_of_the_readme_does_what_it_says(monkeypatch, tmp_path):

@@ -49,6 +49,7 @@ CHECKS = {
     "no console error": [],
     "no foreign request": [],
     "it works offline": [],
+    "a new build drops the old one's cache": [],
     "a damaged file of the site gives a message": MNIST,
     "without WebGL it says so and runs": [],
     "a phone has room for it": [],

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorflow.python.framework.config import disable_op_determinism
 
 import tfnca
@@ -425,6 +426,24 @@ def test_a_lizard_goes_on_from_a_file_within_the_bound(tmp_path):
     np.save(tmp_path / "matrix.npy", START)
     with pytest.raises(ValueError, match="--start must be a Growing CA"):
         rule(config(start=str(tmp_path / "matrix.npy")), (9, 9))
+
+
+@pytest.mark.parametrize("hollow", [True, False])
+def test_a_picture_that_is_empty_in_its_middle_is_told_of(tmp_path, capsys, hollow):
+    """The seed stands there: trained on a ring a rule let it die, and nothing said why."""
+    namespace = runpy.run_path(str(ROOT / "train/growing.py"))
+    ring = np.full((8, 8, 4), 255, np.uint8)
+    if hollow:
+        ring[2:6, 2:6] = 0
+    Image.fromarray(ring).save(tmp_path / "ring.png")
+    config = namespace["Config"](
+        target=str(tmp_path / "ring.png"), size=8, padding=1, steps=1, batch_size=4, pool_size=4,
+        min_ca_steps=1, max_ca_steps=2, measure="none", out=str(tmp_path / "out"), drops="0.5",
+        ema=0.0, bound_weight=0.0,
+    )  # fmt: skip
+    (tmp_path / "out").mkdir()
+    namespace["main"](config)
+    assert ("empty in its middle" in capsys.readouterr().out) == hollow
 
 
 @pytest.mark.parametrize(

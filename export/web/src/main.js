@@ -180,7 +180,8 @@ main().catch((error) => {
 });
 
 async function keepOffline() {
-  await navigator.serviceWorker.register("sw.js");
+  const build = import.meta.url.match(/([\w-]+)\.js/)?.[1] ?? "page"; // its name has a hash
+  await navigator.serviceWorker.register(`sw.js?build=${build}`);
   const { active } = await navigator.serviceWorker.ready;
   const fetched = performance.getEntriesByType("resource").map(({ name }) => name);
   active.postMessage([location.pathname, ...fetched.filter((url) => url.startsWith(location.origin))]);
