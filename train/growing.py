@@ -140,7 +140,10 @@ def main(config: Config) -> None:
             states.append(rollout(step, states[-1], steps, seed=config.seed, step_offset=now))
         kept = pool.variables["states"][:16]
         rows = [to_rgb(np.concatenate([target[None], *[s[..., :4] for s in states[1:]]]))]
-        return tile(np.concatenate([*rows, to_rgb(kept)[:10]]), columns=5, scale=3)
+        pictures = np.concatenate([*rows, to_rgb(kept)[:10]])
+        labels = ["target", *(f"step {now}" for now in (50, 100, 200, 500))]
+        labels += ["in the pool"] * (len(pictures) - len(labels))
+        return tile(pictures, columns=5, scale=3, labels=labels)
 
     facts = {"target_sha256": arrays_sha256(load_target(config.target))}
     history = train(config, trainer, pool, config.steps, preview, **facts)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tfnca.automata.growing import GrowingCA
-from tfnca.automata.state import to_rgb
+from tfnca.automata.state import ALPHA, to_rgb
 from tfnca.automata.step import Step
 from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE
 from tfnca.data.targets import load_target, pad_target
@@ -120,6 +120,8 @@ def draw_attack(
 ) -> np.ndarray:
     """The target, and the attacked lizard 0, 100, 300 and 500 steps after it was grown.
 
+    Above each stands how far it is from the target.
+
     Args:
         config: The run's `Attack`.
         step: The attacked step.
@@ -133,9 +135,13 @@ def draw_attack(
     target = padded_target(config, padding)
     state = grown_states(host, target.shape[:2], 1, seed=1)
     run = trajectory(step, state, 500, every=100, mask=mask, seed=1, step_offset=200)
-    states = [state for at, state in run if at - 200 in (0, 100, 300, 500)]
-    pictures = np.concatenate([target[None], *[state[..., :4] for state in states]])
-    return tile(to_rgb(pictures), columns=5, scale=3)
+    pictures, labels = [target[None]], ["target"]
+    for at, state in run:
+        if at - 200 in (0, 100, 300, 500):
+            pictures.append(np.asarray(state)[..., : ALPHA + 1])
+            error = np.square(pictures[-1] - target).mean()
+            labels.append(f"{f'step {at - 200}' if at > 200 else 'nothing'}: {error:.4f}")
+    return tile(to_rgb(np.concatenate(pictures)), columns=5, scale=3, labels=labels)
 
 
 def attack_trainer(

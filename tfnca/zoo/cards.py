@@ -152,7 +152,10 @@ def shown(model: ShippedModel, config: dict[str, Any]) -> str:
         )
     if model.kind == "host":
         return "The target, and what has grown"
-    return "The target, and the grown pattern 0, 100, 300 and 500 steps after the attack began"
+    return (
+        "The target, and the grown pattern 0, 100, 300 and 500 steps after the attack began; above "
+        "each how far it is from the target"
+    )
 
 
 def usage(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
