@@ -4,6 +4,7 @@
 
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { ready, withSite } from "./browser.mjs";
 
 const [site, screenshots] = process.argv.slice(2);
@@ -344,6 +345,73 @@ async function own(page, { mnist }) {
   });
 }
 
+/** Files and links that bring a run back, and those that do not. */
+async function moments(open, address) {
+  const page = await open();
+  await page.goto(`${address}?seed=3`);
+  await ready(page);
+  const state = (of) =>
+    of.evaluate(async () => {
+      const { growing } = window.tfnca;
+      growing.play(false);
+      while (growing.ca.waiting) await new Promise(requestAnimationFrame);
+      return { index: growing.ca.index, seed: growing.ca.seed, sum: growing.ca.state.reduce((a, b) => a + b * b, 0) };
+    });
+  const give = (name, buffer) =>
+    page.locator("#files").setInputFiles([{ name, mimeType: "application/octet-stream", buffer }]);
+  await check("a saved moment goes on", async () => {
+    await page.waitForFunction(() => window.tfnca.growing.ca.index > 20, null, PATIENCE);
+    const before = await state(page);
+    const download = page.waitForEvent("download");
+    await part(page, "lizard", "save").click();
+    const bytes = readFileSync(await (await download).path());
+    expect(bytes.length < 200_000, `${bytes.length} bytes`);
+    await part(page, "lizard", "reset").click();
+    expect((await state(page)).index === 0, "not reset");
+    await give("mine.tfnca", bytes);
+    await part(page, "lizard", "message").filter({ hasText: /Went on/ }).waitFor(PATIENCE);
+    const after = await state(page);
+    expect(JSON.stringify(after) === JSON.stringify(before), `${JSON.stringify([before, after])}`);
+    for (const [what, wrong, pattern] of [
+      ["cut off", bytes.subarray(0, bytes.length >> 1), /no saved moment|damaged/],
+      ["no gzip", Buffer.from("a lizard"), /no saved moment/],
+      ["a bomb", gzipSync(Buffer.alloc(2e7)), /too large/],
+      ["other sizes", gzipSync(Buffer.from('{"format":"tfnca moment 1","kind":"growing","height":9}\n')), /another playground/],
+      ["NaN", gzipSync(spoilt(gunzipSync(bytes))), /no run has/],
+    ]) {
+      await give("wrong.tfnca", wrong);
+      await page.locator("#dropMessage").filter({ hasText: pattern }).waitFor(PATIENCE);
+      expect(JSON.stringify(await state(page)) === JSON.stringify(before), `${what} changed the state`);
+      await page.evaluate(() => (document.getElementById("dropMessage").textContent = ""));
+    }
+  });
+  await check("a link brings the settings back", async () => {
+    if (!(await page.locator("#k_no_tail").count())) return;
+    await page.locator("#k_no_tail").fill("0.4");
+    await part(page, "lizard", "lift").check();
+    await part(page, "lizard", "link").click();
+    await part(page, "lizard", "message").filter({ hasText: /link to these settings/ }).waitFor(PATIENCE);
+    const other = await open();
+    await other.goto(page.url());
+    await ready(other);
+    expect((await other.locator("#k_no_tail").inputValue()) === "0.4", "another strength");
+    expect(await part(other, "lizard", "lift").isChecked(), "not lifted");
+    expect((await state(other)).seed === (await state(page)).seed, "another seed");
+    const hostile = await open();
+    await hostile.goto(`${address}#play=growing&k_no_tail=1e999&seed=-4&figure=__proto__&lift=%3Cscript%3E&x=${"9".repeat(5000)}`);
+    await ready(hostile);
+    expect((await hostile.locator("#k_no_tail").inputValue()) === "0", "a hostile strength");
+    expect(!hostile.errors.length, hostile.errors.join());
+  });
+}
+
+/** A moment whose first number is NaN. */
+function spoilt(bytes) {
+  const copy = Buffer.from(bytes);
+  copy.writeFloatLE(NaN, copy.indexOf(10) + 1);
+  return copy;
+}
+
 await withSite(async (open, address) => {
   const page = await open();
   await page.goto(`${address}?seed=3`);
@@ -354,6 +422,7 @@ await withSite(async (open, address) => {
   if (await page.locator('[data-figure="13"]').count()) await figures(page);
   if (models.mnist && models.growing_lizard) await crop(page);
   if (models.mnist) await own(page, models);
+  if (models.growing_lizard) await moments(open, address);
   await check("no console error", async () => expect(!page.errors.length, page.errors.join("\n")));
   await check("no foreign request", async () => expect(!page.foreign.length, page.foreign.join()));
   await check("it works offline", async () => {

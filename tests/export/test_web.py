@@ -46,6 +46,8 @@ CHECKS = {
     "a model of another kind is refused": MNIST,
     "a damaged model is refused": MNIST,
     "a visitor's model runs": MNIST,
+    "a saved moment goes on": LIZARD,
+    "a link brings the settings back": LIZARD,
     "no console error": [],
     "no foreign request": [],
     "it works offline": [],

@@ -102,6 +102,23 @@ export class DigitsPlayground extends Playground {
     this.change((ca) => ca.adversaries.fill(0));
   }
 
+  /** What a link keeps: the digit shown, if it is one of the samples, and the adversaries to come. */
+  settings() {
+    const digit = this.mood ?? undefined;
+    const which = digit === undefined ? undefined : this.next[digit] - 1;
+    return { digit, which, density: this.part.density.value };
+  }
+
+  take({ seed, digit, which, density }) {
+    if (seed >= 0) this.ca.seed = seed >>> 0;
+    if (density > 0) this.part.density.value = density;
+    this.part.density.oninput();
+    if (!Object.hasOwn(this.samples, digit)) return;
+    if (which >= 0) this.next[digit] = Math.floor(which);
+    this.load(digit);
+    this.ca.edit((ca) => (ca.index = 0));
+  }
+
   stepped() {
     const { shares, adversaries } = countVotes(this.ca);
     this.plot.push(this.ca.index, shares, adversaries > 0);

@@ -137,6 +137,38 @@ export class LizardPlayground extends Playground {
     this.change((ca) => ca.adversaries.fill(0));
   }
 
+  /** What a link keeps: a figure, or the sliders; the adversaries to come. */
+  settings() {
+    const { lift, forceSum, density } = this.part;
+    const figure = Object.keys(FIGURES).find((name) => FIGURES[name] === this.figure);
+    const weights = Object.entries(this.weights).filter(([, k]) => k);
+    return {
+      figure,
+      adversary: this.target,
+      density: density.value,
+      ...(figure ? {} : { lift: Number(lift.checked), sum: Number(forceSum.checked) }),
+      ...(figure ? {} : Object.fromEntries(weights.map(([name, k]) => [`k_${name}`, k]))),
+    };
+  }
+
+  take({ seed, figure, adversary, density, lift, sum, ...weights }) {
+    const { part } = this;
+    if (seed >= 0) this.ca.seed = seed >>> 0;
+    this.reset();
+    if (Object.hasOwn(this.adversaries, adversary)) {
+      part.adversary.value = adversary;
+      this.chooseAdversary(adversary);
+    }
+    if (density > 0) part.density.value = density;
+    part.density.oninput();
+    if (Object.hasOwn(FIGURES, figure)) return this.startFigure(figure);
+    part.lift.checked = lift === 1;
+    part.forceSum.checked = sum !== 0;
+    const known = Object.keys(this.perturbations).filter((name) => Number.isFinite(weights[`k_${name}`]));
+    const within = (k) => Math.max(-1, Math.min(1, k));
+    this.setWeights(Object.fromEntries(known.map((name) => [name, within(weights[`k_${name}`])])));
+  }
+
   setWeights(weights) {
     this.startFigureAt(null);
     this.weights = { ...weights };

@@ -4,6 +4,7 @@ import { BACKENDS, startBackend, survey } from "./backend.js";
 import { DigitsPlayground } from "./digits.js";
 import { LizardPlayground } from "./lizard.js";
 import { Model, kindName } from "./model.js";
+import { fromHash } from "./moment.js";
 import { PALETTES } from "./palette.js";
 import "./style.css";
 
@@ -44,6 +45,11 @@ async function main() {
       "growing_adversary_red", // the last is the one to begin with
     ]),
   ]);
+  const settings = fromHash(location.hash);
+  if (Object.hasOwn(playgrounds, settings.play)) {
+    playgrounds[settings.play].take(settings);
+    playgrounds[settings.play].section.scrollIntoView();
+  }
   document.documentElement.dataset.ready = "";
   performance.mark("ready");
   dropZone();
@@ -122,12 +128,13 @@ function showBackend(found, name) {
   };
 }
 
-/** A visitor's own model: dropped anywhere on the page, or chosen. */
+/** A visitor's own model, or a saved moment: dropped anywhere on the page, or chosen. */
 function dropZone() {
   const open = async (list) => {
     const files = [...list];
     if (!files.length) return;
     try {
+      if (files.length === 1 && files[0].name.endsWith(".tfnca")) return await goOn(files[0]);
       const model = await Model.read(files);
       const playground = playgrounds[model.kind];
       if (model.networks === 1) {
@@ -147,6 +154,22 @@ function dropZone() {
       $("dropMessage").hidden = false;
     }
     $("files").value = "";
+  };
+  /** The file says to which playground it belongs; the other refuses it. */
+  const goOn = async (file) => {
+    const errors = [];
+    for (const playground of Object.values(playgrounds)) {
+      try {
+        await playground.goOn(file);
+        playground.section.scrollIntoView({ behavior: still ? "auto" : "smooth" });
+        $("dropMessage").hidden = true;
+        $("files").value = "";
+        return;
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    throw errors.find(({ message }) => !/another playground/.test(message)) ?? errors[0];
   };
   $("files").oninput = () => open($("files").files);
   addEventListener("dragover", (event) => event.preventDefault());

@@ -2,6 +2,7 @@
 
 import { line } from "./edits.js";
 import { Loop } from "./loop.js";
+import { pack, toHash, unpack } from "./moment.js";
 import { Screen } from "./screen.js";
 
 const UNDO_DEPTH = 30;
@@ -12,7 +13,7 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 export class Playground {
   /**
    * Subclasses give: paint(), readout(), begin(point, event), stroke(point), keys,
-   * singleCellTool, brush.
+   * singleCellTool, brush, plot; settings() and take(settings), for links.
    * @param {HTMLElement} section with elements named by data-name
    */
   constructor(section, ca) {
@@ -102,6 +103,36 @@ export class Playground {
     this.draw(true);
   }
 
+  async save() {
+    const link = document.createElement("a");
+    link.download = `${this.ca.kind}-step-${this.ca.index}.tfnca`;
+    link.href = URL.createObjectURL(await pack(this.ca));
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  /** Goes on from a file that `save` wrote; throws, and changes nothing, if it is none. */
+  async goOn(file) {
+    const moment = await unpack(file, this.ca);
+    this.change((ca) => {
+      ca.restore(moment);
+      Object.assign(ca, { index: moment.index, seed: moment.seed });
+    });
+    this.mood = null;
+    this.plot.clear();
+    this.say(`Went on from ${file.name}, step ${moment.index}.`);
+  }
+
+  async copyLink() {
+    history.replaceState(null, "", toHash({ play: this.ca.kind, seed: this.ca.seed, ...this.settings() }));
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.say("A link to these settings is on the clipboard. It starts the same run anew.");
+    } catch {
+      this.say("The address bar has a link to these settings. It starts the same run anew.");
+    }
+  }
+
   draw(all = false) {
     this.paint();
     const now = performance.now();
@@ -116,6 +147,8 @@ export class Playground {
     this.part.play.onclick = () => this.play(!this.loop.playing);
     this.part.step.onclick = () => this.stepOnce();
     this.part.undo.onclick = () => this.undo();
+    this.part.save.onclick = () => this.save();
+    this.part.link.onclick = () => this.copyLink();
     const speed = () => (this.loop.rate = SPEEDS[this.part.speed.value]);
     this.part.speed.oninput = speed;
     speed();
