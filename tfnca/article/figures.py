@@ -277,7 +277,7 @@ def write_figure(number, models, folder, moving=True):
     sheet = tile(np.stack([_widened(still, width) for still in stills]), columns, gap=12)
     densities = {m: models.density(m) for m in ADVERSARIES} if number in (7, 8) else {}
     title = (FIGURES[number].__doc__ or "").format(**densities)
-    save_png(stem.with_suffix(".png"), caption(sheet, f"{title} ({models.name} models)", 26))
+    save_png(stem.with_suffix(".png"), caption(sheet, f"{title} ({models.name})", 26))
     if moving and figure.frames:
         width = max(frame.shape[1] for frame in figure.frames)
         figure.frames = [_widened(frame, width) for frame in figure.frames]
