@@ -45,10 +45,10 @@ async function main() {
       "growing_adversary_red", // the last is the one to begin with
     ]),
   ]);
-  const settings = fromHash(location.hash);
-  if (Object.hasOwn(playgrounds, settings.play)) {
-    playgrounds[settings.play].take(settings);
-    playgrounds[settings.play].section.scrollIntoView();
+  const link = fromHash(location.hash);
+  if (Object.hasOwn(playgrounds, link.play)) {
+    playgrounds[link.play].take(link);
+    playgrounds[link.play].section.scrollIntoView();
   }
   document.documentElement.dataset.ready = "";
   performance.mark("ready");
