@@ -360,6 +360,7 @@ async function moments(open, address) {
   const give = (name, buffer) =>
     page.locator("#files").setInputFiles([{ name, mimeType: "application/octet-stream", buffer }]);
   await check("a saved moment goes on", async () => {
+    await part(page, "lizard", "grid").scrollIntoViewIfNeeded(); // off the screen it stands still
     await page.waitForFunction(() => window.tfnca.growing.ca.index > 20, null, PATIENCE);
     const before = await state(page);
     const download = page.waitForEvent("download");
