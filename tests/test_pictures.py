@@ -135,5 +135,6 @@ def test_labels_stand_above_their_pictures():
     assert sheet.shape[1] > 2 * 80 + 2
     dark = (sheet == 0).all(-1).sum()
     assert dark >= 3 * 60 * 80
+    assert len(np.unique(sheet)) > 2, "no letter is drawn"
     with pytest.raises(ValueError, match="shorter"):
         tile(images, labels=["one"])

@@ -99,6 +99,38 @@ def test_what_a_companion_compiled_is_found_in_the_cache(tmp_path):
     assert "compiling" not in said
 
 
+COMPILED = """
+import sys, types
+from numba import njit
+@njit(cache=True)
+def entry(x):
+    return x + 1
+@njit(cache=True)
+def other(x):
+    return x - 1
+package = types.ModuleType("tfnca")  # without Keras, which takes seconds to import
+package.__path__ = [sys.argv[1]]
+sys.modules["tfnca"] = package
+from tfnca.engines import compiling
+started = []
+compiling._start = lambda name, signature: started.append((name, len(signature)))
+compiling.prepare(entry, (1.0,), other, lambda: (1.0, 2))
+print(started, entry.signatures == [compiling._signature((1.0,))])
+"""
+
+
+def test_whoever_has_to_compile_has_the_other_entry_compiled_meanwhile(tmp_path):
+    module = tmp_path / "small.py"
+    module.write_text(COMPILED)
+    run = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import small"
+    first, said = python(run, ROOT / "tfnca", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert first.strip() == "[('other', 2)] True"
+    assert "compiling the living-cells engine, once" in said
+    second, said = python(run, ROOT / "tfnca", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert second.strip() == "[] True"
+    assert "compiling" not in said
+
+
 def test_a_companion_compiles_what_a_training_runs():
     from tfnca.engines import compiling, kernels, sheets
 

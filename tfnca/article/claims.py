@@ -88,7 +88,7 @@ def _persists(lizard):
 
 def _repairs(lizard):
     found = lizard["damaged_at_200"]
-    return f"{found['below']} of {found['runs']} runs", found["below"] / found["runs"]
+    return f"{found['below']} of {found['runs']} wounds", found["below"] / found["runs"]
 
 
 def _vary(tails):
@@ -214,8 +214,8 @@ CLAIMS = [
     Claim("MNIST", "Often far fewer adversaries are enough: one percent.",
           "takeover with 1 % from the start, at least one in the digit", "digits", _thin),
     Claim("Growing CA", "The pattern persists.", "median error from the seed", "lizard", _persists),
-    Claim("Growing CA", "It is robust to damage.", "runs back below 0.0005, 300 steps after a "
-          "circle of radius 0.4 was cut out", "lizard", _repairs),
+    Claim("Growing CA", "It is robust to damage.", "wounds, circles of radius 0.4, after which "
+          "the error is below 0.0005 again within 300 steps", "lizard", _repairs),
     Claim("Growing CA", "Tailless at 10 %: results vary; some tails go, some shrink, some patterns "
           "become unstable.", "tail's mean alpha and the number of living cells at step 1,500",
           "tails", _vary),

@@ -67,8 +67,8 @@ def counts(metrics: dict[str, Any]) -> list[str]:
         found.append(f"An empty grid has an error of {_error(metrics['mean_square_of_target'])}.")
     if damaged := metrics.get("damaged_at_200"):
         found.append(
-            f"By step 500 the circle is mended (error below 0.0005) in {damaged['below']} of "
-            f"{damaged['runs']} runs."
+            f"By step 500 the error is below 0.0005 again after {damaged['below']} of "
+            f"{damaged['runs']} such wounds."
         )
     if lifted := metrics.get("lifted"):
         found.append(
