@@ -389,19 +389,73 @@ async function moments(open, address) {
   await check("a link brings the settings back", async () => {
     await page.locator("#k_no_tail").fill("0.4");
     await part(page, "lizard", "lift").check();
+    await page.evaluate(() => {
+      const { growing } = window.tfnca;
+      growing.ca.index = 30;
+      growing.ca.adversaries.set([1, 0, 1, 1], 2600);
+    });
     await part(page, "lizard", "link").click();
-    await part(page, "lizard", "message").filter({ hasText: /link to these settings/ }).waitFor(PATIENCE);
+    await part(page, "lizard", "message").filter({ hasText: /link is on|has a link/ }).waitFor(PATIENCE);
     const other = await open();
     await other.goto(page.url());
     await ready(other);
+    await part(other, "lizard", "message").filter({ hasText: /Step 30, as linked/ }).waitFor(PATIENCE);
+    expect((await state(other)).index === 30, "another step");
+    const adversaries = (of) => of.evaluate(() => window.tfnca.growing.ca.adversaries.join(""));
+    expect((await adversaries(other)) === (await adversaries(page)), "other adversaries");
     expect((await other.locator("#k_no_tail").inputValue()) === "0.4", "another strength");
     expect(await part(other, "lizard", "lift").isChecked(), "not lifted");
     expect((await state(other)).seed === (await state(page)).seed, "another seed");
     const hostile = await open();
-    await hostile.goto(`${address}#play=growing&k_no_tail=1e999&seed=-4&figure=__proto__&lift=%3Cscript%3E&x=${"9".repeat(5000)}`);
+    await hostile.goto(`${address}#play=growing&k_no_tail=1e999&seed=-4&figure=__proto__&lift=%3Cscript%3E&mask=AAAA&step=-7&x=${"9".repeat(5000)}`);
     await ready(hostile);
     expect((await hostile.locator("#k_no_tail").inputValue()) === "0", "a hostile strength");
+    expect(!(await adversaries(hostile)).includes("1"), "hostile adversaries");
     expect(!hostile.errors.length, hostile.errors.join());
+  });
+  await check("the last seconds are a moving picture", async () => {
+    const own = await open();
+    await own.goto(`${address}?seed=3`);
+    await ready(own);
+    await part(own, "lizard", "grid").scrollIntoViewIfNeeded();
+    await own.waitForFunction(() => window.tfnca.growing.recorder.frames.length > 9, null, PATIENCE);
+    const download = own.waitForEvent("download");
+    await part(own, "lizard", "record").click();
+    const bytes = readFileSync(await (await download).path());
+    expect(bytes.subarray(0, 6).toString() === "GIF89a", "no GIF");
+    expect(bytes.readUInt16LE(6) === 288 && bytes.readUInt16LE(8) === 288, "another size");
+    const frames = bytes.toString("latin1").split("\x21\xf9\x04").length - 1;
+    expect(frames > 9 && frames <= 100, `${frames} frames`);
+    expect(bytes.length > 3000, "empty frames");
+  });
+  await check("compared with what happens without the attack", async () => {
+    const own = await open();
+    await own.goto(`${address}?seed=3`);
+    await ready(own);
+    await part(own, "lizard", "grid").scrollIntoViewIfNeeded();
+    await own.waitForFunction(() => window.tfnca.growing.ca.index > 150, null, PATIENCE);
+    await part(own, "lizard", "whatIf").click();
+    await own.locator("#k_no_tail").fill("1");
+    const tails = () =>
+      own.evaluate(() => {
+        const { growing } = window.tfnca;
+        const far = (ca) =>
+          ca.state.reduce((sum, value, i) => sum + (i % 16 === 3 && value > 0.1 ? 1 : 0), 0);
+        return { attacked: far(growing.ca), alone: far(growing.twin.ca), step: growing.ca.index, twin: growing.twin.ca.index };
+      });
+    const begin = await tails();
+    await own.waitForFunction((step) => window.tfnca.growing.ca.index > step + 250, begin.step, PATIENCE);
+    await state(own);
+    const end = await tails();
+    await shot(own, "what_if");
+    expect(end.attacked < begin.attacked - 30, `the tail stayed: ${JSON.stringify([begin, end])}`);
+    expect(Math.abs(end.alone - begin.alone) < 30, `the unattacked changed: ${JSON.stringify([begin, end])}`);
+    expect(end.step === end.twin, "they are at different steps");
+    await part(own, "lizard", "reset").click();
+    const reset = await tails();
+    expect(reset.alone === 1 && reset.twin === 0, "a reset is for both");
+    await part(own, "lizard", "whatIf").click();
+    expect(await part(own, "lizard", "twin").isHidden(), "still shown");
   });
 }
 

@@ -48,6 +48,8 @@ CHECKS = {
     "a visitor's model runs": MNIST,
     "a saved moment goes on": LIZARD,
     "a link brings the settings back": [*LIZARD, "perturbation_no_tail"],
+    "the last seconds are a moving picture": LIZARD,
+    "compared with what happens without the attack": [*LIZARD, "perturbation_no_tail"],
     "no console error": [],
     "no foreign request": [],
     "it works offline": [],

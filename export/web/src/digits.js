@@ -73,7 +73,7 @@ export class DigitsPlayground extends Playground {
   stroke(point) {
     const { tool, brush } = this;
     if (tool !== "adversary") this.mood = null;
-    this.ca.edit((ca) => {
+    this.edit((ca) => {
       if (tool === "draw") edits.ink(ca, point, brush);
       else if (tool === "erase") edits.erase(ca, point, brush);
       else edits.setAdversary(ca, point, this.placing);
@@ -116,7 +116,7 @@ export class DigitsPlayground extends Playground {
     if (!Object.hasOwn(this.samples, digit)) return;
     if (which >= 0) this.next[digit] = Math.floor(which);
     this.load(digit);
-    this.ca.edit((ca) => (ca.index = 0));
+    this.edit((ca) => (ca.index = 0));
   }
 
   stepped() {
@@ -124,13 +124,12 @@ export class DigitsPlayground extends Playground {
     this.plot.push(this.ca.index, shares, adversaries > 0);
   }
 
-  paint() {
-    const { ca, screen, part } = this;
+  paint(ca, screen) {
     const { shares, living } = countVotes(ca);
     const decided = shares.some((share) => share > 0);
     const wrong = this.mood !== null && living > 0 && decided && shares[this.mood] < 0.5;
     paintDigits(ca, this.palette.digits, wrong, screen.image.data);
-    const shown = part.showMask.checked;
+    const shown = this.part.showMask.checked;
     screen.draw((cell) => shown && ca.adversaries[cell] && ca.lives(cell), true);
   }
 

@@ -103,7 +103,7 @@ export class LizardPlayground extends Playground {
   stroke(point, first = false) {
     const { tool, brush, planting } = this;
     if (planting && !first) return; // one seed a click
-    this.ca.edit((ca) => {
+    this.edit((ca) => {
       if (planting) edits.plantSeed(ca, point);
       else if (tool === "damage") edits.erase(ca, point, brush);
       else edits.setAdversaries(ca, point, brush, tool === "adversary");
@@ -243,11 +243,11 @@ export class LizardPlayground extends Playground {
     plot.push(ca.index, this.distances, Boolean(ca.matrix));
   }
 
-  paint() {
-    paintGrown(this.ca, this.screen.image.data);
-    const { adversaries } = this.ca;
+  paint(ca, screen) {
+    paintGrown(ca, screen.image.data);
+    const { adversaries } = ca;
     const shown = this.part.showMask.checked;
-    this.screen.draw((cell) => shown && adversaries[cell], false);
+    screen.draw((cell) => shown && adversaries[cell], false);
   }
 
   readout() {

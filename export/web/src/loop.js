@@ -17,6 +17,7 @@ export class Loop {
     this.stepMs = 8; // what a step takes, a running mean
     this.visible = false;
     this.running = false;
+    this.turn = Promise.resolve();
     const update = () => {
       if (this.visible && !document.hidden) this.#start();
     };
@@ -52,7 +53,13 @@ export class Loop {
     this.running = false;
   }
 
-  async advance(count) {
+  /** Makes steps once those that are under way are made. */
+  advance(count) {
+    this.turn = this.turn.then(() => this.#advance(count));
+    return this.turn;
+  }
+
+  async #advance(count) {
     const begin = performance.now();
     try {
       await this.step(count);

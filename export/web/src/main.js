@@ -47,8 +47,8 @@ async function main() {
   ]);
   const link = fromHash(location.hash);
   if (Object.hasOwn(playgrounds, link.play)) {
-    playgrounds[link.play].take(link);
     playgrounds[link.play].section.scrollIntoView();
+    playgrounds[link.play].arrive(link);
   }
   document.documentElement.dataset.ready = "";
   performance.mark("ready");

@@ -69,6 +69,25 @@ async function unzip(file) {
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
+/** Zeros and ones as letters: six of them a letter, of the alphabet that addresses keep as it is. */
+export function toBits(values) {
+  const bytes = new Uint8Array(Math.ceil(values.length / 8));
+  values.forEach((value, i) => value && (bytes[i >> 3] |= 1 << (i & 7)));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** What `toBits` wrote, `count` of them; zeros if it is something else. */
+export function fromBits(text, count) {
+  let bytes = "";
+  try {
+    bytes = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    // zeros
+  }
+  if (bytes.length !== Math.ceil(count / 8)) bytes = "";
+  return Uint8Array.from({ length: count }, (_, i) => (bytes.charCodeAt(i >> 3) >> (i & 7)) & 1);
+}
+
 /** Settings as a link's hash: numbers and names, by name. */
 export function toHash(settings) {
   const entries = Object.entries(settings).filter(([, value]) => value !== undefined);
@@ -78,11 +97,11 @@ export function toHash(settings) {
 /** A hash's numbers within ±limit and plain words; whatever else stands in it is left out. */
 export function fromHash(hash, limit = 2 ** 53) {
   const settings = {};
-  for (const [name, text] of new URLSearchParams(hash.slice(1, 2000))) {
+  for (const [name, text] of new URLSearchParams(hash.slice(1, 3000))) {
     if (!/^\w{1,40}$/.test(name)) continue;
     const number = Number(text);
     if (text.trim() && Number.isFinite(number) && Math.abs(number) <= limit) settings[name] = number;
-    else if (/^\w{1,40}$/.test(text)) settings[name] = text;
+    else if (/^[\w-]{1,1200}$/.test(text)) settings[name] = text;
   }
   return settings;
 }

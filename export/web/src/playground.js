@@ -2,17 +2,21 @@
 
 import { line } from "./edits.js";
 import { Loop } from "./loop.js";
-import { pack, toHash, unpack } from "./moment.js";
+import { fromBits, pack, toBits, toHash, unpack } from "./moment.js";
+import { Recorder } from "./recorder.js";
 import { Screen } from "./screen.js";
+import { Twin } from "./twin.js";
 
 const UNDO_DEPTH = 30;
 const SPEEDS = { slow: 8, normal: 30, fast: 60, faster: 120, max: Infinity };
 const READOUT_MS = 120;
+const FARTHEST = 3000; // steps that a link has the page run
+const STRIDE = 12;
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 export class Playground {
   /**
-   * Subclasses give: paint(), readout(), begin(point, event), stroke(point), keys,
+   * Subclasses give: paint(ca, screen), readout(), begin(point, event), stroke(point), keys,
    * singleCellTool, brush, plot; settings() and take(settings), for links.
    * @param {HTMLElement} section with elements named by data-name
    */
@@ -28,10 +32,13 @@ export class Playground {
       failed: (error) => this.say(`The model stopped: ${error.message}`, true),
     });
     this.history = [];
+    this.recorder = new Recorder();
+    this.twin = null; // the same without attack, while "What if" is on
     this.keys = {
       p: () => this.play(!this.loop.playing),
       n: () => this.stepOnce(),
       u: () => this.undo(),
+      w: () => this.compare(!this.twin),
     };
     this.#transport();
     this.#tools();
@@ -63,6 +70,7 @@ export class Playground {
 
   async advance(count) {
     await this.ca.step(count);
+    await this.twin?.follow(this.ca);
     this.stepped();
   }
 
@@ -77,7 +85,32 @@ export class Playground {
   /** Changes the CA in a way that `undo` takes back. */
   change(edit) {
     this.remember();
-    this.ca.edit(edit);
+    this.edit(edit);
+    this.draw(true);
+  }
+
+  /** Changes the CA, and what goes on beside it unattacked. */
+  edit(change) {
+    this.ca.edit(change);
+    this.twin?.edit(change);
+  }
+
+  /** Sets the CA to another moment; what goes on beside it begins anew from there. */
+  #set(moment) {
+    this.ca.edit((ca) => {
+      ca.restore(moment);
+      const { index = ca.index, seed = ca.seed } = moment;
+      Object.assign(ca, { index, seed });
+      this.twin?.copy(ca);
+    });
+    this.draw(true);
+  }
+
+  /** Shows what the same cells would do unattacked from now on, or no longer. */
+  compare(on) {
+    this.part.twinView.hidden = !on;
+    this.part.whatIf.setAttribute("aria-pressed", on);
+    this.twin = on ? new Twin(this.ca, this.part.twin) : null;
     this.draw(true);
   }
 
@@ -99,42 +132,63 @@ export class Playground {
     this.part.undo.disabled = !this.history.length;
     if (!past) return;
     this.mood = past.mood; // what else a subclass wants back, such as a digit's label
-    this.ca.edit((ca) => ca.restore(past));
-    this.draw(true);
+    this.#set(past);
   }
 
   async save() {
-    const link = document.createElement("a");
-    link.download = `${this.ca.kind}-step-${this.ca.index}.tfnca`;
-    link.href = URL.createObjectURL(await pack(this.ca));
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    download(await pack(this.ca), `${this.ca.kind}-step-${this.ca.index}.tfnca`);
+  }
+
+  async record() {
+    const gif = await this.recorder.gif();
+    if (gif) download(gif, `${this.ca.kind}-step-${this.ca.index}.gif`);
+    else this.say("Nothing has moved yet: press Play, then record.");
   }
 
   /** Goes on from a file that `save` wrote; throws, and changes nothing, if it is none. */
   async goOn(file) {
     const moment = await unpack(file, this.ca);
-    this.change((ca) => {
-      ca.restore(moment);
-      Object.assign(ca, { index: moment.index, seed: moment.seed });
-    });
+    this.remember();
+    this.#set(moment);
     this.mood = null;
     this.plot.clear();
     this.say(`Went on from ${file.name}, step ${moment.index}.`);
   }
 
   async copyLink() {
-    history.replaceState(null, "", toHash({ play: this.ca.kind, seed: this.ca.seed, ...this.settings() }));
+    const { kind, seed, index: step, adversaries } = this.ca;
+    const mask = adversaries.some(Boolean) ? toBits(adversaries) : undefined;
+    history.replaceState(null, "", toHash({ play: kind, seed, step, mask, ...this.settings() }));
+    const what = "It starts anew with these settings and adversaries, and runs to this step.";
     try {
       await navigator.clipboard.writeText(location.href);
-      this.say("A link to these settings is on the clipboard. It starts the same run anew.");
+      this.say(`A link is on the clipboard. ${what}`);
     } catch {
-      this.say("The address bar has a link to these settings. It starts the same run anew.");
+      this.say(`The address bar has a link. ${what}`);
     }
   }
 
+  /** Does what a link asks for: its settings, its adversaries, its step. */
+  async arrive({ step, mask, ...settings }) {
+    this.take(settings);
+    if (typeof mask === "string") this.edit((ca) => ca.adversaries.set(fromBits(mask, ca.adversaries.length)));
+    const goal = Math.min(Math.floor(step), FARTHEST);
+    if (!(goal > 0)) return;
+    this.play(false);
+    while (this.ca.index < goal && !this.loop.playing) {
+      this.say(`Running to step ${goal}: ${this.ca.index} …`);
+      const before = this.ca.index;
+      await this.loop.advance(Math.min(STRIDE, goal - before));
+      if (this.ca.index === before) return; // the model stopped, and said why
+      this.draw();
+    }
+    this.say(this.loop.playing ? "" : `Step ${goal}, as linked. Press Play to go on.`);
+  }
+
   draw(all = false) {
-    this.paint();
+    const shown = [this, this.twin].filter(Boolean);
+    for (const { ca, screen } of shown) this.paint(ca, screen);
+    if (this.loop.playing) this.recorder.see(shown.map(({ screen }) => screen));
     const now = performance.now();
     if (!all && now - (this.readAt ?? -Infinity) < READOUT_MS) return;
     this.readAt = now;
@@ -149,6 +203,8 @@ export class Playground {
     this.part.undo.onclick = () => this.undo();
     this.part.save.onclick = () => this.save();
     this.part.link.onclick = () => this.copyLink();
+    this.part.record.onclick = () => this.record();
+    this.part.whatIf.onclick = () => this.compare(!this.twin);
     const speed = () => (this.loop.rate = SPEEDS[this.part.speed.value]);
     this.part.speed.oninput = speed;
     speed();
@@ -225,4 +281,12 @@ export class Playground {
     }
     this.draw();
   }
+}
+
+function download(blob, name) {
+  const link = document.createElement("a");
+  link.download = name;
+  link.href = URL.createObjectURL(blob);
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
