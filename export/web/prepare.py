@@ -55,10 +55,8 @@ def main():
         "digits": pick_digits(),
     }
     (args.out / "site.json").write_text(json.dumps(site, separators=(",", ":")))
-    notices = [
-        ROOT / "tfnca/data/NOTICE",
-        *Path(__file__).parent.glob("node_modules/gifenc/LICENSE.md"),
-    ]
+    bundled = Path(__file__).parent / "node_modules/gifenc/LICENSE.md"
+    notices = [ROOT / "tfnca/data/NOTICE", *([bundled] if bundled.exists() else [])]
     (args.out / "NOTICE.txt").write_text("\n\n".join(path.read_text() for path in notices))
     shutil.copy(ROOT / "LICENSE", args.out / "LICENSE.txt")
     shutil.copy(Path(__file__).with_name("sw.js"), args.out)  # unbundled: it needs a fixed address

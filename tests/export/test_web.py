@@ -137,6 +137,11 @@ def test_site_is_small(site):
     assert int(sizes) < 3e6
 
 
+def test_the_site_carries_the_notices_of_what_it_bundles(site):
+    notice = (site / "NOTICE.txt").read_text()
+    assert "MNIST" in notice and "MIT License" in notice
+
+
 def test_page_names_no_other_server(site):
     html = (site / "index.html").read_text()
     assert 'src="http' not in html

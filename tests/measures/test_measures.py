@@ -1,11 +1,15 @@
 """The measures on states whose answers are known."""
 
+import io
+import time
+
 import numpy as np
 import pytest
 from descriptors import shuffled
 
 import tfnca
 from tfnca.data.digits import Digits
+from tfnca.measures import progress
 from tfnca.measures.digits import (
     attack_digits,
     digit_mask,
@@ -244,3 +248,19 @@ def test_mean_and_spread_over_seeds():
     assert second["a"] == 6.0
     assert second["a_sd"] == pytest.approx(2 * np.sqrt(7))
     assert mean_and_spread(runs[:1])[0] == {"step": 5, "a": 1.0, "a_sd": 0.0, "b": 1.0, "b_sd": 0.0}
+
+
+def test_the_clock_of_a_bar_goes_on_between_two_updates(monkeypatch):
+    monkeypatch.setattr(progress.Clock, "SECONDS", 0.02)
+    shown = io.StringIO()
+    bar = progress.Clock(total=10, file=shown)
+    deadline = time.monotonic() + 10
+    while shown.getvalue().count("\r") < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert shown.getvalue().count("\r") >= 4
+    bar.update(10)
+    bar.close()
+    bar.close()
+    written = len(shown.getvalue())
+    time.sleep(0.1)
+    assert len(shown.getvalue()) == written

@@ -1,5 +1,6 @@
 """Rollouts of measures, and a bar that shows how far they are."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -40,9 +41,32 @@ class Silent:
 SILENT = Silent()
 
 
+class Clock(tqdm):
+    """A bar whose clock goes on between two updates, which may be half a minute apart."""
+
+    SECONDS = 1.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Arguments of `tqdm.tqdm`."""
+        super().__init__(*args, **kwargs)
+        self._closed = threading.Event()
+        if not self.disable:
+            threading.Thread(target=self._tick, daemon=True).start()
+
+    def _tick(self) -> None:
+        while not self._closed.wait(self.SECONDS):
+            self.refresh()
+
+    def close(self) -> None:
+        """The end; may be called twice."""
+        if hasattr(self, "_closed"):
+            self._closed.set()
+        super().close()
+
+
 def on_screen(total: int) -> Bar:
     """A bar on the terminal."""
-    return tqdm(desc="Measuring", total=total, unit="CA step", dynamic_ncols=True, mininterval=0.5)
+    return Clock(desc="Measuring", total=total, unit="CA step", dynamic_ncols=True, mininterval=0.5)
 
 
 def advance(step: Step, state: Any, steps: int, bar: Bar = SILENT, **kwargs: Any) -> tf.Tensor:
