@@ -3,10 +3,14 @@
 One short lizard run is left alone. The same run is then killed at random moments, half of them
 while a snapshot is being written, and resumed after each. At the end all weights, the optimiser,
 the pool and the history must be the untouched run's, bit for bit.
+
+With --workers, several processes share the run, and one of them, any, is killed. The others must
+end by themselves, and all start again.
 """
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -23,9 +27,11 @@ PATIENCE = 300.0
 """Seconds to wait for a run to get where it should be killed."""
 
 
-def command(folder, steps, resume):
+def command(folder, steps, resume, workers):
+    together = [str(ROOT / "train/launch.py"), str(workers)] if workers > 1 else []
     return [
         sys.executable,
+        *together,
         str(ROOT / "train/growing.py"),
         "--out",
         str(folder),
@@ -45,6 +51,8 @@ def command(folder, steps, resume):
         "0.1",
         "--preview-steps",
         str(10 * steps),
+        "--measure",
+        "none",
         *(["--resume"] if resume else []),
     ]
 
@@ -59,7 +67,20 @@ def has_snapshot(folder):
     return any((folder / name).exists() for name in ("snapshot.bin", "snapshot.previous.bin"))
 
 
-def kill_once(folder, steps, aim, rng, log):
+def end(process, workers, rng):
+    """Kills a run, or one of its workers; returns the seconds until all of it has ended."""
+    began = time.monotonic()
+    if workers == 1:
+        process.send_signal(signal.SIGKILL)
+    elif process.poll() is None:
+        found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+        if found.stdout:
+            os.kill(rng.choice(list(map(int, found.stdout.split()))), signal.SIGKILL)
+    process.wait(PATIENCE)
+    return time.monotonic() - began
+
+
+def kill_once(folder, steps, aim, rng, log, workers):
     """Starts or resumes the run and kills it; returns what is known about the moment.
 
     Args:
@@ -69,10 +90,11 @@ def kill_once(folder, steps, aim, rng, log):
             moment after it has started to train.
         rng: Source of random delays.
         log: File for its output.
+        workers: Processes that share the run.
     """
     before = has_snapshot(folder)
     process = subprocess.Popen(
-        command(folder, steps, resume=before), stdout=log, stderr=log, cwd=ROOT
+        command(folder, steps, before, workers), stdout=log, stderr=log, cwd=ROOT
     )
     deadline = time.monotonic() + PATIENCE
     history = folder / "history.csv"
@@ -86,13 +108,13 @@ def kill_once(folder, steps, aim, rng, log):
             break
         time.sleep(0.0005)
     ended = process.poll() is not None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    seconds = end(process, workers, rng)
     return {
         "aim": aim,
         "killed": not ended,
         "in_writing": writing(folder) is not None,
         "resumed": before,
+        "seconds_to_end": seconds,
     }
 
 
@@ -114,24 +136,33 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("out/survive"))
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     alone, hunted = arguments.out / "alone", arguments.out / "hunted"
     shutil.rmtree(arguments.out, ignore_errors=True)
     for folder in (alone, hunted):
         folder.mkdir(parents=True)
-    rng = random.Random(arguments.seed)
+    rng, workers = random.Random(arguments.seed), arguments.workers
     kills = []
     with open(arguments.out / "runs.log", "w") as log:
         subprocess.run(
-            command(alone, arguments.steps, False), check=True, stdout=log, stderr=log, cwd=ROOT
+            command(alone, arguments.steps, False, workers),
+            check=True,
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
         )
         for number in tqdm(range(arguments.kills), unit="kill"):
-            aim = ("any", "writing")[number % 2]
-            kills.append(kill_once(hunted, arguments.steps, aim, rng, log))
+            aim = ("any", "writing")[number % 2] if workers == 1 else "any"
+            kills.append(kill_once(hunted, arguments.steps, aim, rng, log, workers))
         resume = has_snapshot(hunted)
         subprocess.run(
-            command(hunted, arguments.steps, resume), check=True, stdout=log, stderr=log, cwd=ROOT
+            command(hunted, arguments.steps, resume, workers),
+            check=True,
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
         )
     left_alone, killed = end_state(alone), end_state(hunted)
     different = sorted(
@@ -141,6 +172,7 @@ def main():
         "kills": sum(kill["killed"] for kill in kills),
         "in_the_writing_of_a_snapshot": sum(k["killed"] and k["in_writing"] for k in kills),
         "resumed": sum(kill["resumed"] for kill in kills) + int(resume),
+        "longest_until_all_had_ended": max(kill["seconds_to_end"] for kill in kills),
         "arrays": len(left_alone),
         "different": different,
         "moments": kills,

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfnca.commands import NOT_NEGATIVE, POSITIVE, SEED, Check, Parser, plain_errors
 from tfnca.files import remove_leftovers
+from tfnca.training.workers import ALONE, Workers, join_workers
 
 
 def option(
@@ -62,6 +63,19 @@ class Common:
         nargs="?",
         const="exact",
         choices=["exact", "weights"],
+    )
+    shards: int = option(
+        1,
+        "parts of the training, each with a pool and a batch of its own: a multiple of the number "
+        "of workers, who share them",
+        POSITIVE,
+    )
+    strategy: str = option(
+        "one",
+        "who trains: 'one' process, or those that TF_CONFIG names ('multiworker'; "
+        "train/launch.py starts several on this machine)",
+        may_change=True,
+        choices=["one", "multiworker"],
     )
     engine: str = option("auto", "'sparse', 'dense', or 'auto' for the faster one here",
                          choices=["auto", "dense", "sparse"])  # fmt: skip
@@ -135,16 +149,35 @@ def run(config_class: type[Common], job: Callable[[Any], None], description: str
         config.check()
         start(config)
         job(config)
+        workers().wait()  # those that wait for the chief may end now
+
+
+_workers = ALONE
+
+
+def workers() -> Workers:
+    """Who trains: this process alone, or with others (see `start`)."""
+    return _workers
 
 
 def start(config: Common) -> None:
-    """Makes the run reproducible, prints the device, and makes the folder for results."""
+    """Meets the other workers, makes the run reproducible and the folder for results."""
+    global _workers
+    _workers = join_workers() if config.strategy == "multiworker" else ALONE
+    if config.shards % _workers.count:
+        raise ValueError(
+            f"--shards must be a multiple of the number of workers {_workers.count}. "
+            f"Received: --shards {config.shards}"
+        )
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
+    if not _workers.is_chief:
+        return
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    print(f"Device: {device_name()}")
+    shared = f", {_workers.count} workers" if _workers.count > 1 else ""
+    print(f"Device: {device_name()}{shared}")
 
 
 def device_name() -> str:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from tfnca.commands import MOMENTUM, must
 from tfnca.files import write_atomically
-from tfnca.jobs.options import Common
+from tfnca.jobs.options import Common, workers
 from tfnca.jobs.results import restore_weights, save_weights, write_history
 from tfnca.jobs.resume import check_same_run
 from tfnca.pictures import save_png
@@ -28,6 +28,7 @@ from tfnca.training.optimizers import WhitenedAdam
 from tfnca.training.pools import Pool
 from tfnca.training.snapshots import find_snapshots, restore_snapshot, save_snapshot
 from tfnca.training.trainer import MOST_STEPS, Trainer
+from tfnca.training.workers import GONE
 
 EPOCH = 100
 """Training steps between two rows of the history."""
@@ -123,8 +124,9 @@ class _Run(keras.callbacks.Callback):
         self.began = self.saved = time.monotonic()
         self.previewed = done
         self.bar = tqdm(
-            total=self.steps, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5
-        )
+            total=self.steps, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5,
+            disable=not self.model.workers.is_chief,
+        )  # fmt: skip
         self.usual_handler = signal.signal(signal.SIGINT, self._interrupt)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -137,23 +139,27 @@ class _Run(keras.callbacks.Callback):
         self.bar.set_postfix(loss=f"{logs['loss']:.4g}", refresh=False)
         if not math.isfinite(logs["loss"]):
             self.not_finite_at = step + 1
+        now = time.monotonic()
+        due = step % EPOCH == 0 and now - self.saved > self.config.snapshot_seconds
+        # Workers agree on it, for a snapshot takes all of them.
+        self.interrupted, due = self.model.workers.any([self.interrupted, due])
         if self.interrupted or self.not_finite_at is not None:
             self.model.stop_training = True
         if self.not_finite_at is not None:
             return
-        now = time.monotonic()
         if step % EPOCH == 0 or step == self.steps:
             row = {"step": step, "loss": logs["loss"], "seconds": self.seconds + now - self.began}
             self.history.append(row)
             self.model.reset_metrics()
-            if self.preview and step - self.previewed >= self.config.preview_steps:
+            chief = self.model.workers.is_chief
+            if self.preview and chief and step - self.previewed >= self.config.preview_steps:
                 (self.folder / "previews").mkdir(exist_ok=True)
                 save_png(self.folder / "previews" / f"{step:06d}.png", self.preview())
                 self.previewed = step
-        due = step % EPOCH == 0 and now - self.saved > self.config.snapshot_seconds
         if due or self.interrupted or step == self.steps:
             save_snapshot(self.folder, self.model, self.history)
-            write_history(self.folder, self.history)
+            if self.model.workers.is_chief:
+                write_history(self.folder, self.history)
             self.saved = now
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
@@ -189,32 +195,63 @@ def train(
         ValueError: If the loss stops being finite; the last good weights are saved. Or if the run
             to resume is another, see `check_same_run`.
     """
+    together = workers()
+    trainer.share(config.shards, together)
+    trainer.attach(pool)
+    history = _resume(config, trainer, facts)
+    done = int(trainer.steps_done)
+    progress = _Run(config, steps, history, preview)
+    if done < steps:
+        _fit(config, trainer, pool, steps - done, [progress, *callbacks])
+    elif config.resume == "exact":  # a snapshot holds the weights themselves, not their average
+        trainer.optimizer.finalize_variable_values(trainer.step.trainable_variables)
+    if together.is_chief:
+        _leave(Path(config.out), trainer, history, progress)
+    else:
+        if not progress.interrupted:
+            together.wait()  # while the chief measures; what it meets ends these too
+        raise SystemExit(0)
+    return history
+
+
+def _resume(config: Common, trainer: Trainer, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Puts the trainer where the run stopped, if there was one; writes the settings."""
     folder = Path(config.out)
     history: list[dict[str, Any]] = []
-    trainer.attach(pool)
     if config.resume == "exact":
         find_snapshots(folder)
         check_same_run(config, facts)
         history = restore_snapshot(folder, trainer)
-        print(f"Resuming at step {int(trainer.steps_done)}.")
+        if trainer.workers.is_chief:
+            print(f"Resuming at step {int(trainer.steps_done)}.")
     elif config.resume == "weights":
         restore_weights(folder, trainer)
+    trainer.workers.wait()  # all have read what the chief may write over
     # Only now, so that a command that fails leaves an earlier run's settings alone.
-    settings = {**dataclasses.asdict(config), **facts}
-    write_atomically(folder / "config.json", json.dumps(settings, indent=2))
-    progress = _Run(config, steps, history, preview)
-    tensorboard = keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=EPOCH)
-    done = int(trainer.steps_done)
-    if done < steps:
+    if trainer.workers.is_chief:
+        settings = {**dataclasses.asdict(config), **facts}
+        write_atomically(folder / "config.json", json.dumps(settings, indent=2))
+    return history
+
+
+def _fit(config: Common, trainer: Trainer, pool: Pool, steps: int, callbacks: list[Any]) -> None:
+    if trainer.workers.is_chief:
+        folder = Path(config.out) / "tensorboard"
+        callbacks.append(keras.callbacks.TensorBoard(folder, update_freq=EPOCH))
+    try:
         # One call, and in Keras' eyes one epoch: at its end an average replaces the weights.
-        trainer.fit(
-            pool,
-            steps_per_epoch=steps - done,
-            callbacks=[progress, tensorboard, *callbacks],
-            verbose=0,
-        )
-    elif config.resume == "exact":  # a snapshot holds the weights themselves, not their average
-        trainer.optimizer.finalize_variable_values(trainer.step.trainable_variables)
+        trainer.fit(pool, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
+    except GONE as error:
+        if trainer.workers.count == 1:
+            raise
+        raise ValueError(
+            "Another worker has ended, so this one does. Start all of them again with --resume. "
+            f"Received: {type(error).__name__} after step {int(trainer.steps_done)}"
+        ) from None
+
+
+def _leave(folder: Path, trainer: Trainer, history: list[dict[str, Any]], progress: _Run) -> None:
+    """Writes what a training leaves; ends the job if it did not come to its end."""
     write_history(folder, history)
     if progress.not_finite_at is not None:
         save_weights(folder, trainer)
@@ -227,4 +264,3 @@ def train(
         print(f"Stopped at step {done}. Go on with the same command and --resume.")
         raise SystemExit(130)
     save_weights(folder, trainer)
-    return history

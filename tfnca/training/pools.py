@@ -5,6 +5,7 @@ sampling and write-back happen inside `Trainer.train_step`, in order. All its dr
 (seed, training step) alone.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -76,6 +77,12 @@ class Pool:
         if not self.has_masks:
             return None
         return tf.cast(tf.gather(self.variables["masks"], slots), tf.float32)
+
+    def copy(self) -> "Pool":
+        """A pool with the same slots in variables of its own, and the same settings."""
+        other = copy.copy(self)
+        other.variables = {n: tf.Variable(v, trainable=False) for n, v in self.variables.items()}
+        return other
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
         """A batch for training step `index`: sampled, repaired, damaged."""

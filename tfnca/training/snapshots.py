@@ -25,7 +25,7 @@ NEWEST, PREVIOUS = "snapshot.bin", "snapshot.previous.bin"
 
 
 def _named_variables(trainer: Trainer) -> dict[str, keras.Variable | tf.Variable]:
-    """Every variable of a run by a name of its own."""
+    """Every variable of a run by a name of its own, the pools of other workers left out."""
     named = {"trainer/steps_done": trainer.steps_done}
     for kind, variables in (
         ("weight", trainer.step.trainable_variables),
@@ -33,13 +33,33 @@ def _named_variables(trainer: Trainer) -> dict[str, keras.Variable | tf.Variable
     ):
         for i, variable in enumerate(variables):
             named[f"{kind}/{i}"] = variable
-    for name, variable in trainer.pool.variables.items():
-        named[f"pool/{name}"] = variable
+    first = trainer.workers.index * len(trainer.pools)
+    for shard, pool in enumerate(trainer.pools, first):
+        for name, variable in pool.variables.items():
+            named[_of_pool(shard, name)] = variable
     return named
+
+
+def _of_pool(shard: int, name: str) -> str:
+    return f"pool/{shard}/{name}" if shard else f"pool/{name}"
+
+
+def _all_arrays(trainer: Trainer) -> dict[str, np.ndarray]:
+    """What a snapshot holds: the variables of a run, the pools of all workers among them."""
+    named = _named_variables(trainer)
+    arrays = {name: np.asarray(v) for name, v in named.items() if not name.startswith("pool/")}
+    for name in trainer.pool.variables:
+        own = tf.stack([pool.variables[name] for pool in trainer.pools])
+        for shard, values in enumerate(trainer.workers.gather(own, f"pool/{name}").numpy()):
+            arrays[_of_pool(shard, name)] = values
+    return arrays
 
 
 def save_snapshot(folder: str | Path, trainer: Trainer, history: list[dict[str, Any]]) -> None:
     """Writes a snapshot; the newest so far becomes the previous one.
+
+    Where several workers train, all of them must call this after the same training step. The
+    chief gathers the pools and writes.
 
     Args:
         folder: The run's folder.
@@ -48,7 +68,9 @@ def save_snapshot(folder: str | Path, trainer: Trainer, history: list[dict[str, 
     """
     folder = Path(folder)
     buffer = io.BytesIO()
-    arrays = {name: np.asarray(v) for name, v in _named_variables(trainer).items()}
+    arrays = _all_arrays(trainer)
+    if not trainer.workers.is_chief:
+        return
     arrays["history"] = np.frombuffer(json.dumps(history).encode(), np.uint8)
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     body = buffer.getbuffer()
@@ -90,6 +112,9 @@ def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any
         arrays.setdefault("trainer/steps_done", arrays["optimizer/0"])
         variables = _named_variables(trainer)
         shapes = {name: tuple(v.shape) for name, v in variables.items()}
+        for shard in range(trainer.shards):  # each has a pool of the same shape
+            for name, variable in trainer.pool.variables.items():
+                shapes[_of_pool(shard, name)] = tuple(variable.shape)
         stored = {name: array.shape for name, array in arrays.items()}
         if shapes != stored:
             wrong = sorted(set(shapes.items()) ^ set(stored.items()))[0]

@@ -24,6 +24,7 @@ from tfnca.training.batch import Batch
 from tfnca.training.callbacks import StopAtNonFinite, Validation
 from tfnca.training.losses import Loss
 from tfnca.training.pools import Pool
+from tfnca.training.workers import ALONE, Workers
 
 _STRIDE = 1 << 14
 """CA steps reserved for each training step in the stream of draws."""
@@ -31,8 +32,16 @@ _STRIDE = 1 << 14
 MOST_STEPS = _STRIDE // 2 - 1
 """The most CA steps of a training step: as many may follow once an attack is lifted."""
 
+_SHARD = 1 << 40
+"""What the seeds of two shards differ by."""
+
 _FIT = {"callbacks", "initial_epoch", "validation_freq", "verbose"}
 """What `fit` passes to Keras as it is."""
+
+
+def shard_seed(seed: int, shard: int) -> int:
+    """The seed of a shard's draws; the first shard's is the trainer's own."""
+    return (seed + shard * _SHARD) % 2**63
 
 
 class Trainer(keras.Model):
@@ -120,6 +129,7 @@ class Trainer(keras.Model):
         self.seed = check_seed(seed)
         self.normalize_gradients = normalize_gradients
         self._settings = ""
+        self.shards, self.workers = 1, ALONE
         self.lifted = lifted
         self.lifted_loss = lifted_loss
         self.supports_jit = uses_xla(self.engine)
@@ -210,6 +220,28 @@ class Trainer(keras.Model):
             **kwargs,
         )
 
+    def share(self, shards: int, workers: Workers = ALONE) -> None:
+        """Divides training into shards, and the shards among workers.
+
+        Each shard has a pool of its own, which begins as the one given to `fit`, draws of its own,
+        and a whole batch in each training step; the gradient is the mean over the shards. The
+        result is the same however many workers share them, bit for bit on one kind of processor.
+
+        Args:
+            shards: Their number, a multiple of the number of workers.
+            workers: Who trains; this process alone if not given.
+
+        Raises:
+            ValueError: If the shards do not come out even.
+        """
+        check_integer("shards", shards, 1)
+        if shards % workers.count:
+            raise ValueError(
+                "The number of shards must be a multiple of the number of workers "
+                f"{workers.count}. Received: shards={shards}"
+            )
+        self.shards, self.workers, self._settings = shards, workers, ""
+
     def attach(self, pool: Pool) -> None:
         """Takes the pool, as `fit` does first.
 
@@ -235,15 +267,36 @@ class Trainer(keras.Model):
         current = settings(self.step)
         if getattr(self, "pool", None) is not pool or self._settings != current:
             self.pool, self._settings = pool, current
+            own = self.shards // self.workers.count
+            self.pools = [pool, *(pool.copy() for _ in range(own - 1))]
             self.train_function = None  # its graph holds another pool's variables, or old settings
 
     def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
         """One training step on a batch of the pool; what Keras hands over only counts."""
         index = tf.cast(self.steps_done.value, tf.int64)
         seed = tf.constant(self.seed, tf.int64)
-        batch = self.pool.draw(seed, index, self.loss_of_states)
         low, high = self.steps
         steps = tf.random.stateless_uniform([], tf.stack([seed, ~index]), low, high + 1, tf.int32)
+        first_shard = self.workers.index * len(self.pools)
+        outcomes = [
+            self._try(pool, shard_seed(self.seed, first_shard + i), index, steps)
+            for i, pool in enumerate(self.pools)
+        ]
+        loss, total, gradients = self._mean([outcome[:3] for outcome in outcomes])
+        ends = [outcome[3:] for outcome in outcomes]
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in [total, *gradients]])
+        tf.cond(
+            finite,
+            lambda: self._learn(gradients, ends),
+            lambda: self._pass_over(gradients),
+        )
+        self.loss_tracker.update_state(tf.where(finite, loss, np.nan))
+        return {"loss": self.loss_tracker.result()}
+
+    def _try(self, pool: Pool, seed: int, index: tf.Tensor, steps: tf.Tensor) -> tuple:
+        """A shard's loss, its loss with what was lifted, its gradients, its batch and states."""
+        seed = tf.constant(seed, tf.int64)
+        batch = pool.draw(seed, index, self.loss_of_states)
         first = index * _STRIDE
         go = functools.partial(run, seed=seed, engine=self.engine, record=True)
         with tf.GradientTape() as tape:
@@ -254,26 +307,35 @@ class Trainer(keras.Model):
                 last = batch.last(self.lifted)._replace(mask=None)
                 following = first + tf.cast(steps, tf.int64)
                 back = go(self.step.host, state[-self.lifted :], steps, None, first_step=following)
-                total += tf.reduce_sum(self.lifted_loss(back, last)) / self.pool.batch_size
+                total += tf.reduce_sum(self.lifted_loss(back, last)) / pool.batch_size
             scaled = self.optimizer.scale_loss(total)
-        variables = self.step.trainable_variables
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in [total, *gradients]])
-        tf.cond(
-            finite,
-            lambda: self._learn(gradients, batch, state),
-            lambda: self._pass_over(gradients),
-        )
-        self.loss_tracker.update_state(tf.where(finite, loss, np.nan))
-        return {"loss": self.loss_tracker.result()}
+        variables = [variable.value for variable in self.step.trainable_variables]
+        return loss, total, tape.gradient(scaled, variables), batch, state
 
-    def _learn(self, gradients: list[tf.Tensor], batch: Batch, state: tf.Tensor) -> None:
+    def _mean(self, outcomes: list[tuple]) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Losses and gradients, the mean over the shards of all workers."""
+        if self.shards == 1:
+            return outcomes[0]
+        rows = [
+            tf.concat([tf.reshape(part, [-1]) for part in (loss, total, *gradients)], 0)
+            for loss, total, gradients in outcomes
+        ]
+        mean = tf.reduce_mean(self.workers.gather(tf.stack(rows), "gradients"), axis=0)
+        likes = outcomes[0][2]
+        parts = tf.split(mean, [1, 1, *(like.shape.num_elements() for like in likes)])
+        gradients = [
+            tf.reshape(part, like.shape) for part, like in zip(parts[2:], likes, strict=True)
+        ]
+        return parts[0][0], parts[1][0], gradients
+
+    def _learn(self, gradients: list[tf.Tensor], ends: list[tuple[Batch, tf.Tensor]]) -> None:
         if self.normalize_gradients:
             # The optimiser takes the scale of the loss off again.
             scale = self.optimizer.scale_loss(tf.ones([]))
             gradients = [g / (tf.norm(g) + 1e-8) * tf.cast(scale, g.dtype) for g in gradients]
         self.optimizer.apply(gradients, self.step.trainable_variables)
-        self.pool.put(batch, state)
+        for pool, (batch, state) in zip(self.pools, ends, strict=True):
+            pool.put(batch, state)
         self.steps_done.assign_add(1)
 
     def _pass_over(self, gradients: list[tf.Tensor]) -> None:

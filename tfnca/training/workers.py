@@ -1,0 +1,119 @@
+"""Several processes that train one model: who they are, and what they tell each other.
+
+They speak through the collective operations of `tf.distribute`. What one has to tell the others is
+gathered in the order of their numbers, and never added up on the way: so a sum is the same to the
+bit however many processes share the work.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+_SENT_AS = {tf.uint8: tf.int32, tf.bool: tf.int32}
+"""What the collective operations do not take, and what it is sent as."""
+
+
+class Workers:
+    """The processes that share a training, seen from one of them.
+
+    Args:
+        index: Which of them this is, from 0. The first, the chief, writes all files.
+        count: How many there are.
+    """
+
+    def __init__(self, index: int = 0, count: int = 1) -> None:
+        self.index = index
+        self.count = count
+        self._gathering: dict[str, Callable] = {}
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.index == 0
+
+    def gather(self, rows: tf.Tensor, what: str) -> tf.Tensor:
+        """The rows of all workers, one below the other.
+
+        All of them must call it at the same place of the program, with as many rows each.
+
+        Args:
+            rows: Tensor of known shape ``(n, …)``.
+            what: A name, the same for all, under which no other shape is ever gathered.
+
+        Returns:
+            Tensor ``(count * n, …)``; `rows` itself where there is one worker.
+        """
+        if self.count == 1:
+            return rows
+        if what not in self._gathering:
+            key = len(self._gathering) + 1
+            gather = functools.partial(_gather, count=self.count, key=key)
+            self._gathering[what] = tf.function(gather, autograph=False)
+        return self._gathering[what](rows)
+
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        """Two flags, each raised if one of the workers raises it; they agree, and wait."""
+        if self.count == 1:
+            return list(flags)
+        raised = self.gather(tf.constant([flags]), "flags")
+        return [bool(flag) for flag in tf.reduce_any(raised, axis=0)]
+
+    def wait(self) -> None:
+        """Goes on once all are here."""
+        self.any([False, False])
+
+
+def _gather(rows, count, key):
+    with tf.device("CPU:0"):
+        gathered = tf.raw_ops.CollectiveGatherV2(
+            input=tf.cast(rows, _SENT_AS.get(rows.dtype, rows.dtype)),
+            group_size=count,
+            group_key=1,
+            instance_key=key,
+            ordering_token=[],
+        )
+    gathered.set_shape([count * rows.shape[0], *rows.shape[1:]])
+    return tf.cast(gathered, rows.dtype)
+
+
+ALONE = Workers()
+"""One process, which shares with nobody."""
+
+GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError)  # fmt: skip
+"""What TensorFlow raises where another worker has ended."""
+
+
+def join_workers() -> Workers:
+    """Meets the other workers that the environment variable ``TF_CONFIG`` names.
+
+    To be called before TensorFlow computes anything. It waits until all of them are there.
+
+    Returns:
+        This process's `Workers`.
+
+    Raises:
+        ValueError: If ``TF_CONFIG`` names no workers.
+
+    Reference:
+        TensorFlow's distributed training: ``{"cluster": {"worker": ["host:port", …]}, "task":
+        {"type": "worker", "index": 0}}``.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        settings = json.loads(text)
+        addresses, index = settings["cluster"]["worker"], settings["task"]["index"]
+        if not 0 <= index < len(addresses):
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            "Several workers need the environment variable TF_CONFIG, which names them and says "
+            "which of them this is; train/launch.py sets it for workers on one machine. "
+            f"Received: TF_CONFIG={text!r}"
+        ) from None
+    if len(addresses) > 1:
+        tf.distribute.MultiWorkerMirroredStrategy()  # starts the server that the others speak to
+    return Workers(index, len(addresses))
