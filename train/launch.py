@@ -43,15 +43,16 @@ def share_of_cores(index, count):
     return set(cores[index::count]) or set(cores)
 
 
-def start(index, addresses, command, log):
-    """Starts one worker; the first speaks on this terminal, the others into a file."""
+def start(index, addresses, command, log, quiet=False):
+    """Starts one worker; the first, unless quiet, speaks on this terminal, others into a file."""
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    output = None if index == 0 and not quiet else log
     cores = share_of_cores(index, len(addresses))
     return subprocess.Popen(
         command,
         env={**os.environ, "TF_CONFIG": json.dumps(task)},
-        stdout=None if index == 0 else log,
-        stderr=None if index == 0 else log,
+        stdout=output,
+        stderr=output,
         preexec_fn=cores and (lambda: os.sched_setaffinity(0, cores)),
     )
 

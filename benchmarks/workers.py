@@ -1,0 +1,78 @@
+"""What several workers gain on this machine: training steps a second, and the price of a gathering.
+
+The same lizard training with as many shards is run by one process with all cores, and by several
+with a share of them each; the workers then time their gathering of the gradients alone.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "train"))
+FLOATS = 8320 + 2
+"""What a worker sends in a training step of a Growing CA: its gradients and two losses."""
+
+GATHER = f"""
+import time
+from tfnca.training.workers import join_workers
+workers = join_workers()
+import tensorflow as tf
+rows = tf.ones([1, {FLOATS}])
+for _ in range(50):
+    workers.gather(rows, "gradients")
+began = time.perf_counter()
+for _ in range(500):
+    workers.gather(rows, "gradients")
+print(1e3 * (time.perf_counter() - began) / 500)
+"""
+
+
+def steps_a_second(folder, workers, shards, steps):
+    """Of the second half of a short training, so that no compiling is in it."""
+    launch = ["train/launch.py", str(workers)] if workers > 1 else []
+    command = [sys.executable, *launch, "train/growing.py", "--shards", str(shards)]
+    command += ["--steps", str(steps), "--measure", "none", "--snapshot-seconds", "1000"]
+    subprocess.run([*command, "--out", folder], check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
+    with open(Path(folder) / "history.csv") as file:
+        rows = {int(row["step"]): float(row["seconds"]) for row in csv.DictReader(file)}
+    return (steps - steps // 2) / (rows[steps] - rows[steps // 2])
+
+
+def milliseconds_to_gather(count):
+    from launch import free_addresses, start
+
+    addresses = free_addresses(count)
+    with tempfile.TemporaryFile("w+") as log:
+        command = [sys.executable, "-c", GATHER]
+        running = [start(i, addresses, command, log, quiet=True) for i in range(count)]
+        for process in running:
+            process.wait(300)
+        log.seek(0)
+        return max(float(line) for line in log if line.replace(".", "").strip().isdigit())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=400, help="a multiple of 200")
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    found = {"workers": given.workers, "one": [], "several": []}
+    for _ in range(given.rounds):
+        for name, workers in (("one", 1), ("several", given.workers)):
+            with tempfile.TemporaryDirectory() as folder:
+                rate = steps_a_second(folder, workers, given.workers, given.steps)
+            found[name].append(round(rate, 2))
+            print(f"{name}: {rate:.2f} training steps a second", file=sys.stderr)
+    found["milliseconds_to_gather"] = round(milliseconds_to_gather(given.workers), 2)
+    found["ratio"] = round(max(found["several"]) / max(found["one"]), 2)
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
