@@ -13,6 +13,7 @@ from expected import GROWING, MNIST, assert_holds
 from published_formats import npy, write, write_zip
 
 import tfnca
+from tfnca.automata.perturbations import KINDS
 from tfnca.automata.perturbations.shift import StateShift
 from tfnca.formats import archive, readers
 from tfnca.formats.load import load, load_perturbation
@@ -240,3 +241,17 @@ def test_a_saved_shift_is_one_model(tmp_path):
     keras.saving.save_model(shift, tmp_path / "model.keras")
     np.save(tmp_path / "perturbation.npy", shift.to_array())
     np.testing.assert_array_equal(load_perturbation(tmp_path).to_array(), np.arange(6))
+
+
+def test_a_further_kind_of_perturbation_may_have_an_array_of_two_axes(tmp_path, monkeypatch):
+    class Row(tfnca.Perturbation):
+        @classmethod
+        def from_array(cls, array, name="array"):
+            return cls(array.shape[1]) if array.shape[0] == 1 else None
+
+    monkeypatch.setitem(KINDS, "row", Row)
+    np.save(tmp_path / "row.npy", np.ones((1, 16), np.float32))
+    np.save(tmp_path / "wrong.npy", np.ones((2, 16), np.float32))
+    assert type(tfnca.load(tmp_path / "row.npy")) is Row
+    with pytest.raises(ValueError, match=r"numbers of shape \(2, 2\).*\(2, 16\)"):
+        tfnca.load(tmp_path / "wrong.npy")

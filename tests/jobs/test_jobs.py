@@ -33,7 +33,9 @@ from tfnca.jobs.resume import check_same_run
 from tfnca.jobs.run import make_optimizer, schedule, train
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("train/*.py"))
+SCRIPTS = sorted(
+    str(path.relative_to(ROOT)) for path in ROOT.glob("train/*.py") if path.stem != "launch"
+)
 DIGITS = tfnca.load_digits("train", count=8, source="sample")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -143,3 +144,20 @@ def test_two_workers_train_what_one_does(tmp_path):
     assert "pool/1/states" in found
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["0", "train/growing.py"], "workers must be at least 1. Received: 0"),
+        (["2", "train/nothing.py"], "there is no such script. Received: train/nothing.py"),
+        (["two", "train/growing.py"], "invalid int value: 'two'"),
+    ],
+)
+def test_a_launch_that_cannot_be(words, message, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sys.argv", ["launch.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("train/launch.py", run_name="__main__")
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err

@@ -110,10 +110,17 @@ def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):  # an overflow is found as not finite
             array = array.astype(np.float32)
+    refusals = []
     for kind in KINDS.values():
-        perturbation = kind.from_array(array, where)
+        try:
+            perturbation = kind.from_array(array, where)
+        except ValueError as error:  # it may be another kind's
+            refusals.append(error)
+            continue
         if perturbation is not None:
             return perturbation
+    if refusals:
+        raise refusals[0]
     raise ValueError(
         f"{where} must be the array of a perturbation, of kind {some(KINDS)}. "
         f"Received: {array.dtype} of shape {array.shape}"
