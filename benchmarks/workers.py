@@ -37,6 +37,7 @@ def steps_a_second(folder, workers, shards, steps):
     launch = ["train/launch.py", str(workers)] if workers > 1 else []
     command = [sys.executable, *launch, "train/growing.py", "--shards", str(shards)]
     command += ["--steps", str(steps), "--measure", "none", "--snapshot-seconds", "1000"]
+    command += ["--size", "24", "--padding", "8", "--pool-size", "128"]
     subprocess.run([*command, "--out", folder], check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
     with open(Path(folder) / "history.csv") as file:
         rows = {int(row["step"]): float(row["seconds"]) for row in csv.DictReader(file)}
@@ -59,7 +60,7 @@ def milliseconds_to_gather(count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=400, help="a multiple of 200")
+    parser.add_argument("--steps", type=int, default=200, help="a multiple of 200")
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     found = {"workers": given.workers, "one": [], "several": []}
