@@ -15,8 +15,7 @@ from descriptors import shuffled
 
 import tfnca
 from tfnca.training.snapshots import restore_snapshot, save_snapshot
-from tfnca.training.trainer import shard_seed
-from tfnca.training.workers import Workers, join_workers
+from tfnca.training.workers import Workers, join_workers, shard_seed
 
 ROOT = Path(__file__).parents[2]
 SIZE = 8

@@ -2,7 +2,11 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
+
+from tfnca.automata.checks import check_channels, check_mask
+from tfnca.automata.step import Step
 
 
 class Batch(NamedTuple):
@@ -33,3 +37,21 @@ class Batch(NamedTuple):
     def last(self, count: int) -> "Batch":
         """The last `count` items."""
         return Batch(*(None if value is None else value[-count:] for value in self))
+
+    def checked(self, step: Step) -> "Batch":
+        """As tensors; raises ValueError if it does not fit the step."""
+        if self.state is None:
+            raise ValueError("evaluate needs states to begin with. Received: a batch without any")
+        check_channels(self.state, step.channels, type(step).__name__)
+        if step.has_adversary != (self.mask is not None):
+            raise ValueError(
+                "A batch has a mask where the step has adversaries, and only there: "
+                "Batch(state=…, mask=…). Received: "
+                f"{'no' if self.mask is None else 'a'} mask for {type(step).__name__}"
+            )
+        if self.mask is not None:
+            check_mask(np.asarray(self.mask), self.state)
+        state = tf.convert_to_tensor(self.state, tf.float32)
+        mask = None if self.mask is None else tf.cast(self.mask, tf.float32)
+        labels = None if self.labels is None else tf.convert_to_tensor(self.labels)
+        return self._replace(state=state, mask=mask, labels=labels)

@@ -10,10 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfnca.automata.checks import (
-    check_channels,
     check_family,
     check_integer,
-    check_mask,
     check_pool,
     check_seed,
 )
@@ -24,7 +22,7 @@ from tfnca.training.batch import Batch
 from tfnca.training.callbacks import StopAtNonFinite, Validation
 from tfnca.training.losses import Loss
 from tfnca.training.pools import Pool
-from tfnca.training.workers import ALONE, Workers
+from tfnca.training.workers import ALONE, Workers, mean_of_shards, shard_seed
 
 _STRIDE = 1 << 14
 """CA steps reserved for each training step in the stream of draws."""
@@ -32,16 +30,8 @@ _STRIDE = 1 << 14
 MOST_STEPS = _STRIDE // 2 - 1
 """The most CA steps of a training step: as many may follow once an attack is lifted."""
 
-_SHARD = 1 << 40
-"""What the seeds of two shards differ by."""
-
 _FIT = {"callbacks", "initial_epoch", "validation_freq", "verbose"}
 """What `fit` passes to Keras as it is."""
-
-
-def shard_seed(seed: int, shard: int) -> int:
-    """The seed of a shard's draws; the first shard's is the trainer's own."""
-    return (seed + shard * _SHARD) % 2**63
 
 
 class Trainer(keras.Model):
@@ -282,7 +272,8 @@ class Trainer(keras.Model):
             self._try(pool, shard_seed(self.seed, first_shard + i), index, steps)
             for i, pool in enumerate(self.pools)
         ]
-        loss, total, gradients = self._mean([outcome[:3] for outcome in outcomes])
+        means = [outcome[:3] for outcome in outcomes]
+        loss, total, gradients = mean_of_shards(means, self.workers)
         ends = [outcome[3:] for outcome in outcomes]
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in [total, *gradients]])
         tf.cond(
@@ -294,7 +285,7 @@ class Trainer(keras.Model):
         return {"loss": self.loss_tracker.result()}
 
     def _try(self, pool: Pool, seed: int, index: tf.Tensor, steps: tf.Tensor) -> tuple:
-        """A shard's loss, its loss with what was lifted, its gradients, its batch and states."""
+        """A shard's loss, the same with what was lifted, its gradients, its batch and states."""
         seed = tf.constant(seed, tf.int64)
         batch = pool.draw(seed, index, self.loss_of_states)
         first = index * _STRIDE
@@ -311,22 +302,6 @@ class Trainer(keras.Model):
             scaled = self.optimizer.scale_loss(total)
         variables = [variable.value for variable in self.step.trainable_variables]
         return loss, total, tape.gradient(scaled, variables), batch, state
-
-    def _mean(self, outcomes: list[tuple]) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Losses and gradients, the mean over the shards of all workers."""
-        if self.shards == 1:
-            return outcomes[0]
-        rows = [
-            tf.concat([tf.reshape(part, [-1]) for part in (loss, total, *gradients)], 0)
-            for loss, total, gradients in outcomes
-        ]
-        mean = tf.reduce_mean(self.workers.gather(tf.stack(rows), "gradients"), axis=0)
-        likes = outcomes[0][2]
-        parts = tf.split(mean, [1, 1, *(like.shape.num_elements() for like in likes)])
-        gradients = [
-            tf.reshape(part, like.shape) for part, like in zip(parts[2:], likes, strict=True)
-        ]
-        return parts[0][0], parts[1][0], gradients
 
     def _learn(self, gradients: list[tf.Tensor], ends: list[tuple[Batch, tf.Tensor]]) -> None:
         if self.normalize_gradients:
@@ -374,28 +349,10 @@ class Trainer(keras.Model):
             batches = states.batches()
         else:
             batch = states if isinstance(states, Batch) else Batch(state=states)
-            batches = iter([self._checked(batch)])
+            batches = iter([batch.checked(self.step)])
         losses = np.concatenate([self._evaluated(b, tf.constant(steps)) for b in batches])
         loss = float(np.mean(losses))
         return {"loss": loss} if return_dict else loss
-
-    def _checked(self, batch: Batch) -> Batch:
-        """A caller's batch as tensors; raises ValueError if it does not fit the step."""
-        if batch.state is None:
-            raise ValueError("evaluate needs states to begin with. Received: a batch without any")
-        check_channels(batch.state, self.step.channels, type(self.step).__name__)
-        if self.step.has_adversary != (batch.mask is not None):
-            raise ValueError(
-                "A batch has a mask where the step has adversaries, and only there: "
-                "Batch(state=…, mask=…). Received: "
-                f"{'no' if batch.mask is None else 'a'} mask for {type(self.step).__name__}"
-            )
-        if batch.mask is not None:
-            check_mask(np.asarray(batch.mask), batch.state)
-        state = tf.convert_to_tensor(batch.state, tf.float32)
-        mask = None if batch.mask is None else tf.cast(batch.mask, tf.float32)
-        labels = None if batch.labels is None else tf.convert_to_tensor(batch.labels)
-        return batch._replace(state=state, mask=mask, labels=labels)
 
     def _losses_of(self, batch: Batch, steps: tf.Tensor) -> tf.Tensor:
         seed, first = tf.constant(self.seed, tf.int64), tf.constant(0, tf.int64)

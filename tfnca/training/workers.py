@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+_SHARD = 1 << 40
+"""What the seeds of two shards differ by."""
+
 _SENT_AS = {tf.uint8: tf.int32, tf.bool: tf.int32}
 """What the collective operations do not take, and what it is sent as."""
 
@@ -85,6 +88,37 @@ ALONE = Workers()
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
         tf.errors.DeadlineExceededError)  # fmt: skip
 """What TensorFlow raises where another worker has ended."""
+
+
+def shard_seed(seed: int, shard: int) -> int:
+    """The seed of a shard's draws; the first shard's is the trainer's own."""
+    return (seed + shard * _SHARD) % 2**63
+
+
+def mean_of_shards(
+    outcomes: Sequence[tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]], workers: Workers
+) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    """The mean over the shards of all workers.
+
+    Args:
+        outcomes: Of each shard of this worker: its loss, its loss with all that was added, and its
+            gradients.
+        workers: Who else has shards.
+
+    Returns:
+        Such a triple; that of a shard alone as it is.
+    """
+    if len(outcomes) == workers.count == 1:
+        return outcomes[0]
+    rows = [
+        tf.concat([tf.reshape(part, [-1]) for part in (loss, total, *gradients)], 0)
+        for loss, total, gradients in outcomes
+    ]
+    mean = tf.reduce_mean(workers.gather(tf.stack(rows), "gradients"), axis=0)
+    likes = outcomes[0][2]
+    loss, total, *parts = tf.split(mean, [1, 1, *(like.shape.num_elements() for like in likes)])
+    shaped = [tf.reshape(part, like.shape) for part, like in zip(parts, likes, strict=True)]
+    return loss[0], total[0], shaped
 
 
 def join_workers() -> Workers:
