@@ -13,7 +13,7 @@ import numpy as np
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state, to_rgb
 from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE, must
-from tfnca.data.targets import load_target, pad_target
+from tfnca.data.targets import TARGETS, load_target, pad_target
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.files import arrays_sha256
 from tfnca.formats.load import load
@@ -48,7 +48,9 @@ class Config(Common):
         "that does nothing yet if not given",
     )
     out: str = option("out/growing", "folder for results and snapshots")
-    target: str = option("lizard", "what to grow: lizard, a PNG file, or an emoji")
+    target: str = option(
+        "lizard", f"what to grow: {', '.join(TARGETS)}, a picture file, or an emoji"
+    )
     regime: str = option("regenerating", "what to learn", choices=list(REGIMES))
     size: int = option(40, "side that the picture is shrunk to fit, in cells", POSITIVE)
     padding: int = option(16, "empty cells around the picture", NOT_NEGATIVE)

@@ -58,16 +58,22 @@ def start(index, addresses, command, log, quiet=False):
 
 
 def wait(workers):
-    """Waits for all; once one has failed, for the others as long as PATIENCE, then ends them."""
-    deadline = None
+    """Waits for all; once one has failed, for the others as long as PATIENCE, then ends them.
+
+    Returns the number of the one that failed first, None if none did, and its return code.
+    """
+    first, deadline = None, float("inf")
     while any(worker.poll() is None for worker in workers):
-        if deadline is None and any(worker.poll() for worker in workers):
-            deadline = time.monotonic() + PATIENCE
-        if deadline is not None and time.monotonic() > deadline:
+        if first is None:
+            first = next((i for i, worker in enumerate(workers) if worker.poll()), None)
+            deadline = time.monotonic() + PATIENCE if first is not None else deadline
+        if time.monotonic() > deadline:
             for worker in workers:
                 worker.kill()
         time.sleep(0.1)
-    return [worker.returncode for worker in workers]
+    failed = [i for i, worker in enumerate(workers) if worker.returncode]
+    first = failed[0] if first is None and failed else first
+    return first, 0 if first is None else workers[first].returncode
 
 
 def main():
@@ -82,19 +88,20 @@ def main():
         parser.error(f"workers must be at least 1. Received: {given.workers}")
     if not os.path.isfile(given.script):
         parser.error(f"there is no such script. Received: {given.script}")
-    shards = [] if "--shards" in given.options else ["--shards", str(given.workers)]
-    command = [sys.executable, given.script, *given.options, *shards, "--strategy", "multiworker"]
+    shards = ["--shards", str(given.workers)]  # of two, the script takes the later one
+    command = [sys.executable, given.script, *shards, *given.options, "--strategy", "multiworker"]
     addresses = free_addresses(given.workers)
     with tempfile.TemporaryFile("w+") as log:
         workers = [start(i, addresses, command, log) for i in range(given.workers)]
         try:
-            codes = wait(workers)
-        except KeyboardInterrupt:  # each worker got it too, and writes its snapshot
-            codes = wait(workers)
-        if any(codes[1:]) and not codes[0]:
+            first, code = wait(workers)
+        except KeyboardInterrupt:  # each worker got it too, and the chief writes a snapshot
+            first, code = wait(workers)
+        if first:
             log.seek(0)
-            print(log.read()[-3000:], file=sys.stderr)
-    sys.exit(next((code if code > 0 else 1 for code in codes if code), 0))
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            print(f"{log.read()[-3000:]}\nworker {first} {how}, the first", file=sys.stderr)
+    sys.exit(code if code >= 0 else 1)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main():
         "targets": draw_targets(args.models),
         "digits": pick_digits(),
     }
-    (args.out / "site.json").write_text(json.dumps(site, separators=(",", ":")))
+    (args.out / "site.json").write_text(json.dumps(site, separators=(",", ":"), allow_nan=False))
     bundled = Path(__file__).parent / "node_modules/gifenc/LICENSE.md"
     notices = [ROOT / "tfnca/data/NOTICE", *([bundled] if bundled.exists() else [])]
     (args.out / "NOTICE.txt").write_text("\n\n".join(path.read_text() for path in notices))
@@ -86,7 +86,13 @@ def read_perturbations(models):
         if not path.is_file():
             print(f"site: no {path}, so the page does without the slider {name}")
             continue
-        matrix = tfnca.load_perturbation(str(path)).matrix
+        perturbation = tfnca.load_perturbation(str(path))
+        if perturbation.matrix is None or perturbation.vector is not None:
+            print(
+                f"site: {path} is a {perturbation.kind}, the page runs matrices: no slider {name}"
+            )
+            continue
+        matrix = perturbation.matrix
         found[name] = np.asarray(matrix, np.float64).round(7).tolist()
     return found
 
@@ -98,7 +104,7 @@ def draw_targets(models):
         path = models / "targets" / f"{name}.png"
         found[name] = {
             "label": "plain" if name == "lizard" else name.replace("_", " "),
-            "colour": COLOURS.get(name, f"hsl({number * 137.5 % 360:.0f} 60% 45%)"),
+            "colour": COLOURS.get(name, f"hsl({(number * 137.5 + 60) % 360:.0f} 60% 45%)"),
             "picture": encode(255 * load_target(str(path) if path.is_file() else name)),
         }
     return found

@@ -6,11 +6,13 @@ kept in out/screenshots.
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import imageio.v2 as imageio
 import numpy as np
 import pytest
 from conftest import random_draws
@@ -115,6 +117,16 @@ def test_page(results, check):
     if absent:
         pytest.skip(f"{MODELS} has no {', '.join(absent)}")
     assert results[check] is None, results[check]
+
+
+def test_the_moving_picture_shows_a_lizard_grow(results):
+    if not (MODELS / LIZARD[0]).exists():
+        pytest.skip(f"{MODELS} has no {LIZARD[0]}")
+    frames = imageio.mimread(SCREENSHOTS / "growing.gif", mode="RGB")
+    assert 10 <= len(frames) <= 100
+    assert {frame.shape for frame in frames} == {(288, 288, 3)}
+    inked = [int((frame.min(-1) < 200).sum()) for frame in frames]
+    assert inked[-1] > 2 * max(inked[0], 16), inked
 
 
 def test_every_check_is_listed(results):
@@ -285,3 +297,12 @@ def test_chromium_makes_the_packages_states(in_chromium, name, backend, way, rec
     living = expected[..., 0 if expected.shape[-1] == 20 else 3] > 0.1
     assert living.sum() > 50, "too little lives for a test"
     assert difference < 1e-5
+
+
+def test_a_shift_in_place_of_a_matrix_gets_no_slider(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "perturbation_red"
+    folder.mkdir()
+    np.save(folder / "perturbation.npy", np.ones(16, np.float32))
+    prepare = runpy.run_path(str(WEB / "prepare.py"))
+    assert prepare["read_perturbations"](tmp_path) == {}
+    assert "is a shift" in capsys.readouterr().out

@@ -13,9 +13,9 @@ from expected import GROWING, MNIST, assert_holds
 from published_formats import npy, write, write_zip
 
 import tfnca
-from tfnca.automata.perturbations import KINDS
+from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbations.shift import StateShift
-from tfnca.formats import archive, readers
+from tfnca.formats import archive, build, readers
 from tfnca.formats.load import load, load_perturbation
 
 
@@ -243,15 +243,40 @@ def test_a_saved_shift_is_one_model(tmp_path):
     np.testing.assert_array_equal(load_perturbation(tmp_path).to_array(), np.arange(6))
 
 
-def test_a_further_kind_of_perturbation_may_have_an_array_of_two_axes(tmp_path, monkeypatch):
-    class Row(tfnca.Perturbation):
-        @classmethod
-        def from_array(cls, array, name="array"):
-            return cls(array.shape[1]) if array.shape[0] == 1 else None
+@pytest.fixture
+def kinds(monkeypatch):
+    """The package's own two kinds, to which a test may add others."""
+    own = {name: KINDS[name] for name in ("matrix", "shift")}
+    monkeypatch.setattr(build, "KINDS", own)
+    return own
 
-    monkeypatch.setitem(KINDS, "row", Row)
+
+class Row(tfnca.Perturbation):
+    """A kind whose array has two axes, as a matrix has."""
+
+    @classmethod
+    def from_array(cls, array, name="array"):
+        return cls(array.shape[1]) if array.shape[0] == 1 else None
+
+
+def test_a_further_kind_of_perturbation_may_have_an_array_of_two_axes(tmp_path, kinds):
+    kinds["row"] = Row
     np.save(tmp_path / "row.npy", np.ones((1, 16), np.float32))
     np.save(tmp_path / "wrong.npy", np.ones((2, 16), np.float32))
     assert type(tfnca.load(tmp_path / "row.npy")) is Row
     with pytest.raises(ValueError, match=r"numbers of shape \(2, 2\).*\(2, 16\)"):
         tfnca.load(tmp_path / "wrong.npy")
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_two_kinds_that_take_one_array_are_refused(tmp_path, kinds, name):
+    kinds[name] = type("Copy", (StateShift,), {})
+    np.save(tmp_path / "vector.npy", np.ones(16, np.float32))
+    with pytest.raises(ValueError, match=rf"several kinds.*\(16,\), taken by .*{name}"):
+        tfnca.load(tmp_path / "vector.npy")
+
+
+def test_a_kind_that_reads_no_array_hinders_no_other(tmp_path, kinds):
+    kinds["a"] = type("Mute", (StatePerturbation,), {})
+    np.save(tmp_path / "vector.npy", np.ones(16, np.float32))
+    assert type(tfnca.load(tmp_path / "vector.npy")) is StateShift

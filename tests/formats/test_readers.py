@@ -51,7 +51,7 @@ def read(source):
         f"{number}.{name}": np.array(values, np.float32).reshape([int(n) for n in shape.split("x")])
         for number, (name, shape, *values) in enumerate(lines)
     }
-    return {"": build_ca(source.where, arrange(source.where, arrays))}
+    return {"": build_ca(source.where, arrange(source.where, arrays), source.row_order)}
 '''
 
 

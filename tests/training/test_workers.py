@@ -160,3 +160,29 @@ def test_a_launch_that_cannot_be(words, message, monkeypatch, capsys):
         runpy.run_path("train/launch.py", run_name="__main__")
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+FAILING = """
+import json, os, sys, time
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+if index == 1:
+    print("no memory left", sys.argv[1:])
+    os.kill(os.getpid(), 9) if "--killed" in sys.argv else sys.exit(3)
+time.sleep(1)
+sys.exit(2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "how", "code"),
+    [("--shards=4", "ended with code 3", 3), ("--killed", "was killed by signal 9", 1)],
+)
+def test_a_launch_shows_what_the_first_that_failed_said(tmp_path, option, how, code):
+    script = tmp_path / "script.py"
+    script.write_text(FAILING)
+    command = [sys.executable, str(ROOT / "train/launch.py"), "2", str(script), option]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert f"worker 1 {how}, the first" in done.stderr
+    if option == "--shards=4":  # the last of two counts
+        assert "['--shards', '2', '--shards=4', '--strategy', 'multiworker']" in done.stderr

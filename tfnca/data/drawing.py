@@ -76,7 +76,7 @@ def lizard(without=None, color=None, size=40):
             f"without must be one of {tuple(_LEFT_OUT)}. Received: without={without!r}"
         )
     if color not in _COLORS:
-        raise ValueError(f"color must be None, 'red' or 'blue'. Received: color={color!r}")
+        raise ValueError(f"color must be one of {tuple(_COLORS)}. Received: color={color!r}")
     if size != int(size) or size < 1:
         raise ValueError(f"size must be a positive integer. Received: size={size!r}")
     size = int(size)

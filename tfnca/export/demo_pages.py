@@ -49,9 +49,12 @@ def save_demo(step: Step, folder: str | Path) -> Path:
         and all(type(each) is Perturbation for each in step.perturbation.perturbations)
     )
     if not (is_digits or is_lizard):
+        parts = getattr(step.perturbation, "perturbations", ())
+        kinds = "".join(f", {type(each).__name__}" for each in parts)
         raise ValueError(
             "The pages show an MNIST adversary with its host, or a Growing CA with the six "
-            f"perturbations {DEMO_PERTURBATIONS}. Received: {type(step).__name__}"
+            f"perturbations {DEMO_PERTURBATIONS}, each a `Perturbation` (a matrix). "
+            f"Received: {type(step).__name__}{kinds}"
         )
     path = Path(folder) / ("data.js" if is_digits else "gca_data.js")
     path.parent.mkdir(parents=True, exist_ok=True)

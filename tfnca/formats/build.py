@@ -103,22 +103,30 @@ def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:
         A perturbation of the kind whose array has these axes.
 
     Raises:
-        ValueError: If no kind's has, or if what it holds is not valid there.
+        ValueError: If no kind's has, or several have, or if what it holds is not valid there.
     """
     if not array.size or max(array.shape, default=0) > MAX_SIDE:
         raise ValueError(f"{where} must have sides of 1 to {MAX_SIDE}. Received: {array.shape}")
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):  # an overflow is found as not finite
             array = array.astype(np.float32)
+    found: dict[str, StatePerturbation] = {}
     refusals = []
-    for kind in KINDS.values():
+    for name, kind in KINDS.items():
         try:
             perturbation = kind.from_array(array, where)
         except ValueError as error:  # it may be another kind's
             refusals.append(error)
             continue
         if perturbation is not None:
-            return perturbation
+            found[name] = perturbation
+    if len(found) > 1:
+        raise ValueError(
+            f"{where} may be of several kinds of perturbations, whose `from_array` must differ in "
+            f"the axes that they take. Received: {array.shape}, taken by {', '.join(found)}"
+        )
+    if found:
+        return found.popitem()[1]
     if refusals:
         raise refusals[0]
     raise ValueError(

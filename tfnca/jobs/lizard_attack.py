@@ -9,7 +9,7 @@ from tfnca.automata.growing import GrowingCA
 from tfnca.automata.state import ALPHA, to_rgb
 from tfnca.automata.step import Step
 from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE
-from tfnca.data.targets import load_target, pad_target
+from tfnca.data.targets import TARGETS, load_target, pad_target
 from tfnca.engines.rollout import trajectory
 from tfnca.files import arrays_sha256, weights_sha256
 from tfnca.formats.load import load
@@ -47,8 +47,9 @@ class Attack(Common):
     )
     host_name: str | None = option(None, "which model, where that file holds several")
     host_target: str = option("lizard", "what the host grows, for measuring")
-    target: str = option("no_tail", "what to turn it into: no_tail, no_leg, no_head, no_arm, red, "
-                         "blue, a PNG file, or an emoji")  # fmt: skip
+    target: str = option(
+        "no_tail", f"what to turn it into: {', '.join(TARGETS)}, a picture file, or an emoji"
+    )
     size: int = option(40, "side that the picture is shrunk to fit, in cells", POSITIVE)
     padding: int = option(16, "empty cells around the picture", NOT_NEGATIVE)
     steps: int = option(None, "training steps", POSITIVE)

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import Step
 from tfnca.files import weights_sha256
-from tfnca.formats.load import load
+from tfnca.formats.load import load, load_perturbation
 from tfnca.formats.names import find, model_files, shipped_folder, short_names
 from tfnca.zoo.summary import line, main_measures
 
@@ -194,7 +192,7 @@ def _kind(config: dict[str, Any], layer: str) -> str:
 def _layer(path: Path) -> str:
     """The class of the model in a file, without loading it."""
     if path.suffix == ".npy":
-        return "Perturbation" if np.load(path, mmap_mode="r").ndim == 2 else "StateShift"
+        return type(load_perturbation(path)).__name__
     with zipfile.ZipFile(path) as parts:
         return json.loads(parts.read("config.json"))["class_name"]
 

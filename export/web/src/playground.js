@@ -108,9 +108,9 @@ export class Playground {
 
   /** Shows what the same cells would do unattacked from now on, or no longer. */
   compare(on) {
-    this.part.twinView.hidden = !on;
-    this.part.whatIf.setAttribute("aria-pressed", on);
-    this.twin = on ? new Twin(this.ca, this.part.twin) : null;
+    this.twin?.remove();
+    this.twin = on ? new Twin(this.ca, this.part.views) : null;
+    this.part.compare.setAttribute("aria-pressed", on);
     this.draw(true);
   }
 
@@ -204,7 +204,7 @@ export class Playground {
     this.part.save.onclick = () => this.save();
     this.part.link.onclick = () => this.copyLink();
     this.part.record.onclick = () => this.record();
-    this.part.whatIf.onclick = () => this.compare(!this.twin);
+    this.part.compare.onclick = () => this.compare(!this.twin);
     const speed = () => (this.loop.rate = SPEEDS[this.part.speed.value]);
     this.part.speed.oninput = speed;
     speed();

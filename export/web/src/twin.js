@@ -1,13 +1,30 @@
-// "What if": the same cells from the same moment on, without what attacks them.
+// "What if": the same cells from the same moment on, without what attacks them, on a canvas beside.
 
 import { CA } from "./ca.js";
 import { Screen } from "./screen.js";
 
+const CAPTION = "The same from that moment on, without the attack.";
+
 export class Twin {
-  constructor(ca, canvas) {
+  /** @param {HTMLElement} views where its canvas is added */
+  constructor(ca, views) {
     this.ca = new CA(ca.kind, ca.height, ca.width);
+    this.figure = document.createElement("figure");
+    this.figure.className = "view";
+    const canvas = document.createElement("canvas");
+    canvas.className = "grid hued";
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", CAPTION);
+    const caption = document.createElement("figcaption");
+    caption.textContent = CAPTION;
+    this.figure.append(canvas, caption);
+    views.append(this.figure);
     this.screen = new Screen(canvas, ca.height, ca.width);
     this.copy(ca);
+  }
+
+  remove() {
+    this.figure.remove();
   }
 
   /** Begins anew from the attacked one's moment. */
