@@ -21,8 +21,8 @@ NUMBER = re.compile(r"-?\d+\.?\d*(?:e[-+]\d+)?")
 
 def stored_text(cell):
     """What a code cell's last expression is stored to give."""
-    texts = [output["data"].get("text/plain") for output in cell["outputs"] if "data" in output]
-    return "".join(texts[-1]) if texts and texts[-1] else None
+    results = [out for out in cell["outputs"] if out["output_type"] == "execute_result"]
+    return "".join(results[-1]["data"].get("text/plain", "")) or None if results else None
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
