@@ -56,9 +56,12 @@ def main() -> None:
         environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "NUMBA_CACHE_DIR": folder}
         for cache in ("cold", "warm"):
             done = subprocess.run(
-                [sys.executable, "-c", RUN], env=environment, stdout=subprocess.PIPE, text=True,
+                [sys.executable, "-c", RUN],
+                env=environment,
+                stdout=subprocess.PIPE,
+                text=True,
                 check=True,
-            )  # fmt: skip
+            )
             seconds = [float(part) for part in done.stdout.split("\n")[-2].split()]
             row = [f"{value:.1f} s" for value in (*seconds, sum(seconds[2:]))]
             print(f"| {' | '.join([cache, *row])} |", flush=True)

@@ -39,9 +39,13 @@ class Config(Common):
         "bounded": {"drops": "0.25,0.8", "ema": 0.995, "bound_weight": 0.1},
     }
 
-    recipe: str = option("bounded", "'published', or 'bounded': states that stay within ±3, where "
-                         "a perturbation's clip does nothing; averaged weights and a second drop "
-                         "of the rate", choices=["published", "bounded"])  # fmt: skip
+    recipe: str = option(
+        "bounded",
+        "'published', or 'bounded': states that stay within ±3, where "
+        "a perturbation's clip does nothing; averaged weights and a second drop "
+        "of the rate",
+        choices=["published", "bounded"],
+    )
     start: str | None = option(
         None,
         "a Growing CA to begin with, any format, its hidden channels scaled to keep --bound; one "

@@ -302,9 +302,14 @@ def run_recorded(step, state, record=True):
     mask = random_masks(step, SHAPE).get("mask")
     numbers = [tf.constant(number, tf.int64) for number in (6, 3, 0)]
     return run(
-        step, tf.convert_to_tensor(state), numbers[0], mask, *numbers[1:], engine="sparse",
+        step,
+        tf.convert_to_tensor(state),
+        numbers[0],
+        mask,
+        *numbers[1:],
+        engine="sparse",
         record=record,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -61,10 +61,18 @@ def jobs(tmp_path_factory):
         for script, recipe in zip(SCRIPTS, ["stable", "published"], strict=True):
             done[script] = folder / Path(script).stem
             arguments = {
-                "--host": host, "--out": done[script], "--recipe": recipe, "--steps": 2,
-                "--size": 12, "--padding": 2, "--min-ca-steps": 2, "--max-ca-steps": 4,
-                "--pool-size": 16, "--learning-rate": 1e-6, "--still": 0.25,
-            }  # fmt: skip
+                "--host": host,
+                "--out": done[script],
+                "--recipe": recipe,
+                "--steps": 2,
+                "--size": 12,
+                "--padding": 2,
+                "--min-ca-steps": 2,
+                "--max-ca-steps": 4,
+                "--pool-size": 16,
+                "--learning-rate": 1e-6,
+                "--still": 0.25,
+            }
             if script == "train/growing_adversary.py":
                 arguments |= {"--start": "host", "--first-density": 0.75}
             else:
@@ -108,8 +116,14 @@ def test_a_perturbation_is_a_symmetric_matrix_and_its_measures(jobs):
         assert np.array_equal(tfnca.load_perturbation(path).matrix, matrix)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) == {
-        "runs", "host", "from_seed", "from_grown", "lifted", "drift", "spectrum"
-    }  # fmt: skip
+        "runs",
+        "host",
+        "from_seed",
+        "from_grown",
+        "lifted",
+        "drift",
+        "spectrum",
+    }
     assert [row["step"] for row in metrics["from_seed"]] == [96, 200, 500, 1000, 5000]
     assert metrics["lifted"]["runs"] == metrics["runs"] == 16
     np.testing.assert_allclose(metrics["spectrum"], np.linalg.eigvalsh(matrix), atol=1e-5)
@@ -144,10 +158,19 @@ def test_an_adversary_goes_on_from_a_file(jobs):
 @pytest.mark.parametrize("engine", ["auto", "dense"])
 def test_another_kind_of_perturbation_is_a_matter_of_an_option(jobs, tmp_path, monkeypatch, engine):
     arguments = {
-        "--host": jobs[0], "--out": tmp_path, "--kind": "shift", "--steps": 2, "--engine": engine,
-        "--size": 6, "--padding": 1, "--min-ca-steps": 1, "--max-ca-steps": 2, "--pool-size": 8,
-        "--batch-size": 3, "--measure": "none",
-    }  # fmt: skip
+        "--host": jobs[0],
+        "--out": tmp_path,
+        "--kind": "shift",
+        "--steps": 2,
+        "--engine": engine,
+        "--size": 6,
+        "--padding": 1,
+        "--min-ca-steps": 1,
+        "--max-ca-steps": 2,
+        "--pool-size": 8,
+        "--batch-size": 3,
+        "--measure": "none",
+    }
     words = [str(word) for pair in arguments.items() for word in pair]
     monkeypatch.setattr("sys.argv", [SCRIPTS[0], *words])
     runpy.run_path(str(ROOT / SCRIPTS[0]), run_name="__main__")
@@ -231,9 +254,14 @@ def test_a_bar_goes_to_its_end(standing, kind, at):
 @pytest.mark.parametrize("measure", ["full", "quick", "none"])
 def test_how_much_is_measured_is_an_option(measure):
     found = measured(Common(measure=measure), lambda progress, runs=16: {"runs": runs}, {"runs": 4})
-    assert found == {
-        "full": {"runs": 16}, "quick": {"measure": "quick", "runs": 4}, "none": {"measure": "none"}
-    }[measure]  # fmt: skip
+    assert (
+        found
+        == {
+            "full": {"runs": 16},
+            "quick": {"measure": "quick", "runs": 4},
+            "none": {"measure": "none"},
+        }[measure]
+    )
 
 
 class Walker(tfnca.GrowingCA):
@@ -437,10 +465,20 @@ def test_a_picture_that_is_empty_in_its_middle_is_told_of(tmp_path, capsys, holl
         ring[2:6, 2:6] = 0
     Image.fromarray(ring).save(tmp_path / "ring.png")
     config = namespace["Config"](
-        target=str(tmp_path / "ring.png"), size=8, padding=1, steps=1, batch_size=4, pool_size=4,
-        min_ca_steps=1, max_ca_steps=2, measure="none", out=str(tmp_path / "out"), drops="0.5",
-        ema=0.0, bound_weight=0.0,
-    )  # fmt: skip
+        target=str(tmp_path / "ring.png"),
+        size=8,
+        padding=1,
+        steps=1,
+        batch_size=4,
+        pool_size=4,
+        min_ca_steps=1,
+        max_ca_steps=2,
+        measure="none",
+        out=str(tmp_path / "out"),
+        drops="0.5",
+        ema=0.0,
+        bound_weight=0.0,
+    )
     (tmp_path / "out").mkdir()
     namespace["main"](config)
     assert ("empty in its middle" in capsys.readouterr().out) == hollow

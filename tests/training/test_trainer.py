@@ -280,9 +280,14 @@ def test_what_is_lifted_adds_its_loss_after_as_many_steps_of_the_host(name, engi
     digits = "MNIST" in name
     lifted_loss = tfnca.ClassLoss() if digits else plain_loss
     trainer, pool = job(
-        name, 3, engine, optimizer=keras.optimizers.SGD(1.0), normalize_gradients=False,
-        lifted=2, lifted_loss=lifted_loss,
-    )  # fmt: skip
+        name,
+        3,
+        engine,
+        optimizer=keras.optimizers.SGD(1.0),
+        normalize_gradients=False,
+        lifted=2,
+        lifted_loss=lifted_loss,
+    )
     step = trainer.step
     before = step.trained.get_weights()
     batch = pool.draw(0, 0, trainer.loss_of_states)

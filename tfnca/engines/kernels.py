@@ -75,9 +75,9 @@ or raw patches of 3 by 3 (the learned convolution is then just the first layer) 
 draws; ``…_at`` says where in it, and `states_at` and `product_at` where in the buffers."""
 
 Sheet = namedtuple(
-    "Sheet", "lists marks updated buffers keys counts fire noise height width seed first_step "
-    "first_item"
-)  # fmt: skip
+    "Sheet",
+    "lists marks updated buffers keys counts fire noise height width seed first_step first_item",
+)
 """A sheet's lists and room to work in, and its draws: given ones, or a seed."""
 
 Back = namedtuple("Back", "earlier seen gradients sums product_at")

@@ -72,9 +72,7 @@ def forward(form: Form, record: bool, inputs: Inputs) -> tuple[np.ndarray, np.in
     return final, np.int64(tapes.keep(recorded) if record else 0)
 
 
-def backward(
-    form: Form, ticket: int, upstream: np.ndarray, inputs: Inputs
-) -> list[np.ndarray]:  # fmt: skip
+def backward(form: Form, ticket: int, upstream: np.ndarray, inputs: Inputs) -> list[np.ndarray]:
     """The gradients of the first state and of the weights."""
     _check(form, inputs)
     _expect("upstream", upstream, np.float32, inputs.state.shape)

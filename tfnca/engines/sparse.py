@@ -183,9 +183,13 @@ def _read_form(form):
     growing, channels, has_matrix, has_vector, *of_networks = (int(number) for number in form)
     layers, trained = np.reshape(of_networks, (2, -1)).tolist()
     return _load().Form(
-        bool(growing), channels, tuple(layers), tuple(map(bool, trained)), bool(has_matrix),
+        bool(growing),
+        channels,
+        tuple(layers),
+        tuple(map(bool, trained)),
+        bool(has_matrix),
         bool(has_vector),
-    )  # fmt: skip
+    )
 
 
 def _read(inputs: Sequence):

@@ -36,11 +36,14 @@ class Attack(Common):
         },
     }  # fmt: skip
 
-    recipe: str = option("stable", "'published', or 'stable': fewer slots, so that states grow "
-                         "old and a pattern must last, while what fell apart starts anew; "
-                         "averaged weights; a perturbation must let go of the host once lifted, an "
-                         "adversary starts as the host and must persuade its cells",
-                         choices=["published", "stable"])  # fmt: skip
+    recipe: str = option(
+        "stable",
+        "'published', or 'stable': fewer slots, so that states grow "
+        "old and a pattern must last, while what fell apart starts anew; "
+        "averaged weights; a perturbation must let go of the host once lifted, an "
+        "adversary starts as the host and must persuade its cells",
+        choices=["published", "stable"],
+    )
     host: str = option(
         "saved_models/growing_lizard/model.keras",
         "the Growing CA to attack, any format",

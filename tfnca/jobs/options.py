@@ -77,8 +77,11 @@ class Common:
         may_change=True,
         choices=["one", "multiworker"],
     )
-    engine: str = option("auto", "'sparse', 'dense', or 'auto' for the faster one here",
-                         choices=["auto", "dense", "sparse"])  # fmt: skip
+    engine: str = option(
+        "auto",
+        "'sparse', 'dense', or 'auto' for the faster one here",
+        choices=["auto", "dense", "sparse"],
+    )
     snapshot_seconds: float = option(
         60.0, "seconds between snapshots", NOT_NEGATIVE, may_change=True
     )
@@ -127,8 +130,11 @@ def run(config_class: type[Common], job: Callable[[Any], None], description: str
     for field in dataclasses.fields(config_class):
         options = dict(field.metadata["argparse"])
         text = field.metadata["help"]
-        by_recipe = [f"{recipe[field.name]} {name}" for name, recipe in recipes.items()
-                     if field.name in recipe]  # fmt: skip
+        by_recipe = [
+            f"{recipe[field.name]} {name}"
+            for name, recipe in recipes.items()
+            if field.name in recipe
+        ]
         if by_recipe:
             text += f" (default: {', '.join(by_recipe)})"
         elif field.default is not None:

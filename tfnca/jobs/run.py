@@ -124,9 +124,13 @@ class _Run(keras.callbacks.Callback):
         self.began = self.saved = time.monotonic()
         self.previewed = done
         self.bar = tqdm(
-            total=self.steps, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5,
+            total=self.steps,
+            initial=done,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.5,
             disable=not self.model.workers.is_chief,
-        )  # fmt: skip
+        )
         self.usual_handler = signal.signal(signal.SIGINT, self._interrupt)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:

@@ -85,8 +85,12 @@ def _gather(rows, count, key):
 ALONE = Workers()
 """One process, which shares with nobody."""
 
-GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError)  # fmt: skip
+GONE = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 """What TensorFlow raises where another worker has ended."""
 
 

@@ -54,8 +54,10 @@ def tables(metrics: dict[str, Any]) -> list[Table]:
             found.append((caption, [COLUMNS[name] for name in columns], cells))
     if damaged := metrics.get("damaged_at_200"):
         when = f"A circle of radius {damaged['radius']:g} cut out at step 200"
-        rows = [[name, *(_error(damaged[name][key]) for key in ("median", "worst"))]
-                for name in ("damaged", "repaired")]  # fmt: skip
+        rows = [
+            [name, *(_error(damaged[name][key]) for key in ("median", "worst"))]
+            for name in ("damaged", "repaired")
+        ]
         found.append((when, ["", "median error", "worst"], rows))
     return found
 
