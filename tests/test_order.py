@@ -23,6 +23,7 @@ ORDER = [
     "pictures",
     "plots",
     "measures",
+    "placement",
     "zoo",
     "jobs",
     "article",

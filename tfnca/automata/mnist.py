@@ -12,6 +12,15 @@ from tfnca.automata.step import MNIST, CellularAutomaton, grid_shape
 from tfnca.types import Array
 
 
+def rectify(values: Array) -> Array:
+    """The positive part, as `keras.activations.relu`, but what is no number stays so.
+
+    TensorFlow joins a convolution and a Relu into one operation, which on some processors gives 0
+    for NaN.
+    """
+    return ops.maximum(values, 0.0)
+
+
 @keras.saving.register_keras_serializable("tfnca")
 class MNISTCA(CellularAutomaton):
     """Classifies a digit by talk among neighbours: the article's MNIST model (22,499 parameters).
@@ -67,7 +76,7 @@ class MNISTCA(CellularAutomaton):
             hidden,
             3,
             padding="same",
-            activation="relu",
+            activation=rectify,
             data_format="channels_last",
             name="perceive",
             dtype=policy,

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.mnist import MNISTCA, rectify
 from tfnca.automata.perception import sobel_kernels
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
@@ -55,14 +55,15 @@ def _is_own(layer: keras.layers.Layer) -> bool:
 def _is_plain(ca: CellularAutomaton) -> bool:
     """Whether a CA's layers are those that it was built with, and compute in float32."""
     layers = ca.layers_in_order
-    activations = [keras.activations.relu] * (len(layers) - 1) + [keras.activations.linear]
+    hidden, last = {keras.activations.relu, rectify}, {keras.activations.linear}
+    activations = [hidden] * (len(layers) - 1) + [last]
     return is_float32(ca) and all(
         type(layer) in (keras.layers.Dense, keras.layers.Conv2D)
         and _is_own(layer)
-        and layer.activation is activation
+        and layer.activation in allowed
         and not getattr(layer, "lora_enabled", False)
         and getattr(layer, "quantization_mode", None) is None
-        for layer, activation in zip(layers, activations, strict=True)
+        for layer, allowed in zip(layers, activations, strict=True)
     )
 
 

@@ -156,12 +156,31 @@ class Graph:
         """Follows the data up through `through`: where it ends, and the operations passed."""
         passed: list[str] = []
         while (
-            self.nodes[name].op in through and len(self.inputs[name]) in (1, 2) and len(passed) < 32
+            (kind := self._kind(name)) in through
+            and len(self.inputs[name]) in (1, 2)
+            and len(passed) < 32
         ):
-            passed.append(self.nodes[name].op)
+            passed.append(kind)
             sources = self.inputs[name]
             name = next((up for up in sources if not self.constant(up)), sources[0])
         return name, passed
+
+    def _kind(self, name: str) -> str:
+        """A node's operation; the larger of a value and 0 is a Relu."""
+        kind = self.nodes[name].op
+        if kind == "Maximum" and any(map(self._is_zero, self.inputs[name])):
+            return "Relu"
+        return kind
+
+    def _is_zero(self, name: str) -> bool:
+        """Whether a node is a constant of zeros."""
+        constant = self.constant(name)
+        if constant is None:
+            return False
+        if constant in self.weights:
+            return not self.weights[constant].any()
+        tensor = self.nodes[constant].attr["value"].tensor
+        return not any(tensor.float_val) and not any(tensor.tensor_content)
 
     def _below(self, name: str) -> set[str]:
         """Every node that depends on this one, itself included."""

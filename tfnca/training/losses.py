@@ -145,16 +145,19 @@ class ClassLoss:
             stroke should have a one-hot of the class and all others zero; this is what the
             published models were trained with. ``"cross_entropy"``: the mean over the stroke.
         digit: The class that all digits should get, for an adversary; their own if None.
+        others_weight: What the error of the cells that are not the mask's counts, in [0, 1],
+            where that of the mask's cells counts 1; published: 1.
 
     Call arguments:
         state: The final states, ``(batch, height, width, channels)``.
-        batch: Their `Batch`, of which it reads `labels`.
+        batch: Their `Batch`, of which it reads `labels`, and `mask` if it is there.
 
     Returns:
         One loss an item, ``(batch,)``.
 
     Raises:
-        ValueError: If `kind` or `digit` is unknown, or the batch has no labels.
+        ValueError: If `kind` or `digit` is unknown, `others_weight` outside [0, 1], or the batch
+            has no labels.
 
     Example:
 
@@ -168,13 +171,20 @@ class ClassLoss:
     family: str | None = MNIST
     """The family of steps that it is for."""
 
-    def __init__(self, kind: str = "l2", digit: int | None = None) -> None:
+    def __init__(
+        self, kind: str = "l2", digit: int | None = None, others_weight: float = 1.0
+    ) -> None:
         if kind not in self.KINDS:
             raise ValueError(f"kind must be one of {self.KINDS}. Received: kind={kind!r}")
         if digit is not None and digit not in range(NUM_CLASSES):
             raise ValueError(f"digit must lie in 0 to 9. Received: digit={digit!r}")
         self.kind = kind
         self.digit = digit
+        self.others_weight = float(others_weight)
+        if not 0 <= self.others_weight <= 1:
+            raise ValueError(
+                f"others_weight must lie in [0, 1]. Received: others_weight={others_weight}"
+            )
 
     def __call__(self, state: tf.Tensor, batch: Batch) -> tf.Tensor:
         labels = _told(batch).labels
@@ -186,10 +196,16 @@ class ClassLoss:
         if self.digit is not None:
             labels = ops.full_like(labels, self.digit)
         expected = cell_labels(state[..., GREY], labels)
+        weight = ops.ones_like(state[..., GREY])
+        if batch.mask is not None and self.others_weight < 1:
+            weight = self.others_weight + (1.0 - self.others_weight) * batch.mask
         if self.kind == "l2":
-            return ops.sum(ops.square(expected - class_logits(state)), axis=(1, 2, 3)) / 2.0
-        alive = ops.cast(is_digit_cell(state)[..., 0], "float32")
+            errors = ops.sum(ops.square(expected - class_logits(state)), axis=-1)
+            return ops.sum(errors * weight, axis=(1, 2)) / 2.0
+        weight *= ops.cast(is_digit_cell(state)[..., 0], "float32")
         errors = keras.losses.categorical_crossentropy(
             expected, class_logits(state), from_logits=True
         )
-        return ops.sum(errors * alive, axis=(1, 2)) / ops.maximum(ops.sum(alive, axis=(1, 2)), 1.0)
+        return ops.sum(errors * weight, axis=(1, 2)) / ops.maximum(
+            ops.sum(weight, axis=(1, 2)), 1.0
+        )

@@ -6,7 +6,8 @@ sampling and write-back happen inside `Trainer.train_step`, in order. All its dr
 """
 
 import copy
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -250,7 +251,8 @@ class DigitPool(Pool):
         size: Number of slots.
         batch_size: Items in a batch.
         channels: Channels of the state.
-        density: Share of adversaries among all pixels, in (0, 1]; None without adversaries.
+        density: Share of adversaries among all pixels, in (0, 1]; or ``(low, high)``, between
+            which each mask draws its own, all orders of magnitude alike; None without adversaries.
         fresh: New digits in a batch; a quarter if not given, as published.
         mutated: Digits of a batch that change; a quarter if not given, as published.
         seed: For the first digits and masks.
@@ -270,7 +272,7 @@ class DigitPool(Pool):
         size: int = 160,
         batch_size: int = 16,
         channels: int = MNIST_CHANNELS,
-        density: float | None = None,
+        density: float | tuple[float, float] | None = None,
         fresh: int | None = None,
         mutated: int | None = None,
         seed: int = 0,
@@ -288,7 +290,7 @@ class DigitPool(Pool):
         check_labels(digits.labels, NUM_CLASSES)
         self.images = tf.Variable(np.round(digits.images * 255).astype(np.uint8), trainable=False)
         self.labels = tf.Variable(digits.labels.astype(np.int32), trainable=False)
-        self.density = None if density is None else check_density(density)
+        self.density = None if density is None else _density_range(density)
         images, labels = self._new_digits(size, [seed, -1])
         start = digit_state(images, channels)
         masks = None if density is None else self._new_masks(size, seed, index=2**32 - 1)
@@ -302,7 +304,13 @@ class DigitPool(Pool):
 
     def _new_masks(self, count: int, seed: int | tf.Tensor, index: int | tf.Tensor) -> tf.Tensor:
         height, width = self.images.shape[1:]
-        return random_mask(np.ones((count, height, width), bool), self.density, seed, index)
+        where = np.ones((count, height, width), bool)
+        low, high = self.density
+        if low == high:
+            return random_mask(where, low, seed, index)
+        key = tf.stack([tf.cast(seed, tf.int64), ~tf.cast(index, tf.int64)])
+        exponents = tf.random.stateless_uniform([count, 1, 1], key, math.log(low), math.log(high))
+        return random_mask(where, tf.exp(exponents), seed, index)
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
         fresh, kept = self.fresh, self.batch_size - self.mutated
@@ -320,3 +328,13 @@ class DigitPool(Pool):
         if mask is not None:
             mask = tf.concat([self._new_masks(fresh, seed, index), mask[fresh:]], axis=0)
         return Batch(slots, state, mask, labels)
+
+
+def _density_range(density: float | tuple[float, float]) -> tuple[float, float]:
+    """The lowest and the highest share of adversaries."""
+    low, high = density if isinstance(density, Sequence) else (density, density)
+    if check_density(low) > check_density(high):
+        raise ValueError(
+            f"density must be a share, or a range of them. Received: density={density}"
+        )
+    return float(low), float(high)
