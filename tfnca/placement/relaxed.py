@@ -1,0 +1,82 @@
+"""Placement by gradient: each cell is an adversary by a share, and the shares are trained."""
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tfnca.automata.state import class_logits
+from tfnca.measures.progress import SILENT, Bar
+from tfnca.placement.search import Placement
+from tfnca.placement.trials import Trials
+
+_BATCH = 16
+
+
+def relaxed(
+    trials: Trials,
+    budget: int,
+    updates: int = 15,
+    steps: int = 40,
+    rate: float = 0.5,
+    seed: int = 0,
+    bar: Bar = SILENT,
+) -> list[Placement]:
+    """Shares of adversaries that sum to the budget, trained to persuade; the largest are taken.
+
+    A cell that is an adversary by a share moves by that share of the adversary's update and by
+    the rest of the host's. Shares are the budget times a softmax, at most 1. What is maximised is
+    the mean probability of the target over the digit's cells that are not adversaries.
+
+    Args:
+        trials: The digits.
+        budget: Adversaries in each digit.
+        updates: Updates of the shares, by Adam.
+        steps: CA steps that the gradient passes through.
+        rate: Adam's.
+        seed: Of fire masks and noise.
+        bar: Moves by one for each digit.
+    """
+    host, adversary = trials.step.networks
+    where, target = tf.constant(trials.alive, tf.float32), trials.target
+
+    @tf.function(jit_compile=False)
+    def gradient(start, alive, scores, draw):
+        with tf.GradientTape() as tape:
+            tape.watch(scores)
+            share = _shares(scores, alive, budget)
+            state = start
+            for index in tf.range(steps):
+                kept = host(state, seed=draw, index=index, network=0)
+                moved = adversary(state, seed=draw, index=index, network=1)
+                state = kept + share[..., None] * (moved - kept)
+            says = ops.softmax(class_logits(state), -1)[..., target]
+            weight = alive * (1 - share)
+            value = tf.reduce_sum(says * weight) / tf.reduce_sum(weight)
+        return tape.gradient(value, scores)
+
+    found: list[Placement] = []
+    for first in range(0, len(trials.alive), _BATCH):
+        alive = where[first : first + _BATCH]
+        start = tf.constant(trials.start[first : first + _BATCH])
+        scores = np.zeros(alive.shape, np.float32)
+        mean, square = np.zeros_like(scores), np.zeros_like(scores)
+        for update in range(1, updates + 1):
+            draw = tf.constant(seed * updates + update, tf.int64)
+            slope = gradient(start, alive, tf.constant(scores), draw).numpy()
+            slope /= np.maximum(np.abs(slope).max((1, 2), keepdims=True), 1e-12)
+            mean, square = 0.9 * mean + 0.1 * slope, 0.99 * square + 0.01 * slope**2
+            scores += (
+                rate * (mean / (1 - 0.9**update)) / (np.sqrt(square / (1 - 0.99**update)) + 1e-3)
+            )
+        shares = np.where(alive, scores, -np.inf).reshape(len(scores), -1)
+        for digit, own in enumerate(np.argsort(-shares, axis=1, kind="stable")):
+            cells = own[:budget]
+            found.append(cells[np.isfinite(shares[digit][cells])].tolist())
+        bar.update(len(scores))
+    return found
+
+
+def _shares(scores: tf.Tensor, alive: tf.Tensor, budget: int) -> tf.Tensor:
+    flat = tf.reshape(tf.where(alive > 0, scores, -1e9), [tf.shape(scores)[0], -1])
+    shares = tf.minimum(tf.nn.softmax(flat) * budget, 1.0)
+    return tf.reshape(shares, tf.shape(scores))

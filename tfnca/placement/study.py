@@ -1,0 +1,232 @@
+"""The study: every method's placements, and what they do under draws that no method has seen."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfnca.automata.step import Step
+from tfnca.data.digits import Digits
+from tfnca.measures.digits import digit_mask
+from tfnca.measures.progress import Progress, Silent
+from tfnca.placement.graphs import CENTRALITIES, by_centrality
+from tfnca.placement.influence import influence_maps
+from tfnca.placement.relaxed import relaxed
+from tfnca.placement.search import Placement, anneal, at_random, exhaust, greedy
+from tfnca.placement.trials import Trials
+
+BUDGETS = (1, 2, 4, 8)
+_UNSEEN = 1 << 10
+"""Added to a seed: the draws of the evaluation are none of those that a search has seen."""
+
+
+def study_placement(
+    step: Step,
+    digits: Digits,
+    budgets: Sequence[int] = BUDGETS,
+    seeds: Sequence[int] = (0, 1, 2),
+    target: int = 8,
+    searched: int = 100,
+    steps: int = 200,
+    progress: Progress = Silent,
+) -> dict[str, Any]:
+    """Takeover by few adversaries, placed by each method.
+
+    Args:
+        step: `Injected(host, adversary)` of MNIST CAs.
+        digits: `Digits`; those that are the target already are left out.
+        budgets: Numbers of adversaries.
+        seeds: One evaluation each; a search has its own.
+        target: The class that the adversaries argue for.
+        searched: Digits, the first, for the slow methods: annealing, pairs, and whether returns
+            diminish. Every method is evaluated on these too, so that they compare.
+        steps: CA steps from the empty state, the adversaries there from the first.
+        progress: Makes the bars that show how far it is, in rollouts.
+
+    Returns:
+        Dictionary: ``digits``, ``searched``, ``seeds``, ``target``; ``curves``, a row for each
+        method, budget and set of digits with `takeover`, `host_takeover` (mean and ``_sd`` over
+        seeds) and ``ci`` (half the 95 % interval over digits); ``one_percent``, rows alike for as
+        many adversaries as one percent of the grid puts on each digit's stroke, at least one;
+        ``pairs``, how far greedy is from the best of all pairs; ``returns``, see `diminishing`;
+        ``placements``, the greedy ones.
+    """
+    kept = np.flatnonzero(digits.labels != target)
+    images, top = digits.images[kept], max(budgets)
+    trials = Trials(step, images, target, steps)
+    few = Trials(step, images[:searched], target, steps)
+    bar = progress(int(trials.alive.sum()))
+    maps = influence_maps(step, images, target, steps, seed=1, progress=lambda total: bar)
+    first = [one.outcome.value for one in maps]
+    thin = [_counts(digits, kept, trials, seed) for seed in seeds]
+    most = max(top, *(int(counts.max()) for counts, _ in thin))
+    bar = progress(0)
+    placements = {
+        "greedy": greedy(trials, most, first, seed=2, bar=bar),
+        "most influential": [
+            one.cells[np.argsort(-one.outcome.value, kind="stable")][:most].tolist() for one in maps
+        ],
+        **{name: by_centrality(trials, most, name) for name in CENTRALITIES},
+    }
+    rows = []
+    for seed in seeds:
+        every = {**placements, "random": at_random(trials, most, seed)}
+        for budget in budgets:
+            for name, found in every.items():
+                rows += _evaluate(trials, name, found, budget, seed, searched)
+    for budget in budgets:
+        start = placements["greedy"]
+        slow = {
+            "annealing": anneal(few, budget, seed=3, bar=bar),
+            "annealing from greedy": anneal(few, budget, start[:searched], seed=3, bar=bar),
+            "gradient": relaxed(few, budget),
+        }
+        for seed in seeds:
+            for name, found in slow.items():
+                rows += _evaluate(few, name, found, budget, seed, searched)
+    one_percent = []
+    for seed, (counts, masks) in zip(seeds, thin, strict=True):
+        every = {**placements, "random": masks}
+        for name, found in every.items():
+            some = [cells[:n] for cells, n in zip(found, counts, strict=True)]
+            one_percent += _evaluate(trials, name, some, None, seed, searched)
+    found = {
+        "digits": len(kept),
+        "searched": min(searched, len(kept)),
+        "seeds": list(seeds),
+        "target": target,
+        "adversaries_per_digit_at_one_percent": float(np.mean([c.mean() for c, _ in thin])),
+        "curves": _summary(rows),
+        "one_percent": _summary(one_percent),
+        "pairs": compare_pairs(few, seeds),
+        "returns": diminishing(few),
+        "placements": [[int(cell) for cell in cells[:top]] for cells in placements["greedy"]],
+        "numbers": kept.tolist(),
+    }
+    bar.close()
+    return found
+
+
+def _counts(
+    digits: Digits, kept: np.ndarray, trials: Trials, seed: int
+) -> tuple[np.ndarray, list[Placement]]:
+    """How many adversaries one percent of the grid puts on each stroke, and where by chance."""
+    mask = np.asarray(digit_mask(digits, 0.01, seed, at_least_one=True))[kept] * trials.alive
+    cells = [np.flatnonzero(one).tolist() for one in mask]
+    return np.array([len(own) for own in cells]), cells
+
+
+def _evaluate(
+    trials: Trials,
+    name: str,
+    placements: Sequence[Placement],
+    budget: int | None,
+    seed: int,
+    searched: int,
+) -> list[dict[str, Any]]:
+    """Rows for all the digits and for the first `searched`."""
+    queries = [(digit, cells[:budget]) for digit, cells in enumerate(placements)]
+    outcome = trials.ask(queries, seed + _UNSEEN)
+    rows = []
+    for count in sorted({len(queries), min(searched, len(queries))}):
+        host = outcome.path[:count, -1] > 0.5
+        rows.append(
+            {
+                "method": name,
+                "budget": budget,
+                "digits": count,
+                "takeover": float(outcome.taken[:count].mean()),
+                "host_takeover": float(host.mean()),
+            }
+        )
+    return rows
+
+
+def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and spread over seeds of the rows of each method, budget and number of digits."""
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["method"], row["budget"], row["digits"]), []).append(row)
+    summary = []
+    for (method, budget, count), own in groups.items():
+        row: dict[str, Any] = {"method": method, "budget": budget, "digits": count}
+        for name in ("takeover", "host_takeover"):
+            values = [one[name] for one in own]
+            row[name] = float(np.mean(values))
+            row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        share = row["takeover"]
+        row["ci"] = float(1.96 * np.sqrt(share * (1 - share) / count))
+        summary.append(row)
+    return summary
+
+
+def compare_pairs(
+    trials: Trials, seeds: Sequence[int], count: int = 20, repeats: int = 8
+) -> dict[str, Any]:
+    """How far greedy pairs are from the best of all pairs, on the digits with the fewest cells.
+
+    Args:
+        trials: The digits.
+        seeds: Of the evaluation.
+        count: Digits.
+        repeats: Runs of the evaluation for each seed, whose mean counts.
+
+    Returns:
+        Dictionary: ``digits``, ``pairs`` (rollouts of the search), and the mean value, under
+        draws that neither has seen, of the ``best`` pair and of the ``greedy`` one.
+    """
+    sizes = trials.alive.sum((1, 2))
+    some = np.argsort(sizes, kind="stable")[:count]
+    small = Trials(
+        trials.step, trials.start[some, ..., 0], trials.target, trials.steps, seed=trials.seed
+    )
+    best = [exhaust(small, digit, seed=5)[0] for digit in range(len(some))]
+    chosen = greedy(small, 2, seed=6)
+    draws = [seed * repeats + number + _UNSEEN for seed in seeds for number in range(repeats)]
+    values = {
+        name: float(np.mean([small.ask(list(enumerate(pairs)), draw).value for draw in draws]))
+        for name, pairs in (("best", best), ("greedy", chosen))
+    }
+    size = small.alive.sum((1, 2))
+    return {"digits": len(some), "pairs": int((size * (size - 1) // 2).sum()), **values}
+
+
+def diminishing(
+    trials: Trials, sizes: Sequence[int] = (0, 1, 2, 4, 8), repeats: int = 16, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Whether one more adversary adds the less, the more there are: submodularity, measured.
+
+    In each digit one cell is added to nested random sets of others; a set function with
+    diminishing returns gives gains that only fall.
+
+    Args:
+        trials: The digits.
+        sizes: Sizes of the sets.
+        repeats: Runs of each, whose mean counts.
+        seed: Of the sets, fire masks and noise.
+
+    Returns:
+        For each size a dictionary: ``others``, the size; ``gain``, the mean over digits of what
+        the cell adds to the value; ``gain_se``, its standard error; ``rises``, the share of
+        digits where it adds more than to the set before by over two standard errors.
+    """
+    draws = np.random.default_rng(seed)
+    order = [draws.permutation(trials.cells(digit)).tolist() for digit in range(len(trials.alive))]
+    rows: list[dict[str, Any]] = []
+    before = None
+    for size in sizes:
+        base = [(digit, cells[1 : 1 + size]) for digit, cells in enumerate(order)]
+        more = [(digit, cells[: 1 + size]) for digit, cells in enumerate(order)]
+        gains = np.stack(
+            [trials.ask(more, seed + 2 * r).value - trials.ask(base, seed + 2 * r + 1).value
+             for r in range(repeats)]
+        )  # fmt: skip
+        mean, error = gains.mean(0), gains.std(0, ddof=1) / np.sqrt(repeats)
+        row = {"others": size, "gain": float(mean.mean())}
+        row["gain_se"] = float(mean.std(ddof=1) / np.sqrt(len(mean)))
+        if before is not None:
+            rise = mean - before[0] > 2 * np.hypot(error, before[1])
+            row["rises"] = float(rise.mean())
+        before = mean, error
+        rows.append(row)
+    return rows
