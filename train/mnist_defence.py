@@ -39,7 +39,12 @@ class Config(Common):
     bank: str = option(
         "saved_models/mnist_adversary/model.keras", "adversaries, with commas between them"
     )
-    lowest: float = option(0.7, "smallest share of the host's own cells, in (0, 1]", SHARE)
+    message_bound: float | None = option(
+        None,
+        "largest value that a cell reads of a state, either sign; --start's if not given",
+        POSITIVE,
+    )
+    lowest: float = option(0.85, "smallest share of the host's own cells, in (0, 1]", SHARE)
     highest: float = option(1.0, "largest, in (0, 1]; each digit draws its own", SHARE)
     data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
     steps: int = option(4000, "training steps", POSITIVE)
@@ -86,6 +91,9 @@ def main(config: Config) -> None:
     digits = load_digits("train", config.data_dir)
     test = load_digits("test", config.data_dir, config.test_digits)
     print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
+    if config.message_bound is not None:
+        host = MNISTCA.from_config(host.get_config() | {"message_bound": config.message_bound})
+        host.set_weights(load(config.start).get_weights())
     # As in an attack, but the frozen cells are the liars and the trained ones, the mask's, resist.
     step = Injected(bank[0], host)
     pool = DigitPool(

@@ -18,7 +18,7 @@ def rectify(values: Array) -> Array:
     TensorFlow joins a convolution and a Relu into one operation, which on some processors gives 0
     for NaN.
     """
-    return ops.maximum(values, 0.0)
+    return ops.maximum(0.0, values)  # in this order the gradient at 0 is 0, as a Relu's
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -34,6 +34,8 @@ class MNISTCA(CellularAutomaton):
         hidden: Width of the perception and of the hidden layer.
         fire_rate: Probability that a cell updates in a step, in [0, 1].
         noise_std: Standard deviation of the noise; 0 for the variant without noise.
+        message_bound: Largest value, either sign, that a cell reads of its own and its
+            neighbours' states; states themselves are not bounded. None for no bound, as published.
 
     Call arguments:
         See `Step`.
@@ -64,6 +66,7 @@ class MNISTCA(CellularAutomaton):
         hidden: int = 80,
         fire_rate: float = 0.5,
         noise_std: float = 0.02,
+        message_bound: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -71,6 +74,11 @@ class MNISTCA(CellularAutomaton):
         self.hidden = hidden
         self.fire_rate = check_rate("fire_rate", fire_rate)
         self.noise_std: float = check_rate("noise_std", noise_std, 0.0, float("inf"))
+        if message_bound is not None and not message_bound > 0:
+            raise ValueError(
+                f"message_bound must be positive. Received: message_bound={message_bound}"
+            )
+        self.message_bound = message_bound
         policy = self.dtype_policy
         self.perceive = layers.Conv2D(
             hidden,
@@ -110,7 +118,7 @@ class MNISTCA(CellularAutomaton):
         shape = grid_shape(state)
         if fire_mask is None:
             fire_mask = randomness.fire_mask(shape, self.fire_rate, seed, index, network)
-        update = self.perceive(state)
+        update = self.perceive(self._read(state))
         for layer in self.update_layers:
             update = layer(update)
         update = ops.cast(update, "float32")
@@ -124,6 +132,11 @@ class MNISTCA(CellularAutomaton):
         # Chosen, not multiplied with the mask: 0 times an update that is not finite is not 0.
         return ops.concatenate([grey, ops.where(changes, rest + update, rest)], axis=-1)
 
+    def _read(self, state: Array) -> Array:
+        """What cells read of a state."""
+        bound = self.message_bound
+        return state if bound is None else ops.clip(state, -bound, bound)
+
     def get_config(self) -> dict:
         return {
             **super().get_config(),
@@ -131,4 +144,5 @@ class MNISTCA(CellularAutomaton):
             "hidden": self.hidden,
             "fire_rate": self.fire_rate,
             "noise_std": self.noise_std,
+            "message_bound": self.message_bound,
         }

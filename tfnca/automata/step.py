@@ -95,6 +95,8 @@ class CellularAutomaton(Step):
     fire_rate = 0.5
     step_size = 1.0
     angle = 0.0
+    message_bound: float | None = None
+    """Largest value, either sign, that a cell reads of a state; None for no bound."""
     noise_std: float | None = None
     """Standard deviation of the noise on every update; None for a kind that takes no noise."""
 

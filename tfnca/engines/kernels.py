@@ -42,8 +42,8 @@ LAYER_COLUMNS = KERNEL, BIAS, INPUTS, WIDTH, SOURCE, OUT = tuple(np.arange(6))
 """Columns of `Program.layers`: where a layer's kernel and bias start in `Program.floats`, the
 kernel's shape, and where its inputs and outputs start in `Sheet.buffers`."""
 
-FIRE_RATE, STEP_SIZE, NOISE_STD = np.arange(3)
-"""A network's numbers, at ``Program.numbers_at + 3 * network`` in `Program.floats`."""
+FIRE_RATE, STEP_SIZE, NOISE_STD, MESSAGE_BOUND = np.arange(4)
+"""A network's numbers, at ``Program.numbers_at + 4 * network`` in `Program.floats`."""
 
 MARKS = INSIDE, STANDS, FIRES = tuple(np.arange(3))
 """Rows of `Sheet.marks`: is a position in the grid, which network stands there; and whether the
@@ -239,7 +239,7 @@ def _find_living(x, count, program, lists, marks, stamp, tick, found):
 def _draw_fires(row, count, network, t, program, sheet):
     """Marks which cells of a list fire under a network's fire mask."""
     lists, marks, given = sheet.lists, sheet.marks, sheet.fire
-    fire_rate = program.floats[program.numbers_at + 3 * network + FIRE_RATE]
+    fire_rate = program.floats[program.numbers_at + 4 * network + FIRE_RATE]
     for i in range(count):
         p = lists[row, i]
         item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
@@ -353,6 +353,7 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
     at = program.stencils_at + 27 * network
     stencil = program.floats[at : at + 27]
     neighbours = stencil.shape[0] // 3  # 9, but no constant, lest LLVM unroll the loops over it
+    bound = program.floats[program.numbers_at + 4 * network + MESSAGE_BOUND]
     for i in range(count):
         p = lists[row, start + i]
         if program.growing:
@@ -371,7 +372,9 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
             for o in range(neighbours):
                 q = p + lists[OFFSETS, o]
                 for c in range(channels):
-                    rows[i, o * channels + c] = x[q, c]
+                    value = x[q, c]  # NaN is neither below nor above, and stays
+                    value = bound if value > bound else value
+                    rows[i, o * channels + c] = -bound if value < -bound else value
 
 
 @_jit
@@ -424,7 +427,7 @@ def _update(x, t, network, program, sheet):
     """Adds a network's updates to the rows of its firing cells."""
     lists, updated, given = sheet.lists, sheet.updated, sheet.noise
     channels, count, hashing = x.shape[1], sheet.counts[network], program.hash
-    numbers_at, levels_at = program.numbers_at + 3 * network, program.levels_at
+    numbers_at, levels_at = program.numbers_at + 4 * network, program.levels_at
     step_size = program.floats[numbers_at + STEP_SIZE]
     noise_std = program.floats[numbers_at + NOISE_STD]
     for start in range(0, count, BLOCK):
@@ -458,7 +461,7 @@ def _settle_life(x, t, alive, network, program, sheet):
     lists, marks = sheet.lists, sheet.marks
     kept, asked = KEPT + network, ASKED + network
     tick, alpha_at, threshold = t + 1, program.alpha, program.threshold
-    step_size = program.floats[program.numbers_at + 3 * network + STEP_SIZE]
+    step_size = program.floats[program.numbers_at + 4 * network + STEP_SIZE]
     if program.networks > 1:
         _draw_fires(ALIVE, alive, network, t, program, sheet)
     grown = 0
@@ -615,7 +618,7 @@ def run(x, steps, program, sheet, record, cells_end, fired_end):
 
 
 @_part
-def _perceive_gradient(count, program, sheet, back):
+def _perceive_gradient(x, count, program, sheet, back):
     """Adds to ``back.earlier[i]`` what the i-th cell gave to the perceptions of cells near it.
 
     ``back.seen`` holds the gradients of those perceptions, ``lists[ROW_OF, p]`` the row of the cell
@@ -631,8 +634,11 @@ def _perceive_gradient(count, program, sheet, back):
             if row < 0:
                 continue
             if not program.growing:
+                at = program.numbers_at + 4 * sheet.marks[STANDS, q] + MESSAGE_BOUND
+                bound = floats[at]
                 for c in range(channels):
-                    out[i, c] += seen[row, o * channels + c]
+                    if -bound <= x[p, c] <= bound:
+                        out[i, c] += seen[row, o * channels + c]
             elif o == 4:
                 for c in range(channels):
                     out[i, c] += seen[row, c]
@@ -652,7 +658,7 @@ def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
     n = 0
     for k in range(program.networks):
         part = t * program.networks + k
-        step_size = program.floats[program.numbers_at + 3 * k + STEP_SIZE]
+        step_size = program.floats[program.numbers_at + 4 * k + STEP_SIZE]
         last = _layers_of(program, k)[1] - 1
         width = program.layers[last, WIDTH]
         first = x.shape[1] - width
@@ -707,7 +713,7 @@ def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, pr
             count = _perturb(x, listed, t, program, sheet)
         _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back)
         _gather(g, lists, CELLS, _ZERO, count, earlier)
-        _perceive_gradient(count, program, sheet, back)
+        _perceive_gradient(x, count, program, sheet, back)
         for i in range(fired_end[t * networks], fired_end[(t + 1) * networks]):
             lists[ROW_OF, tape_fired[i]] = -1
 

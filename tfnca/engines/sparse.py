@@ -154,7 +154,10 @@ def _describe(step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         *(len(ca.layers_in_order) for ca in networks),
         *(bool(ca.trainable_weights) for ca in networks),
     ]
-    numbers = [(ca.fire_rate, ca.step_size, ca.noise_std or 0.0) for ca in networks]
+    numbers = [
+        (ca.fire_rate, ca.step_size, ca.noise_std or 0.0, ca.message_bound or np.inf)
+        for ca in networks
+    ]
     stencils = [sobel_kernels(ca.angle) for ca in networks]
     return np.array(form, np.int64), np.array(numbers, np.float32), np.stack(stencils)
 
