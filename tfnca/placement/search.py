@@ -117,7 +117,6 @@ class _Search:
 def anneal(
     trials: Trials,
     budget: int,
-    start: Sequence[Placement] | None = None,
     tries: int = 200,
     warmth: float = 0.1,
     seed: int = 0,
@@ -128,7 +127,6 @@ def anneal(
     Args:
         trials: The digits.
         budget: Adversaries in each digit.
-        start: Where they stand at first; at random if not given.
         tries: Moves that are tried in each digit.
         warmth: Loss of value that is accepted in about a third of the cases, at first; it falls
             to nothing.
@@ -136,7 +134,7 @@ def anneal(
         bar: Moves by one for each rollout.
     """
     draws = np.random.default_rng(seed)
-    now = [list(p[:budget]) for p in (start or at_random(trials, budget, seed))]
+    now = at_random(trials, budget, seed)
     digits = range(len(now))
     values = trials.ask([(d, now[d]) for d in digits], seed, bar).value
     best, best_values = [list(p) for p in now], values.copy()
