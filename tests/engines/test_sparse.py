@@ -173,6 +173,15 @@ def test_noise(noise_std):
     assert_engines_agree(ca, random_state(ca, SHAPE), 4)
 
 
+@pytest.mark.parametrize("bound", [0.25, 1.5])
+def test_a_bound_on_what_is_read(bound):
+    ca = shuffled(MNISTCA(message_bound=bound), seed=1)
+    state = random_state(ca, SHAPE)
+    (after, *_), _ = assert_engines_agree(ca, state, 4)
+    unbounded = shuffled(MNISTCA(), seed=1)
+    assert np.abs(after - tfnca.rollout(unbounded, state, 4)).max() > 0.01
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
@@ -183,6 +192,7 @@ def test_noise(noise_std):
         (MNISTCA, {"fire_rate": 0.9}),
         (MNISTCA, {"noise_std": 0.5}),
         (MNISTCA, {"hidden": 20}),
+        (MNISTCA, {"message_bound": 0.4}),
     ],
 )
 def test_host_and_adversary_need_not_have_the_same_settings(kind, settings):

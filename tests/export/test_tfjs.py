@@ -268,3 +268,9 @@ def test_the_lizard_page_gets_graph_and_matrices(exported, folder):
 def test_the_pages_show_nothing_else(exported, tmp_path, name):
     with pytest.raises(ValueError, match=f"Received: {name}"):
         save_demo(exported[name][0], tmp_path)
+
+
+def test_the_digits_page_reads_states_without_a_bound(tmp_path):
+    step = tfnca.Injected(tfnca.MNISTCA(message_bound=1.0), tfnca.MNISTCA())
+    with pytest.raises(ValueError, match="without a message_bound"):
+        save_demo(step, tmp_path)

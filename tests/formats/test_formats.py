@@ -87,6 +87,34 @@ def test_growing_demo(tmp_path):
         load_perturbation(path)
 
 
+def clipped(values, low, high):
+    return tf.maximum(tf.minimum(values, high), low)
+
+
+@pytest.mark.parametrize(
+    ("clip", "bound"),
+    [
+        (lambda x: tf.clip_by_value(x, -1.5, 1.5), 1.5),
+        (lambda x: clipped(x, -0.5, 0.5), 0.5),
+        (lambda x: clipped(x, -0.5, 1.0), None),
+        (lambda x: tf.minimum(x, 1.0), None),
+    ],
+)
+def test_a_graph_that_clips_what_it_reads(tmp_path, clip, bound):
+    published = formats.graph_document(formats.mnist_tensors())
+    step = load(write(tmp_path / "published.json", published))
+    spec = tf.TensorSpec((None, 8, 8, step.channels))
+    step._read = clip
+    concrete = tf.function(lambda state: step(state)).get_concrete_function(spec)
+    document = formats.graph_of(convert_variables_to_constants_v2(concrete))
+    path = write(tmp_path / "ours.json", document)
+    if bound is None:
+        with pytest.raises(ValueError, match="clipped at"):
+            load(path)
+    else:
+        assert load(path).message_bound == bound
+
+
 def test_webgl(tmp_path):
     document, tensors = formats.webgl_document()
     assert_holds(load(write(tmp_path / "lizard.json", document)), tensors)
@@ -96,7 +124,7 @@ def test_webgl(tmp_path):
     "make",
     [
         lambda: tfnca.GrowingCA(fire_rate=1.0, angle=0.5, hidden=32),
-        lambda: tfnca.MNISTCA(noise_std=0.0),
+        lambda: tfnca.MNISTCA(noise_std=0.0, message_bound=1.5),
         lambda: tfnca.Injected(tfnca.MNISTCA(), tfnca.MNISTCA(hidden=40)),
         lambda: tfnca.Perturbed(tfnca.GrowingCA(), formats.symmetric_matrix()),
         lambda: tfnca.Perturbation(matrix=formats.symmetric_matrix()),

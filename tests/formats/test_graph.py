@@ -163,7 +163,7 @@ OURS = {
     "GrowingCA": lambda: filled(tfnca.GrowingCA(**GROWING, fire_rate=0.7)),
     "turned": lambda: filled(tfnca.GrowingCA(**GROWING, angle=-0.4, step_size=0.5)),
     "untrained": lambda: tfnca.GrowingCA(**GROWING),
-    "untrained MNISTCA": lambda: tfnca.MNISTCA(**MNIST),
+    "untrained MNISTCA": lambda: tfnca.MNISTCA(message_bound=0.5, **MNIST),
     "MNISTCA": lambda: filled(tfnca.MNISTCA(**MNIST, noise_std=0.125)),
     "Injected": lambda: tfnca.Injected(
         filled(tfnca.GrowingCA(**GROWING)), filled(tfnca.GrowingCA(**GROWING, fire_rate=0.25), 1)
@@ -185,7 +185,7 @@ def test_our_own_export(tmp_path, name, quantize):
         np.testing.assert_allclose(weight, expected, rtol=0, atol=5e-4 if quantize else 0)
     for network, expected in zip(again.networks, step.networks, strict=True):
         config, wanted = network.get_config(), expected.get_config()
-        for key in {"fire_rate", "noise_std", "step_size", "angle"} & set(config):
+        for key in {"fire_rate", "noise_std", "step_size", "angle", "message_bound"} & set(config):
             assert config[key] == pytest.approx(wanted[key]), key
     if name == "Injected":
         assert load(tmp_path / "tfjs", name="adversary").fire_rate == 0.25

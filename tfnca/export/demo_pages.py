@@ -41,7 +41,9 @@ def save_demo(step: Step, folder: str | Path) -> Path:
         ValueError: If `step` is something else.
     """
     # The pages run the article's own formulas, so exactly these classes and no other.
-    is_digits = type(step) is Injected and all(type(ca) is MNISTCA for ca in step.networks)
+    is_digits = type(step) is Injected and all(
+        type(ca) is MNISTCA and ca.message_bound is None for ca in step.networks
+    )
     is_lizard = (
         type(step) is Perturbed
         and type(step.host) is GrowingCA
@@ -52,8 +54,9 @@ def save_demo(step: Step, folder: str | Path) -> Path:
         parts = getattr(step.perturbation, "perturbations", ())
         kinds = "".join(f", {type(each).__name__}" for each in parts)
         raise ValueError(
-            "The pages show an MNIST adversary with its host, or a Growing CA with the six "
-            f"perturbations {DEMO_PERTURBATIONS}, each a `Perturbation` (a matrix). "
+            "The pages show an MNIST adversary with its host, both without a message_bound, or a "
+            f"Growing CA with the six perturbations {DEMO_PERTURBATIONS}, each a `Perturbation` "
+            "(a matrix). "
             f"Received: {type(step).__name__}{kinds}"
         )
     path = Path(folder) / ("data.js" if is_digits else "gca_data.js")

@@ -169,6 +169,8 @@ def metadata(step: Step, measures: dict | None = None) -> dict:
     }
     if step.adds_noise:
         about["noise_std"] = [network.noise_std for network in networks]
+    if any(network.message_bound for network in networks):
+        about["message_bound"] = [network.message_bound for network in networks]
     if names := strengths(mixed(step)):
         about["perturbations"] = names
     about |= {"licence": LICENCE, "weights_sha256": weights_sha256(step)}

@@ -306,7 +306,7 @@ class Graph:
                 tensors.append((name, self.value(name)))
         if "Relu" in self._fused(chain[-1]):
             raise ValueError(f"{self.where}: the update must be linear. Received: a Relu after it")
-        options = self._options(chain) if len(chain) == 2 else {}
+        options = self._options(chain) if len(chain) == 2 else self._bound(chain[0])
         return Network(tensors, options, chain)
 
     def _options(self, chain: list[str]) -> dict[str, float]:
@@ -325,6 +325,23 @@ class Graph:
             if kernel is not None:
                 options["angle"] = self._angle(kernel)
         return options
+
+    def _bound(self, head: str) -> dict[str, float]:
+        """How far an MNIST CA's graph reads: the bound of a clip before its first layer."""
+        clip, _ = self._walk_up(self.inputs[head][0], _SAME_NUMBERS)
+        if self.nodes[clip].op not in {"Minimum", "Maximum", "ClipByValue"}:
+            return {}
+        _, passed = self._walk_up(clip, {"Minimum", "Maximum"})
+        bounds, name = set(), clip
+        for _ in passed or [clip]:
+            bounds |= {self.value(c).item() for c in map(self.constant, self.inputs[name]) if c}
+            name = next(up for up in self.inputs[name] if not self.constant(up))
+        if len(bounds) != 2 or sum(bounds) != 0:
+            raise ValueError(
+                f"{self.where}: an MNIST CA must read states as they are, or clipped at -b and b. "
+                f"Received: clipped at {some(bounds)}"
+            )
+        return {"message_bound": max(bounds)}
 
     def _angle(self, name: str) -> float:
         """The angle of a constant perception."""
