@@ -24,6 +24,7 @@ ORDER = [
     "plots",
     "measures",
     "placement",
+    "defence",
     "zoo",
     "jobs",
     "article",

@@ -9,6 +9,7 @@ from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
+from tfnca.automata.verified import Verified
 from tfnca.data.digits import Digits, cell_labels, load_digits
 from tfnca.data.drawing import lizard
 from tfnca.data.targets import TARGETS, load_target, pad_target
@@ -36,6 +37,7 @@ __all__ = [
     "StateShift",
     "TargetLoss",
     "Trainer",
+    "Verified",
     "WhitenedAdam",
     "cell_labels",
     "class_logits",

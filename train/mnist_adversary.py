@@ -12,6 +12,7 @@ import numpy as np
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.state import digit_state
+from tfnca.automata.verified import Verified
 from tfnca.commands import DIGIT, MOMENTUM, NOT_NEGATIVE, POSITIVE, SHARE
 from tfnca.data.digits import load_digits
 from tfnca.engines.rollout import rollout
@@ -33,6 +34,13 @@ class Config(Common):
     out: str = option("out/mnist_adversary", "folder for results and snapshots")
     host: str = option("saved_models/mnist/model.keras", "the MNIST CA to attack, any format")
     host_name: str | None = option(None, "which model, where that file holds several")
+    start: str | None = option(None, "an adversary to begin with; an untrained one if not given")
+    tolerance: float | None = option(
+        None,
+        "the host's cells do not listen to who deviates from their rule by more than this, in "
+        "standard deviations of its noise (tfnca.Verified); they listen to all if not given",
+        POSITIVE,
+    )
     digit: int = option(8, "the class that every digit should get, 0 to 9", DIGIT)
     density: float = option(0.1, "share of pixels that are adversaries, in (0, 1]", SHARE)
     data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
@@ -66,8 +74,15 @@ def main(config: Config) -> None:
         raise ValueError(f"--host must be an MNIST CA. Received: {type(host).__name__}")
     digits = load_digits("train", config.data_dir)
     test = load_digits("test", config.data_dir, config.test_digits)
+    facts = digit_facts(digits) | {"host_sha256": weights_sha256(host)}
     print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
-    step = Injected(host, MNISTCA(noise_std=host.noise_std))
+    adversary = MNISTCA(noise_std=host.noise_std)
+    if config.start is not None:
+        adversary = load(config.start)
+        facts["start_sha256"] = weights_sha256(adversary)
+    step = Injected(host, adversary)
+    if config.tolerance is not None:
+        step = Verified(host, adversary, config.tolerance)
     pool = DigitPool(
         digits,
         config.pool_size,
@@ -97,7 +112,6 @@ def main(config: Config) -> None:
         state = rollout(step, state, 200, mask=mask, seed=config.seed, step_offset=200)
         return tile(digits_to_rgb(state, few.labels, np.asarray(mask)), columns=10, scale=3)
 
-    facts = digit_facts(digits) | {"host_sha256": weights_sha256(host)}
     history = train(config, trainer, pool, config.steps, preview, **facts)
     measure = functools.partial(
         attack_digits, step, digits=test, density=config.density, target=config.digit

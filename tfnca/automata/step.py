@@ -44,6 +44,9 @@ class Step(keras.layers.Layer):
     host: "Step" = None  # type: ignore[assignment]
     """The frozen step that this one attacks; None for a CA by itself."""
 
+    tolerance: float | None = None
+    """Deviation from the host's rule above which a cell is silenced; None for no such check."""
+
     perturbation: StatePerturbation = None  # type: ignore[assignment]
     """The `StatePerturbation` before each step of the host, or None."""
 

@@ -42,8 +42,8 @@ LAYER_COLUMNS = KERNEL, BIAS, INPUTS, WIDTH, SOURCE, OUT = tuple(np.arange(6))
 """Columns of `Program.layers`: where a layer's kernel and bias start in `Program.floats`, the
 kernel's shape, and where its inputs and outputs start in `Sheet.buffers`."""
 
-FIRE_RATE, STEP_SIZE, NOISE_STD, MESSAGE_BOUND = np.arange(4)
-"""A network's numbers, at ``Program.numbers_at + 4 * network`` in `Program.floats`."""
+FIRE_RATE, STEP_SIZE, NOISE_STD, MESSAGE_BOUND, TOLERANCE = np.arange(5)
+"""A network's numbers, at ``Program.numbers_at + 5 * network`` in `Program.floats`."""
 
 MARKS = INSIDE, STANDS, FIRES = tuple(np.arange(3))
 """Rows of `Sheet.marks`: is a position in the grid, which network stands there; and whether the
@@ -239,7 +239,7 @@ def _find_living(x, count, program, lists, marks, stamp, tick, found):
 def _draw_fires(row, count, network, t, program, sheet):
     """Marks which cells of a list fire under a network's fire mask."""
     lists, marks, given = sheet.lists, sheet.marks, sheet.fire
-    fire_rate = program.floats[program.numbers_at + 4 * network + FIRE_RATE]
+    fire_rate = program.floats[program.numbers_at + 5 * network + FIRE_RATE]
     for i in range(count):
         p = lists[row, i]
         item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
@@ -353,7 +353,7 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
     at = program.stencils_at + 27 * network
     stencil = program.floats[at : at + 27]
     neighbours = stencil.shape[0] // 3  # 9, but no constant, lest LLVM unroll the loops over it
-    bound = program.floats[program.numbers_at + 4 * network + MESSAGE_BOUND]
+    bound = program.floats[program.numbers_at + 5 * network + MESSAGE_BOUND]
     for i in range(count):
         p = lists[row, start + i]
         if program.growing:
@@ -427,7 +427,7 @@ def _update(x, t, network, program, sheet):
     """Adds a network's updates to the rows of its firing cells."""
     lists, updated, given = sheet.lists, sheet.updated, sheet.noise
     channels, count, hashing = x.shape[1], sheet.counts[network], program.hash
-    numbers_at, levels_at = program.numbers_at + 4 * network, program.levels_at
+    numbers_at, levels_at = program.numbers_at + 5 * network, program.levels_at
     step_size = program.floats[numbers_at + STEP_SIZE]
     noise_std = program.floats[numbers_at + NOISE_STD]
     for start in range(0, count, BLOCK):
@@ -453,6 +453,35 @@ def _update(x, t, network, program, sheet):
                 for c in range(width):
                     level = program.floats[levels_at + normal_level(cell, c, hashing)]
                     updated[row, first + c] += noise_std * level
+        if program.floats[numbers_at + TOLERANCE] < np.inf:
+            _silence(x, start, size, network, update, program, sheet)
+
+
+@_jit
+def _silence(x, start, size, network, update, program, sheet):
+    """Zeroes the rows of firing cells that changed otherwise than the host's rule says.
+
+    `update` is the network's own. In the list of those that fired such a cell becomes -(p + 1).
+    """
+    lists, updated = sheet.lists, sheet.updated
+    numbers_at = program.numbers_at + 5 * network
+    tolerance = program.floats[numbers_at + TOLERANCE]
+    if network == 1:
+        _perceive(x, FIRED + network, start, size, 0, program, lists, sheet.buffers)
+        update = _network(sheet.buffers, size, 0, program)
+    width = update.shape[1]
+    first = x.shape[1] - width
+    for i in range(size):
+        p, row = lists[FIRED + network, start + i], lists[FIRED_ROW + network, start + i]
+        fired, rested = True, True  # NaN is not within any tolerance
+        for c in range(width):
+            change = updated[row, first + c] - x[p, first + c]
+            fired &= abs(change - update[i, c]) <= tolerance
+            rested &= change == 0
+        if not (fired or rested):
+            for c in range(width):
+                updated[row, first + c] = 0.0
+            lists[FIRED + network, start + i] = -(p + 1)
 
 
 @_part
@@ -461,7 +490,7 @@ def _settle_life(x, t, alive, network, program, sheet):
     lists, marks = sheet.lists, sheet.marks
     kept, asked = KEPT + network, ASKED + network
     tick, alpha_at, threshold = t + 1, program.alpha, program.threshold
-    step_size = program.floats[program.numbers_at + 4 * network + STEP_SIZE]
+    step_size = program.floats[program.numbers_at + 5 * network + STEP_SIZE]
     if program.networks > 1:
         _draw_fires(ALIVE, alive, network, t, program, sheet)
     grown = 0
@@ -580,8 +609,8 @@ def run(x, steps, program, sheet, record, cells_end, fired_end):
     """Runs one sheet: `x` becomes its last state. Returns the tape, if it is to be recorded.
 
     The tape: the listed cells before each step and what they held, row after row; the cells whose
-    update was kept, network by network. Where each step's (and network's) part of them ends is
-    written to `cells_end` and `fired_end`.
+    update was kept, network by network, as -(p + 1) where they were silenced. Where each step's
+    (and network's) part of them ends is written to `cells_end` and `fired_end`.
     """
     channels, networks, lists = x.shape[1], program.networks, sheet.lists
     tape_cells, tape_fired = np.empty(0, np.int32), np.empty(0, np.int32)
@@ -634,7 +663,7 @@ def _perceive_gradient(x, count, program, sheet, back):
             if row < 0:
                 continue
             if not program.growing:
-                at = program.numbers_at + 4 * sheet.marks[STANDS, q] + MESSAGE_BOUND
+                at = program.numbers_at + 5 * sheet.marks[STANDS, q] + MESSAGE_BOUND
                 bound = floats[at]
                 for c in range(channels):
                     if -bound <= x[p, c] <= bound:
@@ -658,14 +687,15 @@ def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
     n = 0
     for k in range(program.networks):
         part = t * program.networks + k
-        step_size = program.floats[program.numbers_at + 4 * k + STEP_SIZE]
+        step_size = program.floats[program.numbers_at + 5 * k + STEP_SIZE]
         last = _layers_of(program, k)[1] - 1
         width = program.layers[last, WIDTH]
         first = x.shape[1] - width
         for start in range(fired_end[part], fired_end[part + 1], BLOCK):
             size = min(BLOCK, fired_end[part + 1] - start)
             for i in range(size):
-                lists[LIST_A, i] = tape_fired[start + i]
+                p = tape_fired[start + i]
+                lists[LIST_A, i] = p if p >= 0 else -(p + 1)
             _perceive(x, LIST_A, _ZERO, size, k, program, lists, buffers)
             _network(buffers, size, k, program)
             update = _matrix(gradients, program.layers[last, OUT], size, width)
@@ -711,11 +741,16 @@ def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, pr
         count = listed
         if perturbed:
             count = _perturb(x, listed, t, program, sheet)
+        for i in range(fired_end[t * networks], fired_end[(t + 1) * networks]):
+            if tape_fired[i] < 0:  # silenced: what it became depends on nothing
+                for c in range(1, channels):
+                    g[-(tape_fired[i] + 1), c] = 0.0
         _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back)
         _gather(g, lists, CELLS, _ZERO, count, earlier)
         _perceive_gradient(x, count, program, sheet, back)
         for i in range(fired_end[t * networks], fired_end[(t + 1) * networks]):
-            lists[ROW_OF, tape_fired[i]] = -1
+            p = tape_fired[i]
+            lists[ROW_OF, p if p >= 0 else -(p + 1)] = -1
 
         if program.growing:
             for i in range(cells_end[t + 1], cells_end[t + 2]):

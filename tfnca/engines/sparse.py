@@ -17,6 +17,7 @@ from tfnca.automata.perception import sobel_kernels
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import GROWING, CellularAutomaton, Step
+from tfnca.automata.verified import Verified, unit_of_deviation
 
 _FLOAT32 = {"float32"}
 
@@ -31,7 +32,7 @@ def runs(step: Step) -> bool:
         return False
     if type(step) is Perturbed:
         return runs(step.host) and _is_affine(step.perturbation)
-    if type(step) is Injected:
+    if type(step) in (Injected, Verified):
         return all(runs(ca) for ca in step.networks)
     return type(step) in (GrowingCA, MNISTCA) and _is_plain(step)
 
@@ -154,8 +155,10 @@ def _describe(step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         *(len(ca.layers_in_order) for ca in networks),
         *(bool(ca.trainable_weights) for ca in networks),
     ]
+    unit = unit_of_deviation(networks[0])
+    tolerance = np.inf if step.tolerance is None else step.tolerance * unit
     numbers = [
-        (ca.fire_rate, ca.step_size, ca.noise_std or 0.0, ca.message_bound or np.inf)
+        (ca.fire_rate, ca.step_size, ca.noise_std or 0.0, ca.message_bound or np.inf, tolerance)
         for ca in networks
     ]
     stencils = [sobel_kernels(ca.angle) for ca in networks]
