@@ -18,6 +18,7 @@ from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import GROWING, Step
+from tfnca.automata.verified import Verified
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ def _inject(host):
     return Injected(host, shuffled(type(host)(), seed=5))
 
 
+def _verify(host):
+    return Verified(host, shuffled(type(host)(), seed=5), 46.0)
+
+
 def _shifted(host, vector=None):
     return Perturbed(host, StateShift(vector=vector))
 
@@ -94,6 +99,12 @@ LAYERS = {
     "MNISTCA": Descriptor(lambda: counted(MNISTCA(noise_std=0.05))),
     "Injected": Descriptor(lambda: _two(GrowingCA), _inject),
     "Injected MNISTCA": Descriptor(lambda: _two(MNISTCA, fire_rate=0.6), _inject),
+    "Verified": Descriptor(
+        lambda: Verified(
+            counted(MNISTCA(noise_std=0.05)), shuffled(MNISTCA(noise_std=0.05), seed=1), 46.0
+        ),
+        _verify,
+    ),
     "Perturbation": Descriptor(
         lambda: Perturbation(matrix=symmetric(2)), weights_alone=("matrix",)
     ),
@@ -109,6 +120,8 @@ LAYERS = {
 """Keys start with the class's name."""
 
 STEPS = [name for name, descriptor in LAYERS.items() if descriptor.is_step]
+LIZARDS = [name for name, d in LAYERS.items() if getattr(d(), "family", GROWING) == GROWING]
+"""Those of a Growing CA."""
 WRAPPERS = [name for name, descriptor in LAYERS.items() if descriptor.wrap]
 
 

@@ -130,6 +130,21 @@ def injected(mask, host, adversary):
     return mixed, back
 
 
+def verified(grid, mixed, by_the_rule, most):
+    """An injection, a pair (next grid, back), whose liars are silenced.
+
+    `by_the_rule` is the next grid if all cells fire by the host's rule, without noise.
+    """
+    lies = (np.abs(mixed[0] - by_the_rule) > most).any(-1) & (mixed[0] != grid).any(-1)
+
+    def silenced(values):
+        values = values.copy()
+        values[lies, 1:] = 0
+        return values
+
+    return silenced(mixed[0]), lambda upstream: mixed[1](silenced(upstream))
+
+
 def perturbation(grid, variable):
     """Living cells times the mirrored upper triangle of `variable`, clipped to ±3."""
     size = grid.shape[2]

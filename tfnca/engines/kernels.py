@@ -475,9 +475,9 @@ def _silence(x, start, size, network, update, program, sheet):
         p, row = lists[FIRED + network, start + i], lists[FIRED_ROW + network, start + i]
         fired, rested = True, True  # NaN is not within any tolerance
         for c in range(width):
-            change = updated[row, first + c] - x[p, first + c]
-            fired &= abs(change - update[i, c]) <= tolerance
-            rested &= change == 0
+            before, after = x[p, first + c], updated[row, first + c]
+            fired &= abs(after - (before + update[i, c])) <= tolerance
+            rested &= after == before or (np.isnan(after) and np.isnan(before))
         if not (fired or rested):
             for c in range(width):
                 updated[row, first + c] = 0.0
