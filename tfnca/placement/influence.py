@@ -82,8 +82,8 @@ def _mean(runs: list[Outcome], rows: slice) -> Outcome:
     flipped = np.stack([run.flipped[rows] for run in runs])
     known = ~np.isnan(flipped)
     sums = np.where(known, flipped, 0).sum(0)
-    return Outcome(
-        *(np.mean([getattr(run, name)[rows] for run in runs], 0) for name in ("says", "path")),
-        taken=np.mean([run.taken[rows] for run in runs], 0),
-        flipped=np.where(known.any(0), sums / np.maximum(known.sum(0), 1), np.nan),
+    says, path, taken = (
+        np.mean([getattr(run, name)[rows] for run in runs], 0) for name in ("says", "path", "taken")
     )
+    mean = np.where(known.any(0), sums / np.maximum(known.sum(0), 1), np.nan)
+    return Outcome(says, path, taken, mean)

@@ -149,7 +149,7 @@ def anneal(
         found = trials.ask(list(enumerate(moved)), seed + 1 + number, bar).value
         heat = max(warmth * (1 - number / tries), 1e-9)
         accepted = draws.random(len(found)) < np.exp(np.minimum((found - values) / heat, 0))
-        for digit in np.flatnonzero(accepted):
+        for digit in np.flatnonzero(accepted).tolist():
             now[digit], values[digit] = moved[digit], found[digit]
             if found[digit] > best_values[digit]:
                 best[digit], best_values[digit] = list(moved[digit]), found[digit]

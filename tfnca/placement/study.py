@@ -89,7 +89,7 @@ def study_placement(
         for name, found in every.items():
             some = [cells[:n] for cells, n in zip(found, counts, strict=True)]
             one_percent += _evaluate(trials, name, some, None, seed, searched)
-    found = {
+    result: dict[str, Any] = {
         "digits": len(kept),
         "searched": min(searched, len(kept)),
         "seeds": list(seeds),
@@ -103,7 +103,7 @@ def study_placement(
         "numbers": kept.tolist(),
     }
     bar.close()
-    return found
+    return result
 
 
 def _counts(
@@ -148,14 +148,14 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         groups.setdefault((row["method"], row["budget"], row["digits"]), []).append(row)
     summary = []
     for (method, budget, count), own in groups.items():
-        row: dict[str, Any] = {"method": method, "budget": budget, "digits": count}
+        mean: dict[str, Any] = {"method": method, "budget": budget, "digits": count}
         for name in ("takeover", "host_takeover"):
             values = [one[name] for one in own]
-            row[name] = float(np.mean(values))
-            row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        share = row["takeover"]
-        row["ci"] = float(1.96 * np.sqrt(share * (1 - share) / count))
-        summary.append(row)
+            mean[name] = float(np.mean(values))
+            mean[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        share = mean["takeover"]
+        mean["ci"] = float(1.96 * np.sqrt(share * (1 - share) / count))
+        summary.append(mean)
     return summary
 
 

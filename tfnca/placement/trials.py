@@ -104,8 +104,8 @@ class Trials:
             ValueError: If a cell lies outside the grid.
         """
         mask = np.zeros((len(queries), *self.alive.shape[1:]), np.float32)
-        for row, (_, cells) in zip(mask, queries, strict=True):
-            cells = np.asarray(cells, int)
+        for row, (_, chosen) in zip(mask, queries, strict=True):
+            cells = np.asarray(chosen, int)
             if cells.size and not 0 <= cells.min() <= cells.max() < row.size:
                 raise ValueError(f"A cell must lie in 0 to {row.size - 1}. Received: {cells}")
             row.reshape(-1)[cells] = 1

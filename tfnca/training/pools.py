@@ -305,6 +305,7 @@ class DigitPool(Pool):
     def _new_masks(self, count: int, seed: int | tf.Tensor, index: int | tf.Tensor) -> tf.Tensor:
         height, width = self.images.shape[1:]
         where = np.ones((count, height, width), bool)
+        assert self.density is not None  # whoever has none has no masks
         low, high = self.density
         if low == high:
             return random_mask(where, low, seed, index)

@@ -1,0 +1,222 @@
+"""Hosts against attacks, on digits: ``python -m tfnca.defence.benchmark FOLDER``.
+
+FOLDER holds a folder for each model: its model.keras and the config.json that its training left. A
+model whose config.json names a host is an attack, any other is a host. Each attack is put into each
+host, at random places and at the best single one, with cells that listen to all and with cells
+that silence who breaks the rule (tfnca.Verified). A host is judged by the attack that hurts it
+most; a `*` marks an attack that was trained against this very host and defence. Writes
+benchmark.json, and README.md with the table; to join it, put your models into a folder of their own
+beside the others and run this again.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfnca.automata.injection import Injected
+from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.verified import Verified
+from tfnca.commands import DIGIT, POSITIVE, Parser, plain_errors
+from tfnca.data.digits import Digits, load_digits
+from tfnca.files import weights_sha256, write_atomically
+from tfnca.formats.load import load
+from tfnca.measures.digits import TARGET_DIGIT, digit_mask, mean_and_spread, measure_digits
+from tfnca.measures.progress import Bar, Clock
+from tfnca.measures.settings import settings_beside
+from tfnca.placement.influence import influence_maps
+from tfnca.placement.trials import Trials
+
+TOLERANCE = 5.0
+"""Of `Verified`, unless an attack was trained against another."""
+
+_UNSEEN = 1 << 10
+
+
+def find_models(folder: Path) -> tuple[dict[str, MNISTCA], dict[str, tuple[MNISTCA, dict]]]:
+    """The hosts and the attacks in a folder of models, by the names of their folders.
+
+    Args:
+        folder: Holds a folder for each model.
+
+    Returns:
+        Hosts; and attacks, each with the settings that it was trained with.
+
+    Raises:
+        ValueError: If there is no host or no attack, or a file cannot be read.
+    """
+    hosts, attacks = {}, {}
+    for path in sorted(folder.glob("*/model.keras")):
+        model, settings = load(path), settings_beside(path)
+        if not isinstance(model, MNISTCA):
+            continue
+        if "host" in settings:
+            attacks[path.parent.name] = model, settings
+        else:
+            hosts[path.parent.name] = model
+    if not hosts or not attacks:
+        raise ValueError(
+            "FOLDER must hold folders with a model.keras of an MNIST CA each, at least a host and "
+            "an attack, which is told by the host in its config.json. "
+            f"Received: {len(hosts)} hosts and {len(attacks)} attacks in {folder}"
+        )
+    return hosts, attacks
+
+
+def measure_attack(
+    step: Injected, digits: Digits, seeds: Iterable[int], target: int, mapped: int, bar: Bar
+) -> dict[str, Any]:
+    """What an attack does, at random places and at the best one.
+
+    Args:
+        step: The host and its adversary.
+        digits: `Digits`.
+        seeds: One run each.
+        target: The class that the adversary argues for.
+        mapped: Digits, the first, for the best single place: see `influence_maps`.
+        bar: Moves by one when done.
+
+    Returns:
+        Dictionary: for ``10 %`` and ``1 %`` of the grid, adversaries there from step 200 for 200
+        steps, and ``placed``, one adversary at the best place from the start: each with the
+        measures of `digit_measures` that apply, and ``_sd`` over seeds.
+    """
+    found: dict[str, Any] = {}
+    seeds = list(seeds)
+    for name, density in (("10 %", 0.1), ("1 %", 0.01)):
+        runs = []
+        for seed in seeds:
+            mask = digit_mask(digits, density, seed, at_least_one=density < 0.1)
+            runs.append(measure_digits(step, digits, [(200, None), (200, mask)], seed, (), target))
+        found[name] = mean_and_spread(runs)[-1]
+    images = digits.first(mapped)
+    images = images.images[images.labels != target]
+    maps = influence_maps(step, images, target, seed=1)
+    trials = Trials(step, images, target)
+    best = [(d, [int(one.cells[one.outcome.value.argmax()])]) for d, one in enumerate(maps)]
+    taken = [trials.ask(best, seed + _UNSEEN).taken.mean() for seed in seeds]
+    spread = float(np.std(taken, ddof=1)) if len(taken) > 1 else 0.0
+    found["placed"] = {"takeover": float(np.mean(taken)), "takeover_sd": spread}
+    bar.update(1)
+    return found
+
+
+def benchmark(
+    folder: Path, digits: Digits, seeds: Iterable[int], target: int, mapped: int
+) -> dict[str, Any]:
+    """All hosts against all attacks.
+
+    Args:
+        folder: See `find_models`.
+        digits: `Digits`.
+        seeds: One run each.
+        target: The class that adversaries argue for.
+        mapped: See `measure_attack`.
+
+    Returns:
+        Dictionary: ``hosts``, what each does alone; ``attacks``, a row for each host, defence and
+        attack.
+    """
+    hosts, attacks = find_models(folder)
+    seeds = list(seeds)
+    total = 2 * len(hosts) * len(attacks)
+    bar = Clock(desc="Attacking", total=total, unit="attack", dynamic_ncols=True)
+    alone, rows = {}, []
+    for host_name, host in hosts.items():
+        runs = [measure_digits(host, digits, [(200, None)], seed) for seed in seeds]
+        alone[host_name] = mean_and_spread(runs)[-1]
+        for attack_name, (adversary, settings) in attacks.items():
+            same = settings.get("host_sha256") == weights_sha256(host)
+            trained_for = settings.get("tolerance")
+            for defence in ("none", "verified"):
+                step = Injected(host, adversary)
+                if defence == "verified":
+                    step = Verified(host, adversary, trained_for or TOLERANCE)
+                rows.append(
+                    {
+                        "host": host_name,
+                        "defence": defence,
+                        "attack": attack_name,
+                        "fresh": same and (trained_for is None) == (defence == "none"),
+                        **measure_attack(step, digits, seeds, target, mapped, bar),
+                    }
+                )
+    bar.close()
+    return {"digits": len(digits.labels), "seeds": seeds, "hosts": alone, "attacks": rows}
+
+
+def leaderboard(found: dict[str, Any]) -> str:
+    """The table: a row for each host and defence, the safest first, as Markdown."""
+    table = []
+    for host, alone in found["hosts"].items():
+        for defence in ("none", "verified"):
+            own = [r for r in found["attacks"] if (r["host"], r["defence"]) == (host, defence)]
+            worst = {
+                place: max(own, key=lambda row: row[place]["takeover"])
+                for place in ("10 %", "1 %", "placed")
+            }
+            table.append((host, defence, alone, worst))
+    table.sort(key=lambda row: row[3]["10 %"]["10 %"]["takeover"])
+    lines = [
+        "| host | defence | accuracy alone | accuracy under the worst attack | taken by 10 % | "
+        "by 1 % | by one, best placed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for host, defence, alone, worst in table:
+        hardest = min(
+            (r for r in found["attacks"] if (r["host"], r["defence"]) == (host, defence)),
+            key=lambda row: row["10 %"]["digit_accuracy"],
+        )
+        cells = [
+            f"{worst[place][place]['takeover']:.3f} ({worst[place]['attack']}"
+            f"{'*' if worst[place]['fresh'] else ''})"
+            for place in ("10 %", "1 %", "placed")
+        ]
+        lines.append(
+            f"| {host} | {defence} | {alone['digit_accuracy']:.3f} "
+            f"| {hardest['10 %']['digit_accuracy']:.3f} | {' | '.join(cells)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="holds a folder for each model")
+    parser.add_argument(
+        "--digit",
+        type=int,
+        default=TARGET_DIGIT,
+        check=DIGIT,
+        help="the class that adversaries argue for (default: %(default)s)",
+    )
+    parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
+    for name, default, text in (
+        ("--test-digits", 300, "test digits"),
+        ("--mapped", 20, "of them, for the best place"),
+        ("--seeds", 3, "runs"),
+    ):
+        parser.add_argument(
+            name, type=int, default=default, check=POSITIVE, help=f"{text} (default: %(default)s)"
+        )
+    parser.add_argument("--out", default="out/benchmark", help="folder (default: %(default)s)")
+    options = parser.parse_args()
+    with plain_errors():
+        began = time.monotonic()
+        digits = load_digits("test", options.data_dir, options.test_digits)
+        seeds = range(options.seeds)
+        found = benchmark(Path(options.folder), digits, seeds, options.digit, options.mapped)
+        found["seconds"] = time.monotonic() - began
+        folder, table = Path(options.out), leaderboard(found)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "benchmark.json", json.dumps(found, indent=1))
+        write_atomically(folder / "README.md", table)
+    print(table)
+    print(f"Wrote {folder} after {found['seconds'] / 60:.1f} minutes.")
+
+
+if __name__ == "__main__":
+    main()
