@@ -37,8 +37,8 @@ class Config(Common):
     start: str | None = option(None, "an adversary to begin with; an untrained one if not given")
     tolerance: float | None = option(
         None,
-        "the host's cells do not listen to who deviates from their rule by more than this, in "
-        "standard deviations of its noise (tfnca.Verified); they listen to all if not given",
+        "stay within so many standard deviations of the noise from the host's rule, so that cells "
+        "which check it (tfnca.Verified) go on listening; none if not given",
         POSITIVE,
     )
     digit: int = option(8, "the class that every digit should get, 0 to 9", DIGIT)
@@ -82,7 +82,7 @@ def main(config: Config) -> None:
         facts["start_sha256"] = weights_sha256(adversary)
     step = Injected(host, adversary)
     if config.tolerance is not None:
-        step = Verified(host, adversary, config.tolerance)
+        step = Verified(host, adversary, config.tolerance, holds=True)
     pool = DigitPool(
         digits,
         config.pool_size,

@@ -41,9 +41,7 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
     >>> bool(np.max(deviation(host, state, after)) < 7)
     True
     """
-    shape = tuple(ops.shape(before)[:3])
-    everywhere, silence = ops.ones((*shape, 1)), ops.zeros((*shape, host.channels - 1))
-    expected = host(before, fire_mask=everywhere, noise=silence)
+    expected = _by_the_rule(host, before)
     same = ops.logical_or(after == before, ops.logical_and(ops.isnan(after), ops.isnan(before)))
     rests = ops.all(same, axis=-1)
     difference = ops.abs(after - expected) / unit_of_deviation(host)
@@ -51,6 +49,13 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
     difference = ops.where(ops.isnan(difference), float("inf"), difference)
     differs = ops.max(difference, axis=-1)
     return ops.where(rests, ops.zeros_like(differs), differs)
+
+
+def _by_the_rule(host: CellularAutomaton, state: Array) -> Array:
+    """The next state if every cell fires, without noise."""
+    shape = tuple(ops.shape(state)[:3])
+    everywhere, silence = ops.ones((*shape, 1)), ops.zeros((*shape, host.channels - 1))
+    return host(state, fire_mask=everywhere, noise=silence)
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -66,6 +71,9 @@ class Verified(Injected):
         host: The `MNISTCA` under attack; the step holds a frozen copy.
         adversary: An `MNISTCA`, trained in place.
         tolerance: Standard deviations of the host's noise that are borne.
+        holds: Whether who deviates is held to the tolerance, channel by channel, in place of being
+            silenced: so does a liar who knows of the check and stays just below it. To train one;
+            its gradient is passed on as if nobody were held, since that of silence is zero.
 
     Call arguments:
         See `Injected`.
@@ -91,6 +99,7 @@ class Verified(Injected):
         host: CellularAutomaton,
         adversary: CellularAutomaton,
         tolerance: float = 5.0,
+        holds: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(host, adversary, **kwargs)
@@ -99,6 +108,7 @@ class Verified(Injected):
         if not tolerance > 0:
             raise ValueError(f"tolerance must be positive. Received: tolerance={tolerance}")
         self.tolerance = float(tolerance)
+        self.holds = bool(holds)
 
     def call(
         self,
@@ -111,10 +121,16 @@ class Verified(Injected):
     ) -> Array:
         after = super().call(state, mask, seed, index, fire_mask, noise)
         follows = deviation(self.host, state, after) <= self.tolerance
+        if self.holds:
+            most = self.tolerance * unit_of_deviation(self.host)
+            rule = _by_the_rule(self.host, state)
+            held = ops.maximum(ops.minimum(after, rule + most), rule - most)
+            changed = ops.where(ops.expand_dims(follows, -1), after, held)
+            return after + ops.stop_gradient(changed - after)
         silent = ops.concatenate(
             [after[..., : GREY + 1], ops.zeros_like(after[..., GREY + 1 :])], axis=-1
         )
         return ops.where(ops.expand_dims(follows, -1), after, silent)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "tolerance": self.tolerance}
+        return {**super().get_config(), "tolerance": self.tolerance, "holds": self.holds}

@@ -42,8 +42,8 @@ LAYER_COLUMNS = KERNEL, BIAS, INPUTS, WIDTH, SOURCE, OUT = tuple(np.arange(6))
 """Columns of `Program.layers`: where a layer's kernel and bias start in `Program.floats`, the
 kernel's shape, and where its inputs and outputs start in `Sheet.buffers`."""
 
-FIRE_RATE, STEP_SIZE, NOISE_STD, MESSAGE_BOUND, TOLERANCE = np.arange(5)
-"""A network's numbers, at ``Program.numbers_at + 5 * network`` in `Program.floats`."""
+FIRE_RATE, STEP_SIZE, NOISE_STD, MESSAGE_BOUND, TOLERANCE, HELD = np.arange(6)
+"""A network's numbers, at ``Program.numbers_at + 6 * network`` in `Program.floats`."""
 
 MARKS = INSIDE, STANDS, FIRES = tuple(np.arange(3))
 """Rows of `Sheet.marks`: is a position in the grid, which network stands there; and whether the
@@ -239,7 +239,7 @@ def _find_living(x, count, program, lists, marks, stamp, tick, found):
 def _draw_fires(row, count, network, t, program, sheet):
     """Marks which cells of a list fire under a network's fire mask."""
     lists, marks, given = sheet.lists, sheet.marks, sheet.fire
-    fire_rate = program.floats[program.numbers_at + 5 * network + FIRE_RATE]
+    fire_rate = program.floats[program.numbers_at + 6 * network + FIRE_RATE]
     for i in range(count):
         p = lists[row, i]
         item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
@@ -353,7 +353,7 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
     at = program.stencils_at + 27 * network
     stencil = program.floats[at : at + 27]
     neighbours = stencil.shape[0] // 3  # 9, but no constant, lest LLVM unroll the loops over it
-    bound = program.floats[program.numbers_at + 5 * network + MESSAGE_BOUND]
+    bound = program.floats[program.numbers_at + 6 * network + MESSAGE_BOUND]
     for i in range(count):
         p = lists[row, start + i]
         if program.growing:
@@ -427,7 +427,7 @@ def _update(x, t, network, program, sheet):
     """Adds a network's updates to the rows of its firing cells."""
     lists, updated, given = sheet.lists, sheet.updated, sheet.noise
     channels, count, hashing = x.shape[1], sheet.counts[network], program.hash
-    numbers_at, levels_at = program.numbers_at + 5 * network, program.levels_at
+    numbers_at, levels_at = program.numbers_at + 6 * network, program.levels_at
     step_size = program.floats[numbers_at + STEP_SIZE]
     noise_std = program.floats[numbers_at + NOISE_STD]
     for start in range(0, count, BLOCK):
@@ -454,18 +454,20 @@ def _update(x, t, network, program, sheet):
                     level = program.floats[levels_at + normal_level(cell, c, hashing)]
                     updated[row, first + c] += noise_std * level
         if program.floats[numbers_at + TOLERANCE] < np.inf:
-            _silence(x, start, size, network, update, program, sheet)
+            _verify(x, start, size, network, update, program, sheet)
 
 
 @_jit
-def _silence(x, start, size, network, update, program, sheet):
-    """Zeroes the rows of firing cells that changed otherwise than the host's rule says.
+def _verify(x, start, size, network, update, program, sheet):
+    """Silences or holds firing cells that changed otherwise than the host's rule says.
 
-    `update` is the network's own. In the list of those that fired such a cell becomes -(p + 1).
+    `update` is the network's own. A cell that is silenced becomes -(p + 1) in the list of those
+    that fired.
     """
     lists, updated = sheet.lists, sheet.updated
-    numbers_at = program.numbers_at + 5 * network
+    numbers_at = program.numbers_at + 6 * network
     tolerance = program.floats[numbers_at + TOLERANCE]
+    held = program.floats[numbers_at + HELD] > 0
     if network == 1:
         _perceive(x, FIRED + network, start, size, 0, program, lists, sheet.buffers)
         update = _network(sheet.buffers, size, 0, program)
@@ -478,9 +480,13 @@ def _silence(x, start, size, network, update, program, sheet):
             before, after = x[p, first + c], updated[row, first + c]
             fired &= abs(after - (before + update[i, c])) <= tolerance
             rested &= after == before or (np.isnan(after) and np.isnan(before))
-        if not (fired or rested):
-            for c in range(width):
-                updated[row, first + c] = 0.0
+        if fired or rested:
+            continue
+        for c in range(width):
+            rule = x[p, first + c] + update[i, c]
+            after = max(min(updated[row, first + c], rule + tolerance), rule - tolerance)
+            updated[row, first + c] = after if held else np.float32(0.0)
+        if not held:
             lists[FIRED + network, start + i] = -(p + 1)
 
 
@@ -490,7 +496,7 @@ def _settle_life(x, t, alive, network, program, sheet):
     lists, marks = sheet.lists, sheet.marks
     kept, asked = KEPT + network, ASKED + network
     tick, alpha_at, threshold = t + 1, program.alpha, program.threshold
-    step_size = program.floats[program.numbers_at + 5 * network + STEP_SIZE]
+    step_size = program.floats[program.numbers_at + 6 * network + STEP_SIZE]
     if program.networks > 1:
         _draw_fires(ALIVE, alive, network, t, program, sheet)
     grown = 0
@@ -663,7 +669,7 @@ def _perceive_gradient(x, count, program, sheet, back):
             if row < 0:
                 continue
             if not program.growing:
-                at = program.numbers_at + 5 * sheet.marks[STANDS, q] + MESSAGE_BOUND
+                at = program.numbers_at + 6 * sheet.marks[STANDS, q] + MESSAGE_BOUND
                 bound = floats[at]
                 for c in range(channels):
                     if -bound <= x[p, c] <= bound:
@@ -687,7 +693,7 @@ def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
     n = 0
     for k in range(program.networks):
         part = t * program.networks + k
-        step_size = program.floats[program.numbers_at + 5 * k + STEP_SIZE]
+        step_size = program.floats[program.numbers_at + 6 * k + STEP_SIZE]
         last = _layers_of(program, k)[1] - 1
         width = program.layers[last, WIDTH]
         first = x.shape[1] - width

@@ -190,7 +190,7 @@ def _check(form: Form, inputs: Inputs) -> None:
             "steps, seed and the first step's number must not be negative. "
             f"Received: {steps}, {seed}, {first_step}"
         )
-    _expect("numbers", inputs.numbers, np.float32, (networks, 5))
+    _expect("numbers", inputs.numbers, np.float32, (networks, 6))
     _expect("stencils", inputs.stencils, np.float32, (networks, 3, 3, NUM_KERNELS))
     draws = steps, networks, *grid
     for name, given, shape in (
@@ -342,7 +342,7 @@ def _arguments_back() -> tuple[Any, ...]:
     form = Form(True, 4, (1,), (True,), has_matrix=False, has_vector=False)
     nothing, no_cells = np.zeros(0, np.float32), np.zeros(0, np.int32)
     inputs = Inputs(
-        numbers=np.zeros((1, 5), np.float32),
+        numbers=np.zeros((1, 6), np.float32),
         stencils=np.zeros((1, 3, 3, NUM_KERNELS), np.float32),
         state=np.zeros((1, 1, 1, 4), np.float32),
         mask=nothing,

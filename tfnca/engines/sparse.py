@@ -157,8 +157,9 @@ def _describe(step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ]
     unit = unit_of_deviation(networks[0])
     tolerance = np.inf if step.tolerance is None else step.tolerance * unit
+    checks = tolerance, float(step.holds)
     numbers = [
-        (ca.fire_rate, ca.step_size, ca.noise_std or 0.0, ca.message_bound or np.inf, tolerance)
+        (ca.fire_rate, ca.step_size, ca.noise_std or 0.0, ca.message_bound or np.inf, *checks)
         for ca in networks
     ]
     stencils = [sobel_kernels(ca.angle) for ca in networks]

@@ -37,9 +37,11 @@ def one_map(step: Injected, options: argparse.Namespace) -> None:
     digits = load_digits("test", options.data_dir, options.map + 1)
     image, label = digits.images[-1:], digits.labels[-1:]
     began = time.monotonic()
-    maps = influence_maps(step, image, options.digit, seed=options.seed, progress=on_screen)
+    maps = influence_maps(
+        step, image, options.digit, options.steps, options.seed, progress=on_screen
+    )
     seconds = time.monotonic() - began
-    trials = Trials(step, image, options.digit, seed=options.seed)
+    trials = Trials(step, image, options.digit, options.steps, seed=options.seed)
     chosen = greedy(trials, 4, [maps[0].outcome.value])
     path = Path(options.out) / f"map_{options.map}.png"
     write_atomically(path, draw_maps(image, label, maps, chosen, options.digit, columns=1))
@@ -58,6 +60,7 @@ def study(step: Injected, options: argparse.Namespace) -> None:
         seeds=range(options.seed, options.seed + options.seeds),
         target=options.digit,
         searched=options.searched,
+        steps=options.steps,
         progress=on_screen,
     )
     found["seconds"] = time.monotonic() - began
@@ -69,7 +72,7 @@ def study(step: Injected, options: argparse.Namespace) -> None:
     labels = digits.labels[numbers]
     shown = [int(np.flatnonzero(labels == k)[0]) for k in sorted(set(labels.tolist()))]
     images = digits.images[numbers[shown]]
-    maps = influence_maps(step, images, options.digit, seed=1, repeats=4)
+    maps = influence_maps(step, images, options.digit, options.steps, seed=1, repeats=4)
     chosen = [found["placements"][number][:4] for number in shown]
     write_atomically(
         folder / "maps.png", draw_maps(images, labels[shown], maps, chosen, options.digit)
@@ -102,6 +105,7 @@ def main() -> None:
         ("--test-digits", 1000, "test digits"),
         ("--searched", 100, "of them, for the slow methods"),
         ("--seeds", 3, "evaluations"),
+        ("--steps", 200, "CA steps from the empty state"),
     ):
         parser.add_argument(
             name, type=int, default=default, check=POSITIVE, help=f"{text} (default: %(default)s)"

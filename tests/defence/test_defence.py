@@ -1,0 +1,112 @@
+"""Defence: liars are told from honest cells, and silenced ones persuade nobody."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfnca
+from tfnca.automata.verified import deviation
+from tfnca.defence.benchmark import find_models, leaderboard
+from tfnca.defence.detection import roc_auc, watch
+from tfnca.measures.digits import digit_mask, digit_measures
+
+HOST = tfnca.load("mnist")
+ADVERSARY = tfnca.load("mnist_adversary")
+DIGITS = tfnca.load_digits("test", count=20)
+MODELS = Path(__file__).parents[2] / "saved_models"
+
+
+def test_who_lies_is_told_the_better_the_longer_one_watches():
+    rows = watch(tfnca.Injected(HOST, ADVERSARY), DIGITS, steps=12)
+    assert rows[-1]["auc"] > 0.95
+    assert rows[0]["auc"] < rows[5]["auc"] <= rows[-1]["auc"]
+    assert rows[-1]["accused"] == 0
+
+
+def test_who_follows_the_rule_is_not_told_from_the_host():
+    rows = watch(tfnca.Injected(HOST, HOST), DIGITS, steps=6)
+    assert abs(rows[-1]["auc"] - 0.5) < 0.05
+    assert rows[-1]["found"] == rows[-1]["accused"] == 0
+
+
+def test_a_deviation_is_counted_in_the_noise_of_the_rule():
+    state = tfnca.rollout(HOST, tfnca.digit_state(DIGITS.images), 20)
+    shape = state.shape[:3]
+    ones, silence = np.ones((1, 1, *shape)), np.zeros((1, 1, *shape, 19))
+    after = np.array(tfnca.rollout(HOST, state, 1, fire_masks=ones, noise=silence))
+    assert np.max(deviation(HOST, state, after)) < 1e-3
+    alive = np.argwhere(DIGITS.images > 0.1)[0]
+    after[(*alive, 7)] += 3 * HOST.noise_std
+    found = np.array(deviation(HOST, state, after))
+    assert found[tuple(alive)] == pytest.approx(3, abs=0.01)
+    found[tuple(alive)] = 0
+    assert found.max() < 1e-3
+
+
+def test_silenced_liars_take_nothing():
+    mask = digit_mask(DIGITS, 0.1, seed=0)
+    start = tfnca.rollout(HOST, tfnca.digit_state(DIGITS.images), 100)
+    taken = {}
+    for kind in (tfnca.Injected, tfnca.Verified):
+        state = tfnca.rollout(kind(HOST, ADVERSARY), start, 100, mask=mask, step_offset=100)
+        taken[kind] = digit_measures(state, DIGITS.labels, 8, mask)["takeover"]
+    assert taken[tfnca.Injected] > 0.9
+    assert taken[tfnca.Verified] == 0
+
+
+def test_without_liars_nobody_is_silenced():
+    start = tfnca.digit_state(DIGITS.images)
+    plain = tfnca.rollout(HOST, start, 60, engine="sparse")
+    verified = tfnca.rollout(tfnca.Verified(HOST, ADVERSARY), start, 60, engine="sparse")
+    np.testing.assert_allclose(verified, plain, atol=1e-5)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="host must be an MNISTCA"):
+        tfnca.Verified(tfnca.GrowingCA(), tfnca.GrowingCA())
+    with pytest.raises(ValueError, match="tolerance must be positive"):
+        tfnca.Verified(HOST, ADVERSARY, tolerance=0)
+
+
+def test_the_area_under_the_curve():
+    assert roc_auc(np.array([3.0, 4.0]), np.array([1.0, 2.0])) == 1
+    assert roc_auc(np.array([1.0]), np.array([2.0])) == 0
+    assert roc_auc(np.zeros(5), np.zeros(7)) == 0.5
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("mnist", "mnist_adversary"):
+        (folder / name).mkdir()
+        for file in ("model.keras", "config.json"):
+            shutil.copy(MODELS / name / file, folder / name / file)
+    return folder
+
+
+def test_a_benchmark_of_a_folder(models, tmp_path):
+    options = "--test-digits", "4", "--mapped", "1", "--seeds", "1", "--out", tmp_path
+    command = [sys.executable, "-m", "tfnca.defence.benchmark", models, *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "benchmark.json").read_text())
+    rows = {row["defence"]: row for row in found["attacks"]}
+    assert rows["none"]["10 %"]["takeover"] > rows["verified"]["10 %"]["takeover"]
+    assert rows["none"]["fresh"]
+    assert not rows["verified"]["fresh"]
+    table = (tmp_path / "README.md").read_text()
+    assert table == leaderboard(found)
+    assert table in done.stdout
+    first = table.splitlines()[2]
+    assert first.startswith("| mnist | verified |")
+
+
+def test_a_folder_without_an_attack_is_refused(models, tmp_path):
+    shutil.copytree(models / "mnist", tmp_path / "mnist")
+    with pytest.raises(ValueError, match="1 hosts and 0 attacks"):
+        find_models(tmp_path)
