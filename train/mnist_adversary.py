@@ -79,6 +79,9 @@ def main(config: Config) -> None:
     adversary = MNISTCA(noise_std=host.noise_std)
     if config.start is not None:
         adversary = load(config.start)
+        if not isinstance(adversary, MNISTCA):
+            kind = type(adversary).__name__
+            raise ValueError(f"--start must name an MNIST CA. Received: {kind}")
         facts["start_sha256"] = weights_sha256(adversary)
     step = Injected(host, adversary)
     if config.tolerance is not None:

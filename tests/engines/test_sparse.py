@@ -16,6 +16,7 @@ from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.verified import Verified
 from tfnca.data.digits import load_digits
 from tfnca.engines import tapes
 from tfnca.engines.rollout import run
@@ -171,6 +172,22 @@ def test_settings_of_a_growing_ca(settings):
 def test_noise(noise_std):
     ca = shuffled(MNISTCA(noise_std=noise_std), seed=1)
     assert_engines_agree(ca, random_state(ca, SHAPE), 4)
+
+
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("tolerance", [2.0, 40.0])
+def test_who_breaks_the_rule_is_silenced_or_held(tolerance, holds):
+    host, adversary = (shuffled(MNISTCA(noise_std=0.05), seed) for seed in (1, 2))
+    step = Verified(host, adversary, tolerance, holds)
+    state, masks = random_state(step, SHAPE), random_masks(step, SHAPE)
+    (after, *_), _ = assert_engines_agree(step, state, 4, **masks)
+    injected = tfnca.rollout(Injected(host, adversary), state, 4, engine="sparse", **masks)
+    assert np.abs(after - injected).max() > 0.1
+    if holds:
+        rule = Injected(host, host)
+        one, by_rule = (tfnca.rollout(each, state, 1, seed=0, **masks) for each in (step, rule))
+        differ = np.abs(one - by_rule).max() / host.noise_std
+        assert 0 < differ < tolerance + 8  # both draw noise, but not the same
 
 
 @pytest.mark.parametrize("bound", [0.25, 1.5])

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v2 as imageio
 import keras
@@ -443,6 +444,42 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("options", [[], ["--message-bound", 1.5]])
+def test_a_defence_leaves_a_host(options, command, data, tmp_path):
+    bank = ",".join([str(data / "digits.keras")] * 2)
+    given = ["--start", data / "digits.keras", "--bank", bank, "--data-dir", data, *options]
+    given += ["--steps", 2, "--ca-steps", 2, "--measure", "none", "--out", tmp_path]
+    code, _, err = command(DEFENCE, *given, "--test-digits", 5)
+    assert code == 0, err
+    trained, start = tfnca.load(tmp_path / "model.keras"), tfnca.load(data / "digits.keras")
+    assert trained.message_bound == (1.5 if options else None)
+    assert any(map(np.any, map(np.subtract, trained.get_weights(), start.get_weights())))
+    assert json.loads((tmp_path / "config.json").read_text())["bank"] == bank
+
+
+def test_the_liars_of_a_bank_take_turns():
+    script = runpy.run_path(str(ROOT / DEFENCE))
+    liar, bank = tfnca.MNISTCA(), [tfnca.MNISTCA() for _ in range(3)]
+    turns = script["TakeTurns"](liar, bank)
+    met = []
+    for done in range(0, 500, 100):
+        turns.set_model(SimpleNamespace(steps_done=done))
+        turns.on_train_begin() if done == 200 else turns.on_train_batch_end(0)
+        kernels = [np.array_equal(liar.get_weights()[0], each.get_weights()[0]) for each in bank]
+        met.append(kernels.index(True))
+    assert met == [0, 1, 2, 0, 1]
+
+
+def test_a_liar_may_be_trained_to_stay_within_the_rule(command, data, tmp_path):
+    given = ["--host", data / "digits.keras", "--start", data / "digits.keras", "--tolerance", 4]
+    given += ["--data-dir", data, "--steps", 2, "--ca-steps", 2, "--test-digits", 5]
+    code, _, err = command(ATTACK, *given, "--measure", "none", "--out", tmp_path)
+    assert code == 0, err
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert settings["tolerance"] == 4
+    assert settings["start_sha256"] == settings["host_sha256"]
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -468,6 +505,7 @@ def test_wrong_calls_of_any_script(script, arguments, message, command, data, tm
 
 
 MNIST, ATTACK = "train/mnist.py", "train/mnist_adversary.py"
+DEFENCE = "train/mnist_defence.py"
 GROWING, LIZARD = "train/growing.py", "train/growing_adversary.py"
 HOST = ["--host", "{data}/digits.keras"]
 
@@ -511,6 +549,13 @@ HOST = ["--host", "{data}/digits.keras"]
         (ATTACK, [*HOST, "--density", "nan"], r"density must lie in \(0, 1\].*nan"),
         (ATTACK, [*HOST, "--data-dir", "{data}/none"], "{data}/none"),
         (ATTACK, [*HOST, "--resume"], "no snapshot in this folder"),
+        (ATTACK, [*HOST, "--tolerance", 0], "--tolerance must be positive. Received: 0"),
+        (ATTACK, [*HOST, "--start", "{data}/lizard.keras"], "--start must name an MNIST CA.*Grow"),
+        (DEFENCE, ["--start", "{data}/lizard.keras"], "--start must name MNIST CAs.*GrowingCA"),
+        (DEFENCE, ["--bank", "{data}/digits.keras,{data}/lizard.keras"], "--bank must name MNIST"),
+        (DEFENCE, ["--bank", "{data}/none.keras"], "{data}/none.keras"),
+        (DEFENCE, ["--message-bound", 0], "--message-bound must be positive. Received: 0"),
+        (DEFENCE, ["--lowest", 0.9, "--highest", 0.5], "--lowest must be at most --highest"),
         ("export/saved_model.py", [], "required"),
         ("export/saved_model.py", ["{data}/none", "--out", "{out}/x"], "{data}/none"),
         ("export/saved_model.py", ["{data}/matrix.keras", "--out", "{out}/x"], "needs its host"),

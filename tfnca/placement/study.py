@@ -224,7 +224,7 @@ def diminishing(
         row = {"others": size, "gain": float(mean.mean())}
         row["gain_se"] = float(mean.std(ddof=1) / np.sqrt(len(mean)))
         if before is not None:
-            rise = mean - before[0] > 2 * np.hypot(error, before[1])
+            rise = mean - before[0] > 2 * np.hypot(error, before[1]) + 1e-9
             row["rises"] = float(rise.mean())
         before = mean, error
         rows.append(row)
