@@ -4,6 +4,8 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -225,3 +227,24 @@ def test_every_policy_computes_nearly_the_same(name, policy):
     assert found.dtype == "float32"
     assert np.abs(found - expected).max() < (1e-5 if policy == "float64" else 0.05)
     assert np.abs(found - state).max() > 0.05
+
+
+SETTINGS = {
+    "another backend": (
+        "import keras; keras.backend.backend = lambda: 'jax'; import tfnca",
+        "KERAS_BACKEND=tensorflow before the import. Received: KERAS_BACKEND=jax",
+    ),
+    "channels first": (
+        "import keras; keras.config.set_image_data_format('channels_first'); import tfnca; "
+        "state = tfnca.digit_state(tfnca.load_digits('test', count=1).images); "
+        "print(tfnca.rollout(tfnca.load('mnist'), state, 2, engine='dense').shape)",
+        "(1, 28, 28, 20)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_of_keras_are_borne_or_named(name):
+    code, expected = SETTINGS[name]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert expected in done.stdout + done.stderr
