@@ -12,7 +12,18 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("automata", "engines", "data", "training", "formats", "export", "measures", "zoo")
+PACKAGES = (
+    "automata",
+    "engines",
+    "data",
+    "training",
+    "formats",
+    "export",
+    "measures",
+    "placement",
+    "defence",
+    "zoo",
+)
 ELSEWHERE = {"README.md": "index.md", "export/web/README.md": "playgrounds.md"}
 """Documents outside docs/ and where they stand in the site."""
 
