@@ -95,7 +95,12 @@ def test_a_benchmark_of_a_folder(models, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "benchmark.json").read_text())
-    rows = {row["defence"]: row for row in found["attacks"]}
+    rows = {row["defence"]: row for row in found["attacks"] if not row["held"]}
+    assert [(row["defence"], row["held"]) for row in found["attacks"]] == [
+        ("none", False),
+        ("verified", False),
+        ("verified", True),
+    ]
     assert rows["none"]["10 %"]["takeover"] > rows["verified"]["10 %"]["takeover"]
     assert rows["none"]["fresh"]
     assert not rows["verified"]["fresh"]

@@ -94,6 +94,8 @@ class Verified(Injected):
     TensorShape([1, 28, 28, 20])
     """
 
+    tolerance: float = 5.0
+
     def __init__(
         self,
         host: CellularAutomaton,

@@ -4,7 +4,8 @@ FOLDER holds a folder for each model: its model.keras and the config.json that i
 model whose config.json names a host is an attack, any other is a host. Each attack is put into each
 host, at random places and at the best single one, with cells that listen to all and with cells
 that silence who breaks the rule (tfnca.Verified). A host is judged by the attack that hurts it
-most; a `*` marks an attack that was trained against this very host and defence. Writes
+most; a `*` marks an attack that was trained against this very host and defence. Where liars are
+silenced, each attack is also held to the tolerance, as a liar who knows of it would do. Writes
 benchmark.json, and README.md with the table; to join it, put your models into a folder of their own
 beside the others and run this again.
 """
@@ -32,7 +33,7 @@ from tfnca.placement.influence import influence_maps
 from tfnca.placement.trials import Trials
 
 TOLERANCE = 5.0
-"""Of `Verified`, unless an attack was trained against another."""
+"""Of `Verified`, in standard deviations of the noise."""
 
 _UNSEEN = 1 << 10
 
@@ -106,7 +107,12 @@ def measure_attack(
 
 
 def benchmark(
-    folder: Path, digits: Digits, seeds: Iterable[int], target: int, mapped: int
+    folder: Path,
+    digits: Digits,
+    seeds: Iterable[int],
+    target: int,
+    mapped: int,
+    tolerance: float = TOLERANCE,
 ) -> dict[str, Any]:
     """All hosts against all attacks.
 
@@ -116,14 +122,15 @@ def benchmark(
         seeds: One run each.
         target: The class that adversaries argue for.
         mapped: See `measure_attack`.
+        tolerance: Of `Verified`.
 
     Returns:
         Dictionary: ``hosts``, what each does alone; ``attacks``, a row for each host, defence and
-        attack.
+        attack, and whether liars are ``held`` to the tolerance.
     """
     hosts, attacks = find_models(folder)
     seeds = list(seeds)
-    total = 2 * len(hosts) * len(attacks)
+    total = 3 * len(hosts) * len(attacks)
     bar = Clock(desc="Attacking", total=total, unit="attack", dynamic_ncols=True)
     alone, rows = {}, []
     for host_name, host in hosts.items():
@@ -131,19 +138,20 @@ def benchmark(
         alone[host_name] = mean_and_spread(runs)[-1]
         for attack_name, (adversary, settings) in attacks.items():
             same = settings.get("host_sha256") == weights_sha256(host)
-            trained_for = settings.get("tolerance")
-            for defence in ("none", "verified"):
-                step = Injected(host, adversary)
-                if defence == "verified":
-                    # Who was trained to stay within a tolerance does so by itself.
-                    holds = trained_for is not None
-                    step = Verified(host, adversary, trained_for or TOLERANCE, holds)
+            careful = settings.get("tolerance") is not None
+            steps = {
+                ("none", False): Injected(host, adversary),
+                ("verified", False): Verified(host, adversary, tolerance),
+                ("verified", True): Verified(host, adversary, tolerance, holds=True),
+            }
+            for (defence, held), step in steps.items():
                 rows.append(
                     {
                         "host": host_name,
                         "defence": defence,
                         "attack": attack_name,
-                        "fresh": same and (trained_for is None) == (defence == "none"),
+                        "held": held,
+                        "fresh": same and careful == (defence == "verified"),
                         **measure_attack(step, digits, seeds, target, mapped, bar),
                     }
                 )
@@ -175,7 +183,7 @@ def leaderboard(found: dict[str, Any]) -> str:
         )
         cells = [
             f"{worst[place][place]['takeover']:.3f} ({worst[place]['attack']}"
-            f"{'*' if worst[place]['fresh'] else ''})"
+            f"{'*' if worst[place]['fresh'] else ''}{', held' if worst[place]['held'] else ''})"
             for place in ("10 %", "1 %", "placed")
         ]
         lines.append(
@@ -204,13 +212,22 @@ def main() -> None:
         parser.add_argument(
             name, type=int, default=default, check=POSITIVE, help=f"{text} (default: %(default)s)"
         )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        check=POSITIVE,
+        help="standard deviations of the noise that are borne (default: %(default)s)",
+    )
     parser.add_argument("--out", default="out/benchmark", help="folder (default: %(default)s)")
     options = parser.parse_args()
     with plain_errors():
         began = time.monotonic()
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds = range(options.seeds)
-        found = benchmark(Path(options.folder), digits, seeds, options.digit, options.mapped)
+        found = benchmark(
+            Path(options.folder), digits, seeds, options.digit, options.mapped, options.tolerance
+        )
         found["seconds"] = time.monotonic() - began
         folder, table = Path(options.out), leaderboard(found)
         folder.mkdir(parents=True, exist_ok=True)
