@@ -21,9 +21,6 @@ def main():
     arguments = parser.parse_args()
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("maps.png", "takeover.png"):
-        write_atomically(out / name, (Path(arguments.study) / name).read_bytes())
-
     digits = tfnca.load_digits("test", count=30)
     chosen = [int(np.flatnonzero(digits.labels == k)[0]) for k in (0, 1, 2, 3, 4, 5, 6, 7, 9)]
     digits = tfnca.Digits(digits.images[chosen], digits.labels[chosen], digits.source)
@@ -47,6 +44,8 @@ def main():
     ]
     picture = tile(np.concatenate(rows), columns=count, scale=4, labels=labels)
     save_png(out / "silenced.png", picture)
+    for name in ("maps.png", "takeover.png"):
+        write_atomically(out / name, (Path(arguments.study) / name).read_bytes())
 
 
 if __name__ == "__main__":

@@ -66,8 +66,7 @@ def study(step: Injected, options: argparse.Namespace) -> None:
     found["seconds"] = time.monotonic() - began
     folder = Path(options.out)
     write_atomically(folder / "placement.json", json.dumps(found, indent=1))
-    searched = [row for row in found["curves"] if row["digits"] == found["searched"]]
-    write_atomically(folder / "takeover.png", draw_curves(searched))
+    write_atomically(folder / "takeover.png", draw_curves(found["curves"]))
     numbers = np.array(found["numbers"])
     labels = digits.labels[numbers]
     shown = [int(np.flatnonzero(labels == k)[0]) for k in sorted(set(labels.tolist()))]

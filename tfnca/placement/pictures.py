@@ -54,23 +54,29 @@ def draw_maps(
 def draw_curves(rows: Sequence[dict[str, Any]]) -> bytes:
     """Takeover against the number of adversaries, a line a method, as a PNG file's bytes.
 
+    A method is shown on all the digits, or else dashed on those that it was tried on.
+
     Args:
-        rows: Those of ``curves`` that `study_placement` gives, of one number of digits.
+        rows: ``curves`` of `study_placement`.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
     axes = figure.subplots()
-    methods = dict.fromkeys(row["method"] for row in rows)
-    last = {m: max((r["budget"], r["takeover"]) for r in rows if r["method"] == m)[1]
-            for m in methods}  # fmt: skip
-    for method in sorted(methods, key=last.__getitem__, reverse=True):
-        own = sorted((row for row in rows if row["method"] == method), key=lambda r: r["budget"])
-        budgets = [row["budget"] for row in own]
-        shares = 100 * np.array([row["takeover"] for row in own])
-        half = 100 * np.array([row["ci"] for row in own])
-        (line,) = axes.plot(budgets, shares, marker="o", markersize=4, label=method)
-        axes.fill_between(budgets, shares - half, shares + half, alpha=0.12, color=line.get_color())
+    most = {row["method"]: 0 for row in rows}
+    for row in rows:
+        most[row["method"]] = max(most[row["method"]], row["digits"])
+    shown = {
+        method: sorted((r["budget"], r["takeover"], r["ci"]) for r in rows
+                       if (r["method"], r["digits"]) == (method, most[method]))
+        for method in most
+    }  # fmt: skip
+    for method in sorted(shown, key=lambda name: shown[name][0][1], reverse=True):
+        budgets, shares, half = 100 * np.array(shown[method]).T
+        dashed = most[method] < max(most.values())
+        label = f"{method} ({most[method]} digits)" if dashed else method
+        axes.errorbar(budgets / 100, shares, yerr=half, marker="o", markersize=4, capsize=2,
+                      linestyle="--" if dashed else "-", label=label)  # fmt: skip
     budgets = sorted({row["budget"] for row in rows})
     axes.set_xscale("log")
     axes.set_xticks(budgets, [str(budget) for budget in budgets])
