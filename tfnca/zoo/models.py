@@ -82,7 +82,7 @@ def models(root: str | os.PathLike[str] | None = None) -> ModelList:
     Examples:
         >>> import tfnca
         >>> [model.name for model in tfnca.models() if model.kind == "host"]
-        ['growing_lizard', 'mnist']
+        ['growing_lizard', 'mnist', 'mnist_defended']
     """
     files = model_files(root or shipped_folder())
     short = {name: alias for alias, name in short_names(list(files)).items() if alias != name}
