@@ -41,8 +41,8 @@ for path in sorted([*models.rglob("model.keras"), *models.rglob("perturbation.np
     try:
         if "adversary" in name:
             step, kwargs = tfnca.Injected(host, tfnca.load(path)), {"mask": masks[channels]}
-        elif path.parent.name in ("growing_lizard", "mnist"):
-            step = host
+        elif path.parent.name in ("growing_lizard", "mnist", "mnist_defended"):
+            step = tfnca.load(path)
         else:
             load = tfnca.load_perturbation if path.suffix == ".npy" else tfnca.load
             step = tfnca.Perturbed(host, load(path))
