@@ -156,3 +156,20 @@ def test_mistakes_are_named(mistake):
     call, message = mistake
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", tfnca.ClassLoss.KINDS)
+def test_cells_off_the_mask_may_count_nothing(kind):
+    state = np.array(tfnca.digit_state(np.ones((1, 4, 4))))
+    state[..., -10:] = np.random.default_rng(0).normal(size=(1, 4, 4, 10))
+    mask = np.zeros((1, 4, 4), np.float32)
+    mask[:, :2] = 1
+    batch = tfnca.Batch(labels=np.array([3]), mask=mask)
+    changed = state.copy()
+    changed[:, 2:, :, -10] += 1.0
+    for weight in (0.0, 1.0):
+        loss = tfnca.ClassLoss(kind, others_weight=weight)
+        before, after = (float(loss(values, batch)[0]) for values in (state, changed))
+        assert (abs(before - after) < 1e-6) == (weight == 0)
+    with pytest.raises(ValueError, match="others_weight"):
+        tfnca.ClassLoss(others_weight=2)

@@ -460,3 +460,14 @@ def test_a_loss_of_ones_own_sorts_by_all_it_is_told():
 def test_a_wrong_density_is_named(density):
     with pytest.raises(ValueError, match=r"density .*Received"):
         digit_pool(density=density)
+
+
+def test_each_mask_may_draw_its_own_density():
+    digits = tfnca.load_digits("train", count=50)
+    pool = tfnca.DigitPool(digits, 160, 16, density=(0.01, 0.5))
+    shares = pool.variables["masks"].numpy().mean((1, 2))
+    assert 0 < shares.min() < 0.03
+    assert 0.3 < shares.max() < 0.6
+    assert 0.05 < np.median(shares) < 0.1  # all orders of magnitude alike: about 0.07
+    with pytest.raises(ValueError, match="density must be a share, or a range"):
+        tfnca.DigitPool(digits, 160, 16, density=(0.5, 0.01))
