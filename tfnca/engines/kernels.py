@@ -151,6 +151,12 @@ def _matrix(flat, start, rows, columns):
 
 
 @_jit
+def _vector(flat, start, size):
+    """A vector that stands in a flat array: indices into it are known not to be negative."""
+    return flat[start : start + size]
+
+
+@_jit
 def _product(a, b, out):
     """``out = a @ b``; a function of its own, since numba is slow to compile a product."""
     np.dot(a, b, out)
@@ -263,6 +269,7 @@ def _affine(x, lists, row, start, size, program, buffers):
     channels = x.shape[1]
     states = _matrix(buffers, program.states_at, size, channels)
     product = _matrix(buffers, program.product_at, size, channels)
+    vector = _vector(program.floats, program.vector_at, channels)
     _gather(x, lists, row, start, size, states)
     if program.has_matrix:
         _product(states, _matrix(program.floats, program.matrix_at, channels, channels), product)
@@ -270,7 +277,7 @@ def _affine(x, lists, row, start, size, program, buffers):
         for c in range(channels):
             value = product[i, c] if program.has_matrix else states[i, c]
             if program.has_vector:
-                value += program.floats[program.vector_at + c]
+                value += vector[c]
             product[i, c] = value
     return states, product
 
@@ -311,7 +318,7 @@ def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
     channels, bound, lists = x.shape[1], program.bound, sheet.lists
     matrix = _matrix(program.floats, program.matrix_at, channels, channels)
     of_matrix = _matrix(back.gradients, back.product_at, channels, channels)
-    vector_at = program.vector_at
+    of_vector = _vector(back.sums, program.vector_at, channels)
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
         states, product = _affine(x, lists, LISTED, start, size, program, sheet.buffers)
@@ -322,7 +329,7 @@ def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
             for c in range(channels):
                 passes = alive_here and -bound <= product[i, c] <= bound
                 product[i, c] = g[p, c] if passes else np.float32(0.0)
-                back.sums[vector_at + c] += product[i, c]
+                of_vector[c] += product[i, c]
         earlier = back.earlier[start : start + size]
         if program.has_matrix:
             _product(states.T, product, of_matrix)
@@ -338,8 +345,8 @@ def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
         p = lists[CELLS, i]
         if lists[LIVING, p] != t + 1:  # alive, but its state was zero: only the vector changed it
             for c in range(channels):
-                if -bound <= program.floats[vector_at + c] <= bound:
-                    back.sums[vector_at + c] += g[p, c]
+                if -bound <= program.floats[program.vector_at + c] <= bound:
+                    of_vector[c] += g[p, c]
 
 
 # Networks
@@ -384,15 +391,16 @@ def _network(buffers, count, network, program):
     first, end = _layers_of(program, network)
     out = _matrix(buffers, _ZERO, count, _ONE)
     for layer in range(first, end):
-        inputs, width, bias = layers[layer, INPUTS], layers[layer, WIDTH], layers[layer, BIAS]
+        inputs, width = layers[layer, INPUTS], layers[layer, WIDTH]
         rows = _matrix(buffers, layers[layer, SOURCE], count, inputs)
         out = _matrix(buffers, layers[layer, OUT], count, width)
         _product(rows, _matrix(floats, layers[layer, KERNEL], inputs, width), out)
+        bias = _vector(floats, layers[layer, BIAS], width)
+        least = np.float32(-np.inf if layer == end - 1 else 0.0)  # below which a value is cut
         for i in range(count):
             for j in range(width):
-                value = out[i, j] + floats[bias + j]
-                # NaN stays, as in TensorFlow's ReLU.
-                out[i, j] = np.float32(0.0) if layer < end - 1 and value < 0 else value
+                value = out[i, j] + bias[j]
+                out[i, j] = least if value < least else value  # NaN stays, as in a ReLU
     return out
 
 
@@ -409,12 +417,14 @@ def _network_gradient(count, network, program, buffers, back):
         downstream = _matrix(gradients, layers[layer, SOURCE], count, rows)
         if trained:
             _product(inputs.T, upstream, _matrix(gradients, back.product_at, rows, width))
+            kernel_sums = _vector(sums, kernel, rows * width)
+            products = _vector(gradients, back.product_at, rows * width)
             for i in range(rows * width):
-                sums[kernel + i] += gradients[back.product_at + i]
-            bias = layers[layer, BIAS]
+                kernel_sums[i] += products[i]
+            bias_sums = _vector(sums, layers[layer, BIAS], width)
             for i in range(count):
                 for j in range(width):
-                    sums[bias + j] += upstream[i, j]
+                    bias_sums[j] += upstream[i, j]
         _product(upstream, _matrix(program.floats, kernel, rows, width).T, downstream)
         if layer > first:
             for i in range(count):
@@ -628,10 +638,9 @@ def run(x, steps, program, sheet, record, cells_end, fired_end):
             tape_cells = _with_room(tape_cells, end, count)
             tape_values = _with_room(tape_values, end * channels, count * channels)
             for i in range(count):
-                p = lists[CELLS, i]
-                tape_cells[end + i] = p
-                for c in range(channels):
-                    tape_values[(end + i) * channels + c] = x[p, c]
+                tape_cells[end + i] = lists[CELLS, i]
+            values = _matrix(tape_values, end * channels, count, channels)
+            _gather(x, lists, CELLS, _ZERO, count, values)
             cells_end[t + 1] = end + count
         if t == steps:
             break

@@ -5,6 +5,7 @@ is made or checked here: it does not look where it writes.
 """
 
 import itertools
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ _ITEMS_GROWING, _ITEMS_MNIST = 1, 4
 """Items in a sheet: only about 75 cells of a digit fire, too few rows for a fast product."""
 
 _NEIGHBOURS = 9
+_LINE = 16
+"""Numbers of four bytes on a line of the cache."""
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _pool = ThreadPoolExecutor(_CORES)
@@ -86,7 +89,7 @@ def backward(form: Form, ticket: int, upstream: np.ndarray, inputs: Inputs) -> l
         fired_end = tape[number][-1]
         most = int(np.max(np.diff(fired_end[:: len(form.layers)]), initial=0))
         back = _make_back(form, program, len(g), most)
-        arguments = g, np.zeros_like(g), *tape[number], program, sheet, back
+        arguments = g, _room(*g.shape), *tape[number], program, sheet, back
         compiling.prepare(kernels.run_back, arguments)
         kernels.run_back(*arguments)
         _unpad(g, of_state[items])
@@ -310,8 +313,8 @@ def _make_sheet(
     return kernels.Sheet(
         lists=lists,
         marks=marks.reshape(-1, positions),
-        updated=np.empty((positions, form.channels), np.float32),
-        buffers=np.empty(program.product_at + kernels.BLOCK * form.channels, np.float32),
+        updated=_room(positions, form.channels),
+        buffers=_room(program.product_at + kernels.BLOCK * form.channels),
         keys=np.empty((networks, count), np.uint32),
         counts=np.zeros(networks, np.int64),
         fire=fire,
@@ -329,10 +332,10 @@ def _make_back(form: Form, program: kernels.Program, positions: int, most: int) 
     kernel_sizes = layers[:, kernels.INPUTS] * layers[:, kernels.WIDTH]
     product = max(kernel_sizes.max(), channels * channels)
     return kernels.Back(
-        earlier=np.empty((positions, channels), np.float32),
-        seen=np.empty((most, layers[0, kernels.INPUTS]), np.float32),
-        gradients=np.empty(program.states_at + product, np.float32),
-        sums=np.zeros(program.vector_at + channels, np.float32),
+        earlier=_room(positions, channels),
+        seen=_room(most, layers[0, kernels.INPUTS]),
+        gradients=_room(program.states_at + product),
+        sums=_room(program.vector_at + channels),
         product_at=program.states_at,
     )
 
@@ -357,10 +360,18 @@ def _arguments_back() -> tuple[Any, ...]:
     return x, x, *tape, program, sheet, _make_back(form, program, len(x), 0)
 
 
+def _room(*shape: int) -> np.ndarray:
+    """Zeros that start on a line of the cache, so that a cell's sixteen channels lie on one."""
+    size = math.prod(shape)
+    room = np.zeros(size + _LINE, np.float32)
+    first = -room.ctypes.data // room.itemsize % _LINE
+    return room[first : first + size].reshape(shape)
+
+
 def _pad(values: np.ndarray) -> np.ndarray:
     """Grids with a border of zeros, laid out flat."""
     items, height, width, channels = values.shape
-    padded = np.zeros((items, height + 2, width + 2, channels), np.float32)
+    padded = _room(items, height + 2, width + 2, channels)
     padded[:, 1:-1, 1:-1] = values
     return padded.reshape(-1, channels)
 
