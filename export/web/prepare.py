@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import tfnca
-from tfnca.data.targets import TARGETS, load_target
+from tfnca.data.targets import DRAWN, TARGETS, load_target
 
 ROOT = Path(__file__).parents[2]
 MODELS = {
@@ -26,16 +26,6 @@ MODELS = {
     "growing_adversary_red": "the red adversary's brush",
 }
 MUTATIONS = [name for name in TARGETS if name != "lizard"]
-COLOURS = {
-    "lizard": "#3a9d3a",
-    "no_tail": "#e69f00",
-    "no_leg": "#8c5fd0",
-    "no_head": "#00a3a3",
-    "no_arm": "#9a7b4f",
-    "red": "#e0364a",
-    "blue": "#3568e8",
-}
-"""Of the targets' curves; one that is not listed gets a hue of its own."""
 DIGITS_PER_CLASS = 12
 
 
@@ -100,11 +90,11 @@ def read_perturbations(models):
 def draw_targets(models):
     """By name: label, colour, and the picture, premultiplied RGBA, a byte a channel, base64."""
     found = {}
-    for number, name in enumerate(TARGETS):
+    for name in TARGETS:
         path = models / "targets" / f"{name}.png"
         found[name] = {
             "label": "plain" if name == "lizard" else name.replace("_", " "),
-            "colour": COLOURS.get(name, f"hsl({(number * 137.5 + 60) % 360:.0f} 60% 45%)"),
+            "colour": DRAWN[name].colour,
             "picture": encode(255 * load_target(str(path) if path.is_file() else name)),
         }
     return found

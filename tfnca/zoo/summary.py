@@ -4,15 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-CHANGES = {
-    "no_tail": "lose its tail",
-    "no_leg": "lose a leg",
-    "no_head": "lose its head",
-    "no_arm": "lose an arm",
-    "red": "turn red",
-    "blue": "turn blue",
-}
-"""What a pattern does that becomes one of the drawn targets."""
+from tfnca.data.targets import DRAWN
 
 WHOLE = {"lizard": "lizard", "lizard_complete": "lizard"}
 """What a host grows, by the name of its target."""
@@ -57,7 +49,7 @@ def pattern(config: dict[str, Any]) -> str:
 def aim(config: dict[str, Any]) -> str:
     """What an attack is to make of its host's pattern: ``"lose its tail"``."""
     stem = PurePath(config["target"]).stem.removeprefix("lizard_")
-    return CHANGES.get(stem, f"turn into “{stem}”")
+    return DRAWN[stem].change if stem in DRAWN else f"turn into “{stem}”"
 
 
 def line(config: dict[str, Any], kind: str, layer: str) -> str:
