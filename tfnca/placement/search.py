@@ -157,18 +157,31 @@ def anneal(
 
 
 def exhaust(
-    trials: Trials, digit: int, seed: int = 0, bar: Bar = SILENT
+    trials: Trials,
+    digit: int,
+    finalists: int = 64,
+    repeats: int = 8,
+    seed: int = 0,
+    bar: Bar = SILENT,
 ) -> tuple[Placement, float]:
     """The best of all pairs of cells of one digit, and its value.
+
+    One run tells the lucky from the good too badly: all pairs run once, and the best of them
+    again, so that the mean of their later runs decides.
 
     Args:
         trials: The digits.
         digit: Which of them.
+        finalists: Pairs that run again.
+        repeats: How often they do.
         seed: Of fire masks and noise.
         bar: Moves by one for each rollout.
     """
     cells = trials.cells(digit).tolist()
     pairs = [(a, b) for place, a in enumerate(cells) for b in cells[:place]]
-    values = trials.ask([(digit, pair) for pair in pairs], seed, bar).value
+    once = trials.ask([(digit, pair) for pair in pairs], seed, bar).value
+    final = [pairs[number] for number in np.argsort(-once, kind="stable")[:finalists]]
+    again = trials.ask([(digit, pair) for pair in final * repeats], seed + 1, bar).value
+    values = again.reshape(repeats, len(final)).mean(0)
     best = int(values.argmax())
-    return list(pairs[best]), float(values[best])
+    return list(final[best]), float(values[best])

@@ -1,5 +1,6 @@
 """The study: every method's placements, and what they do under draws that no method has seen."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,19 +47,21 @@ def study_placement(
         progress: Makes the bars that show how far it is, in rollouts.
 
     Returns:
-        Dictionary: ``digits``, ``searched``, ``seeds``, ``target``; ``curves``, a row for each
-        method, budget and set of digits with `takeover`, `host_takeover` (mean and ``_sd`` over
-        seeds) and ``ci`` (half the 95 % interval over digits); ``one_percent``, rows alike for as
-        many adversaries as one percent of the grid puts on each digit's stroke, at least one;
-        ``pairs``, how far greedy is from the best of all pairs; ``returns``, see `diminishing`;
+        Dictionary: ``digits``, ``searched``, ``seeds``, ``target``; ``maps_seconds``, what all
+        influence maps took; ``curves``, a row for each method, budget and set of digits with
+        `takeover`, `host_takeover` (mean and ``_sd`` over seeds) and ``ci`` (half the 95 %
+        interval over digits); ``one_percent``, rows alike for as many adversaries as one percent
+        of the grid puts on each digit's stroke, at least one; ``pairs``, how far greedy is from
+        the best of all pairs; ``returns``, see `diminishing`;
         ``placements``, the greedy ones.
     """
     kept = np.flatnonzero(digits.labels != target)
     images, top = digits.images[kept], max(budgets)
     trials = Trials(step, images, target, steps)
     few = Trials(step, images[:searched], target, steps)
-    bar = progress(int(trials.alive.sum()))
+    bar, began = progress(int(trials.alive.sum())), time.monotonic()
     maps = influence_maps(step, images, target, steps, seed=1, progress=lambda total: bar)
+    maps_seconds = time.monotonic() - began
     first = [one.outcome.value for one in maps]
     thin = [_counts(digits, kept, trials, seed) for seed in seeds]
     most = max(top, *(int(counts.max()) for counts, _ in thin))
@@ -94,6 +97,7 @@ def study_placement(
         "searched": min(searched, len(kept)),
         "seeds": list(seeds),
         "target": target,
+        "maps_seconds": maps_seconds,
         "adversaries_per_digit_at_one_percent": float(np.mean([c.mean() for c, _ in thin])),
         "curves": _summary(rows),
         "one_percent": _summary(one_percent),
