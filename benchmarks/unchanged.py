@@ -67,11 +67,15 @@ def python(code: Path, *arguments: object) -> None:
 
 
 def compare(name: str, old: np.ndarray, new: np.ndarray) -> bool:
-    """Prints a row, and says whether both are the same to the bit."""
-    same = old.tobytes() == new.tobytes()
-    largest = 0.0 if same else float(np.abs(old - new).max())
-    print(f"| {name} | {'the same bits' if same else f'differs by {largest:.2g}'} |", flush=True)
-    return same
+    """Prints a row, and says whether both are the same numbers."""
+    if old.tobytes() == new.tobytes():
+        verdict = "the same bits"
+    elif np.array_equal(old, new, equal_nan=True):
+        verdict = "the same but for the signs of zeros"
+    else:
+        verdict = f"differs by {np.abs(old - new).max():.2g}"
+    print(f"| {name} | {verdict} |", flush=True)
+    return not verdict.startswith("differs")
 
 
 def main() -> None:
@@ -94,7 +98,7 @@ def main() -> None:
                 same += training(code, Path(folder), options.train)
         finally:
             subprocess.run([*git, "remove", "--force", code["old"]], check=True)
-    print(f"\n{sum(same)} of {len(same)} the same to the bit.")
+    print(f"\n{sum(same)} of {len(same)} the same numbers.")
     sys.exit(not all(same))
 
 
