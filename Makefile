@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 WEB := export/web
 
-.PHONY: reproduce test test-bounds web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
+.PHONY: reproduce test test-bounds fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -31,6 +31,16 @@ test: $(READY) $(if $(shell command -v npm),web-packages)  ## the whole test sui
 test-bounds: $(READY)  ## the engines' tests, every index of compiled code checked
 	mkdir -p out
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/out/bounds-cache $(RUN) -m pytest -q -n 2 --dist loadfile tests/engines tests/test_conformance.py tests/training
+
+SECONDS ?= 60
+
+fuzz: $(READY)  ## damaged files for every reader, for SECONDS; GUIDED=1: those that find new branches
+ifdef GUIDED
+	$(VENV)/bin/python -m pip install --quiet --editable '.[fuzz]'
+	$(RUN) tests/fuzz/guided.py --seconds $(SECONDS)
+else
+	$(RUN) tests/fuzz/run.py --cases 100000000 --seconds $(SECONDS)
+endif
 
 web-packages:
 	@$(MAKE) --no-print-directory $(WEB)/node_modules/.package-lock.json || echo "npm ci failed: tests in Node and in the browser are skipped."

@@ -1,7 +1,9 @@
 """The drawn lizard and its mutations, and targets from files and emoji."""
 
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +282,16 @@ def test_a_picture_that_pillow_will_not_unpack_is_refused(tmp_path, monkeypatch)
     path = save(tmp_path / "vast.png", np.full((40, 40, 4), 255, np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(ValueError, match=r"cannot be read: Image size .*Received: spec=.*vast"):
+        load_target(path)
+
+
+def test_a_picture_that_claims_gigabytes_is_refused(tmp_path):
+    path = tmp_path / "claims.png"
+    path.write_bytes(save(tmp_path / "x.png", np.zeros((1, 1, 4), np.uint8)).read_bytes())
+    data = path.read_bytes()
+    header = b"IHDR" + struct.pack(">II", 7000, 7000) + data[24:29]
+    path.write_bytes(data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
+    with pytest.raises(ValueError, match=r"7000 x 7000 pixels, at most 40 million. Received"):
         load_target(path)
 
 

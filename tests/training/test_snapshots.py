@@ -1,6 +1,9 @@
 """Snapshots: whole runs come back bit for bit, torn files are found, a good one always remains."""
 
 import errno
+import hashlib
+import io
+import json
 import os
 
 import keras
@@ -245,3 +248,45 @@ def test_a_damaged_snapshot_never_pushes_the_good_one_out(tmp_path, trainer, ful
         saved(tmp_path, trainer, 3)
     full_disk(False)
     assert restore_snapshot(tmp_path, trainer) == [{"step": 1}]
+
+
+def foreign(**arrays):
+    body = io.BytesIO()
+    np.savez(body, **arrays)
+    return body.getvalue()
+
+
+HISTORY = np.frombuffer(b"[]", np.uint8)
+COUNT = {"optimizer/0": np.int64(1)}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"PK\x05\x06" + bytes(18),
+        foreign(history=HISTORY)[:-9],
+        foreign(**COUNT),
+        foreign(history=HISTORY),
+        foreign(history=np.frombuffer(b"{", np.uint8), **COUNT),
+        foreign(history=np.frombuffer(b"7", np.uint8), **COUNT),
+        foreign(history=HISTORY, weight=np.array([None]), **COUNT),
+    ],
+)
+def test_what_another_program_wrote_is_damaged_whatever_its_checksum(tmp_path, trainer, body):
+    """Found by fuzzing: such files led to errors from inside zipfile, json and NumPy."""
+    digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
+    (tmp_path / NEWEST).write_bytes(snapshots._MAGIC + digest + body)
+    with pytest.raises(ValueError, match="Nothing to resume: every snapshot is damaged"):
+        restore_snapshot(tmp_path, trainer)
+
+
+def test_a_snapshot_of_another_precision_is_of_another_run(tmp_path, trainer):
+    save_snapshot(tmp_path, trainer, [])
+    arrays, history = snapshots._read(tmp_path / NEWEST)
+    arrays["weight/0"] = arrays["weight/0"].astype(np.float64)
+    body = foreign(history=np.frombuffer(json.dumps(history).encode(), np.uint8), **arrays)
+    digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
+    (tmp_path / NEWEST).write_bytes(snapshots._MAGIC + digest + body)
+    with pytest.raises(ValueError, match=r"differs in weight/0. Received: float64.*float32"):
+        restore_snapshot(tmp_path, trainer)

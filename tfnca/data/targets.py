@@ -41,6 +41,9 @@ DRAWN = {
 TARGETS = tuple(DRAWN)
 """Names of the drawn targets: the plain lizard, and the article's six mutations of it."""
 
+_MOST_PIXELS = 40_000_000
+"""In a picture file: a small one can claim to hold gigabytes."""
+
 _EMOJI_FONTS = ("NotoColorEmoji*.ttf", "Apple Color Emoji.ttc")
 
 _MAKES_EMOJI = {"\ufe0f", "\u20e3"}
@@ -139,6 +142,8 @@ def _open(path: Path) -> Image.Image:
     """A picture file as an RGBA image, the right way up."""
     try:
         with Image.open(path) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, at most 40 million")
             upright = ImageOps.exif_transpose(image)
             if upright.mode == "F" or upright.mode.startswith("I"):
                 upright = Image.fromarray(_as_bytes(np.asarray(upright)))

@@ -21,6 +21,7 @@ from tfnca.files import write_atomically
 from tfnca.training.trainer import Trainer
 
 _MAGIC = b"tfnca-snapshot-1\n"
+_HEAD = len(_MAGIC) + 65  # and a checksum in hexadecimal digits, on a line of its own
 NEWEST, PREVIOUS = "snapshot.bin", "snapshot.previous.bin"
 
 
@@ -103,24 +104,22 @@ def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any
         ValueError: If there is no good snapshot, or it is of another run.
     """
     for path in find_snapshots(folder):
-        arrays = _read(path)
-        if arrays is None:
-            print(f"{path} is damaged (checksum), skipping it.")
+        found = _read(path)
+        if found is None:
+            print(f"{path} is damaged, skipping it.")
             continue
-        history = json.loads(arrays.pop("history").tobytes())
-        # Before the trainer counted for itself, the optimiser's count was the number of steps done.
-        arrays.setdefault("trainer/steps_done", arrays["optimizer/0"])
+        arrays, history = found
         variables = _named_variables(trainer)
-        shapes = {name: tuple(v.shape) for name, v in variables.items()}
+        forms = {name: _form(v.dtype, v.shape) for name, v in variables.items()}
         for shard in range(trainer.shards):  # each has a pool of the same shape
             for name, variable in trainer.pool.variables.items():
-                shapes[_of_pool(shard, name)] = tuple(variable.shape)
-        stored = {name: array.shape for name, array in arrays.items()}
-        if shapes != stored:
-            wrong = sorted(set(shapes.items()) ^ set(stored.items()))[0]
+                forms[_of_pool(shard, name)] = _form(variable.dtype, variable.shape)
+        stored = {name: _form(array.dtype, array.shape) for name, array in arrays.items()}
+        if forms != stored:
+            wrong = sorted(set(forms.items()) ^ set(stored.items()))[0]
             raise ValueError(
                 f"{path} belongs to a run of other settings: it differs in {wrong[0]}. "
-                f"Received: {stored.get(wrong[0])}, expected {shapes.get(wrong[0])}"
+                f"Received: {stored.get(wrong[0])}, expected {forms.get(wrong[0])}"
             )
         for name, variable in variables.items():
             variable.assign(arrays[name])
@@ -139,10 +138,21 @@ def _digest_is_right(path: Path) -> bool:
         )
 
 
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a snapshot, or None if the file is not whole."""
+def _form(dtype: Any, shape: Any) -> str:
+    return f"{tf.as_dtype(dtype).name} of shape {tuple(shape)}"
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]] | None:
+    """The arrays and the history of a snapshot, or None if the file is not whole."""
     if not _digest_is_right(path):
         return None
-    body = path.read_bytes()[len(_MAGIC) + 65 :]
-    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with np.load(io.BytesIO(path.read_bytes()[_HEAD:]), allow_pickle=False) as archive:
+            arrays = dict(archive)
+        history = json.loads(arrays.pop("history").tobytes())
+        # Before the trainer counted for itself, the optimiser's count was the number of steps done.
+        arrays.setdefault("trainer/steps_done", arrays["optimizer/0"])
+        forms = [_form(array.dtype, array.shape) for array in arrays.values()]
+    except Exception:  # whatever NumPy makes of what another program wrote, checksum and all
+        return None
+    return (arrays, history) if forms and isinstance(history, list) else None
