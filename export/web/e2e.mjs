@@ -10,7 +10,7 @@ import { ready, withSite } from "./browser.mjs";
 const [site, screenshots] = process.argv.slice(2);
 mkdirSync(screenshots, { recursive: true });
 const PATIENCE = { timeout: Number(process.env.TFNCA_PATIENCE ?? 90_000) };
-const models = JSON.parse(readFileSync(join(site, "site.json"))).models;
+const { models, influence } = JSON.parse(readFileSync(join(site, "site.json")));
 
 async function check(name, work) {
   let error = null;
@@ -130,6 +130,39 @@ async function digits(page) {
     expect((await step()).includes("paused"), await step());
     await grid.press("d");
   });
+  const digit = (name) => part(page, "digits", "digits").locator("button").nth(name);
+  if (influence) {
+    await check("one adversary where it hurts most", async () => {
+      await digit(3).click();
+      await part(page, "digits", "showWeak").check();
+      await shot(page, "digits_weak_spots");
+      await part(page, "digits", "placeBest").click();
+      const census = await part(page, "digits", "census").textContent();
+      expect(/ 1 adversary /.test(census), census);
+      await settle(page, 200);
+      await says(page, 8);
+      await part(page, "digits", "showWeak").uncheck();
+      await shot(page, "digits_one_adversary");
+    });
+  }
+  if (models.mnist_defended && models.mnist_defended_adversary) {
+    await check("wary cells", async () => {
+      const hosts = part(page, "digits", "hosts");
+      await hosts.getByText("Wary").click();
+      await page.waitForFunction(() => !window.tfnca.mnist.trusting, null, PATIENCE);
+      await digit(3).click();
+      await settle(page, 200);
+      await says(page, 3);
+      await part(page, "digits", "density").fill("10");
+      await part(page, "digits", "sprinkle").click();
+      await settle(page, 200);
+      await shot(page, "digits_wary");
+      expect(!(await part(page, "digits", "message").isVisible()), "a message");
+      await hosts.getByText("Trusting").click();
+      await page.waitForFunction(() => window.tfnca.mnist.trusting, null, PATIENCE);
+      await part(page, "digits", "remove").click();
+    });
+  }
 }
 
 async function lizard(page) {

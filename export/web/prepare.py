@@ -6,6 +6,7 @@ folder may bring pictures of its own as ``targets/NAME.png``; otherwise tfnca dr
 
 import argparse
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 MODELS = {
     "mnist": "the digits playground",
     "mnist_adversary": "adversaries among digits",
+    "mnist_defended": "the digits' wary cells",
+    "mnist_defended_adversary": "adversaries among wary cells",
     "growing_lizard": "the lizard playground",
     "growing_adversary_no_tail": "the tailless adversary's brush",
     "growing_adversary_red": "the red adversary's brush",
@@ -42,7 +45,8 @@ def main():
         "models": copy_models(args.models, args.out),
         "perturbations": read_perturbations(args.models),
         "targets": draw_targets(args.models),
-        "digits": pick_digits(),
+        "digits": [[encode(255 * image) for image in images] for images in shown_digits()],
+        "influence": read_influence(args.models),
     }
     (args.out / "site.json").write_text(json.dumps(site, separators=(",", ":"), allow_nan=False))
     bundled = Path(__file__).parent / "node_modules/gifenc/LICENSE.md"
@@ -100,13 +104,25 @@ def draw_targets(models):
     return found
 
 
-def pick_digits():
-    """The first test digits of each class, 28×28 bytes, base64."""
+def shown_digits():
+    """The first test digits of each class, 28×28 in [0, 1]."""
     digits = tfnca.load_digits("test", count=500)
-    return [
-        [encode(255 * image) for image in digits.images[digits.labels == label][:DIGITS_PER_CLASS]]
-        for label in range(10)
-    ]
+    return [digits.images[digits.labels == label][:DIGITS_PER_CLASS] for label in range(10)]
+
+
+def read_influence(models):
+    """What influence.py has found, by class and number; None where it is of other models."""
+    path = models / "mnist_adversary/influence.json"
+    try:
+        found = json.loads(path.read_text())
+        files = [models / name / "model.keras" for name in ("mnist", "mnist_adversary")]
+        same = found["models"] == [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
+    except FileNotFoundError:
+        same = False
+    if not same:
+        print(f"site: no {path} of these models (influence.py), so the page shows no weak spots")
+        return None
+    return found["digits"]
 
 
 def encode(array):

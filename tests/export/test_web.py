@@ -35,6 +35,8 @@ CHECKS = {
     "ten adversaries make it an 8": DECEIVED,
     "without them it is a 3 again": DECEIVED,
     "the keyboard does it all": DECEIVED,
+    "one adversary where it hurts most": [*DECEIVED, "mnist_adversary/influence.json"],
+    "wary cells": [*DECEIVED, "mnist_defended/tfjs", "mnist_defended_adversary/tfjs"],
     "the tail slider removes the tail": [*LIZARD, "perturbation_no_tail"],
     "damage, seed and reset": LIZARD,
     "Figure 11 runs": FIGURES,

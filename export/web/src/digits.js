@@ -2,7 +2,7 @@
 
 import { CA } from "./ca.js";
 import * as edits from "./edits.js";
-import { countVotes, paintDigits } from "./measures.js";
+import { countVotes, paintDigits, paintWeakness } from "./measures.js";
 import { css } from "./palette.js";
 import { Playground } from "./playground.js";
 import { Plot } from "./plot.js";
@@ -11,11 +11,14 @@ const SIDE = 28;
 const CLASS_NAMES = [..."0123456789"];
 
 export class DigitsPlayground extends Playground {
-  constructor(section, samples, palette, seed) {
+  /** @param influence by class and number what one adversary does at each cell; null if unknown */
+  constructor(section, samples, influence, palette, seed) {
     super(section, new CA("mnist", SIDE, SIDE, seed));
     this.samples = samples;
+    this.influence = influence;
     this.palette = palette;
     this.next = samples.map(() => 0);
+    this.trusting = true;
     this.mood = null; // the true class of a loaded digit, until its ink is changed
     this.buttons = CLASS_NAMES.map((name, digit) => this.#digitButton(name, digit));
     this.plot = new Plot(this.part.plot, {
@@ -32,6 +35,8 @@ export class DigitsPlayground extends Playground {
     part.remove.onclick = () => this.removeAdversaries();
     part.density.oninput = () => (part.densityValue.textContent = `${part.density.value} %`);
     part.showMask.oninput = () => this.draw();
+    part.showWeak.oninput = () => this.draw(true);
+    part.placeBest.onclick = () => this.placeBest();
     Object.assign(this.keys, {
       c: () => this.empty(),
       d: () => (this.tool = "draw"),
@@ -40,6 +45,8 @@ export class DigitsPlayground extends Playground {
       s: () => this.sprinkle(),
       m: () => part.showMask.click(),
       x: () => this.removeAdversaries(),
+      h: () => part.showWeak.click(),
+      b: () => this.placeBest(),
     });
     CLASS_NAMES.forEach((name, digit) => (this.keys[name] = () => this.load(digit)));
   }
@@ -58,10 +65,43 @@ export class DigitsPlayground extends Playground {
     else this.ca.host = model;
   }
 
+  /** A model of the visitor's own: nothing is known of its weak spots, and it has no other host. */
+  useOwn() {
+    this.influence = null;
+    this.part.hosts.hidden = true;
+  }
+
   showAdversaryControls() {
     const able = Boolean(this.ca.injected);
     this.section.querySelectorAll("[data-adversary]").forEach((node) => (node.hidden = !able));
+    this.part.spots.hidden = !able || !this.influence;
     if (!able) this.tool = "draw";
+  }
+
+  /** Lets the visitor choose between hosts: functions by name that fetch a host and its injection. */
+  offerHosts(hosts) {
+    this.hosts = hosts;
+    this.part.hosts.hidden = false;
+    this.part.hosts.oninput = ({ target }) => this.chooseHost(target.value);
+  }
+
+  async chooseHost(name) {
+    const radio = this.part.hosts.querySelector(`input[value="${name}"]`);
+    if (!this.hosts || !radio) return;
+    radio.checked = true;
+    this.say("Loading the cells…");
+    try {
+      const [host, injected] = await this.hosts[name]();
+      if (!radio.checked) return; // chosen otherwise since
+      this.trusting = name === "trusting";
+      this.change((ca) => {
+        Object.assign(ca, { host, injected });
+        edits.startAnew(ca);
+      });
+      this.say("");
+    } catch (error) {
+      this.say(error.message, true);
+    }
   }
 
   begin(point) {
@@ -87,6 +127,32 @@ export class DigitsPlayground extends Playground {
     this.mood = digit;
   }
 
+  /** The loaded sample, if its ink is untouched and its weak spots are known. */
+  get sample() {
+    if (this.mood === null || !this.influence || !this.trusting) return null;
+    const { state, channels } = this.ca;
+    const shown = (image) => image.every((byte, cell) => Math.abs(255 * state[cell * channels] - byte) < 0.5);
+    const number = this.samples[this.mood].findIndex(shown);
+    return this.influence[this.mood][number] ?? null;
+  }
+
+  /** Starts the digit anew with one adversary more where it hurts most. */
+  placeBest() {
+    const { sample } = this;
+    if (!sample || !this.ca.injected) {
+      const eight = this.mood === 8 ? "It says 8 already." : "That is known of loaded digits and trusting cells.";
+      this.say(eight);
+      return;
+    }
+    this.say("");
+    this.change((ca) => {
+      const placed = sample.best.filter((cell) => ca.adversaries[cell]).length;
+      edits.startAnew(ca);
+      ca.adversaries.fill(0);
+      for (const cell of sample.best.slice(0, placed + 1)) ca.adversaries[cell] = 1;
+    });
+  }
+
   empty() {
     this.change(edits.clear);
     this.mood = null;
@@ -106,10 +172,11 @@ export class DigitsPlayground extends Playground {
   settings() {
     const digit = this.mood ?? undefined;
     const which = digit === undefined ? undefined : this.next[digit] - 1;
-    return { digit, which, density: this.part.density.value };
+    return { digit, which, density: this.part.density.value, host: this.trusting ? undefined : "wary" };
   }
 
-  take({ seed, digit, which, density }) {
+  async take({ seed, digit, which, density, host }) {
+    if (host === "wary") await this.chooseHost(host);
     if (seed >= 0) this.ca.seed = seed >>> 0;
     if (density > 0) this.part.density.value = density;
     this.part.density.oninput();
@@ -128,7 +195,9 @@ export class DigitsPlayground extends Playground {
     const { shares, living } = countVotes(ca);
     const decided = shares.some((share) => share > 0);
     const wrong = this.mood !== null && living > 0 && decided && shares[this.mood] < 0.5;
-    paintDigits(ca, this.palette.digits, wrong, screen.image.data);
+    const weakness = this.part.showWeak.checked ? this.sample : null;
+    if (weakness) paintWeakness(ca, weakness.weak, screen.image.data);
+    else paintDigits(ca, this.palette.digits, wrong, screen.image.data);
     const shown = this.part.showMask.checked;
     screen.draw((cell) => shown && ca.adversaries[cell] && ca.lives(cell), true);
   }

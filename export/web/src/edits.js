@@ -29,6 +29,11 @@ export function loadDigit(ca, bytes) {
   });
 }
 
+/** The ink stays, and all that the cells have said is forgotten. */
+export function startAnew(ca) {
+  for (let i = 0; i < ca.state.length; i++) if (i % ca.channels !== GREY) ca.state[i] = 0;
+}
+
 /** Ink with a soft edge, as MNIST's digits have it. */
 export function ink(ca, point, size) {
   const radius = size / 2;

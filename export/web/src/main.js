@@ -25,6 +25,7 @@ async function main() {
   playgrounds.mnist = new DigitsPlayground(
     $("digits"),
     site.digits.map((images) => images.map(bytes)),
+    site.influence?.map((found) => found.map((one) => one && { ...one, weak: bytes(one.weak) })),
     palette,
     seed,
   );
@@ -45,6 +46,7 @@ async function main() {
       "growing_adversary_red", // the last is the one to begin with
     ]),
   ]);
+  offerHosts(mnist, site.models);
   const link = fromHash(location.hash);
   if (Object.hasOwn(playgrounds, link.play)) {
     playgrounds[link.play].section.scrollIntoView();
@@ -72,6 +74,21 @@ async function start(playground, addresses, host, adversaries) {
   playground.showAdversaryControls();
   playground.play(!still && Boolean(playground.ca.host));
   playground.draw(true);
+}
+
+/** Digits whose cells trust, or not: the wary ones are fetched when they are first chosen. */
+function offerHosts(mnist, { mnist_defended: host, mnist_defended_adversary: injection }) {
+  if (!mnist.ca.host || !mnist.ca.injected || !host || !injection) return;
+  const trusting = [mnist.ca.host, mnist.ca.injected];
+  let wary = null;
+  mnist.offerHosts({
+    trusting: () => trusting,
+    wary: async () => {
+      wary ??= await Promise.all([host, injection].map((address) => Model.fetch(address)));
+      wary.forEach((model) => models.add(model));
+      return wary;
+    },
+  });
 }
 
 async function use(playground, model, target) {
@@ -143,6 +160,7 @@ function dropZone() {
       } else {
         playground.ca.host = null; // an injection brings its own
       }
+      playground.useOwn?.();
       await use(playground, model, "yours");
       playground.showAdversaryControls();
       playground.say(`Running your model ${model.name} (${kindName(model.kind)}).`);

@@ -63,6 +63,21 @@ export function paintDigits(ca, colours, wrong, pixels) {
   }
 }
 
+const HARMLESS = [226, 222, 214];
+const HARMFUL = [96, 0, 32];
+
+/** Cells shaded by how much an adversary at each would do, a byte a living cell, in rows. */
+export function paintWeakness(ca, weak, pixels) {
+  let next = 0;
+  for (let cell = 0; cell < ca.height * ca.width; cell++) {
+    const share = ca.lives(cell) ? weak[next++] / 255 : null;
+    for (let i = 0; i < 3; i++) {
+      pixels[cell * 4 + i] = share === null ? PAPER[i] : HARMLESS[i] + share * (HARMFUL[i] - HARMLESS[i]);
+    }
+    pixels[cell * 4 + 3] = 255;
+  }
+}
+
 /** RGB is premultiplied: it stands on white paper. */
 export function paintGrown(ca, pixels) {
   for (let cell = 0; cell < ca.height * ca.width; cell++) {

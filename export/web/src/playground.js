@@ -170,7 +170,7 @@ export class Playground {
 
   /** Does what a link asks for: its settings, its adversaries, its step. */
   async arrive({ step, mask, ...settings }) {
-    this.take(settings);
+    await this.take(settings);
     if (typeof mask === "string") this.edit((ca) => ca.adversaries.set(fromBits(mask, ca.adversaries.length)));
     const goal = Math.min(Math.floor(step), FARTHEST);
     if (!(goal > 0)) return;
