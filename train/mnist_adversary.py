@@ -43,6 +43,12 @@ class Config(Common):
     )
     digit: int = option(8, "the class that every digit should get, 0 to 9", DIGIT)
     density: float = option(0.1, "share of pixels that are adversaries, in (0, 1]", SHARE)
+    least_density: float | None = option(
+        None,
+        "each digit draws its own share, between this one and --density, few as likely as many; "
+        "all have --density if not given",
+        SHARE,
+    )
     data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
     steps: int = option(100_000, "training steps", POSITIVE)
     batch_size: int = option(16, "digits in a batch", POSITIVE)
@@ -65,6 +71,8 @@ class Config(Common):
     def check(self) -> None:
         check_digits(self)
         in_order(self, "lifted", "batch_size")
+        if self.least_density is not None:
+            in_order(self, "least_density", "density")
 
 
 def main(config: Config) -> None:
@@ -86,11 +94,14 @@ def main(config: Config) -> None:
     step = Injected(host, adversary)
     if config.tolerance is not None:
         step = Verified(host, adversary, config.tolerance, holds=True)
+    shares = config.density
+    if config.least_density is not None:
+        shares = (config.least_density, config.density)
     pool = DigitPool(
         digits,
         config.pool_size,
         config.batch_size,
-        density=config.density,
+        density=shares,
         fresh=config.fresh,
         mutated=config.mutated,
         seed=config.seed,

@@ -546,6 +546,11 @@ HOST = ["--host", "{data}/digits.keras"]
         (ATTACK, [*HOST, "--digit", "eight"], "digit.*eight"),
         (ATTACK, [*HOST, "--density", 0], r"--density must lie in \(0, 1\]. Received: 0"),
         (ATTACK, [*HOST, "--density", 1.5], r"--density must lie in \(0, 1\]. Received: 1.5"),
+        (
+            ATTACK,
+            [*HOST, "--least-density", 0.2],
+            "--least-density must be at most --density.*Received: --least-density 0.2",
+        ),
         (ATTACK, [*HOST, "--density", "nan"], r"density must lie in \(0, 1\].*nan"),
         (ATTACK, [*HOST, "--data-dir", "{data}/none"], "{data}/none"),
         (ATTACK, [*HOST, "--resume"], "no snapshot in this folder"),
