@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tqdm import tqdm
+
 Check = Callable[[str, Any], None]
 """A function of an option's name and value that raises ValueError if the value is wrong."""
 
@@ -45,8 +47,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def fail(message: object) -> NoReturn:
-    """Prints one line and exits with code 2."""
-    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    """Prints one line, apart from any bar, and exits with code 2."""
+    tqdm.write(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     raise SystemExit(2)
 
 

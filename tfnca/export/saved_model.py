@@ -36,6 +36,7 @@ def save_saved_model(step: Step, folder: str | Path, measures: dict | None = Non
 
     Raises:
         ValueError: If `folder` holds something else.
+        OSError: If it cannot be written; an older SavedModel stays then.
     """
     signatures = Signatures(step)
     module = tf.Module()
@@ -47,6 +48,9 @@ def save_saved_model(step: Step, folder: str | Path, measures: dict | None = Non
         setattr(module, name, function)  # what a `keras.layers.TFSMLayer` calls
     served["serving_default"] = served["rollout"]
     with replacing(folder, "saved_model.pb") as temporary:
-        tf.saved_model.save(module, str(temporary), signatures=served)
+        try:
+            tf.saved_model.save(module, str(temporary), signatures=served)
+        except tf.errors.OpError as error:  # TensorFlow's own kind, for a full disk too
+            raise OSError(f"{folder} cannot be written. Received: {error.message}") from error
         (temporary / EXTRA).parent.mkdir()
         (temporary / EXTRA).write_text(json.dumps(metadata(step, measures), indent=2) + "\n")
