@@ -1,8 +1,11 @@
 """The order of the package's rooms: who may import whom, read from the sources."""
 
 import ast
+import os
+import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import tfnca
 
 ROOT = Path(tfnca.__file__).parent
 ORDER = [
+    "patience",
     "types",
     "files",
     "commands",
@@ -30,6 +34,12 @@ ORDER = [
     "article",
 ]
 """A room imports from itself and from those above it; `article` and `jobs` not from each other."""
+
+COMMANDS = [["-m", "tfnca.placement"], ["export/tfjs.py"]] + [
+    [f"train/{path.name}"]
+    for path in sorted(ROOT.parent.glob("train/*.py"))
+    if path.stem != "launch"
+]
 
 SOURCES = sorted(ROOT.rglob("*.py"))
 
@@ -78,6 +88,32 @@ def test_no_two_files_import_each_other():
 
     for module in graph:
         visit(module, [])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_says_at_once_that_it_loads(command):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, *command, "--help"], cwd=ROOT.parent, stderr=theirs, stdout=theirs
+    )
+    os.close(theirs)
+    began = time.monotonic()
+    assert "Loading TensorFlow" in os.read(ours, 1000).decode()
+    assert time.monotonic() - began < 3
+    process.kill()
+    process.wait()
+    os.close(ours)
+
+
+def test_who_imports_the_package_is_told_nothing():
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "import tfnca"]
+    subprocess.run(command, stderr=theirs, cwd=ROOT.parent, check=True)
+    os.write(theirs, b"the end")
+    said = ""
+    while not said.endswith("the end"):
+        said += os.read(ours, 10_000).decode()
+    assert "Loading" not in said
 
 
 @pytest.mark.parametrize("module", ["automata.perturbed", "formats.load", "export.tfjs"])

@@ -1,5 +1,6 @@
 """tfnca: adversarial reprogramming of neural cellular automata, in Keras 3."""
 
+import tfnca.patience  # noqa: F401 - first: it says that TensorFlow is loading
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.masks import random_mask

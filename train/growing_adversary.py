@@ -5,6 +5,9 @@ random, run the adversary's rule; the pool carries each state's own mask. The ar
 10 %, with 32 empty cells around the picture, and red at 60 %, with 16.
 """
 
+import tfnca.patience  # noqa: F401 - before Keras loads TensorFlow
+
+# isort: split
 import functools
 from dataclasses import dataclass
 from typing import ClassVar

@@ -5,6 +5,9 @@ steps in turn. A host that has learned to resist them is judged by an adversary 
 against it (train/mnist_adversary.py), which then joins the bank of the next round.
 """
 
+import tfnca.patience  # noqa: F401 - before Keras loads TensorFlow
+
+# isort: split
 import functools
 import itertools
 from dataclasses import dataclass

@@ -133,7 +133,7 @@ async function digits(page) {
   const digit = (name) => part(page, "digits", "digits").locator("button").nth(name);
   if (influence) {
     await check("one adversary where it hurts most", async () => {
-      await digit(3).click();
+      await digit(0).click();
       await part(page, "digits", "showWeak").check();
       await shot(page, "digits_weak_spots");
       await part(page, "digits", "placeBest").click();
