@@ -63,7 +63,8 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
     share = f", run by {percent(config['density'])} of the cells" if kind == "adversary" else ""
     if layer == "MNISTCA":
         if kind == "host":
-            return "reads handwritten digits, each cell by itself"
+            how = "trained among liars" if "bank" in config else "each cell by itself"
+            return f"reads handwritten digits, {how}"
         return f"makes every digit {'an' if config['digit'] == 8 else 'a'} {config['digit']}{share}"
     if kind == "host":
         return f"grows a {pattern(config)} from one cell"
