@@ -5,6 +5,7 @@ and all is packed again; likewise JSON values, HDF5 attributes and datasets, and
 safetensors and npy files.
 """
 
+import copy
 import io
 import json
 import struct
@@ -195,7 +196,8 @@ def _mutate_json(data, random, *_):
         elif what < 0.8 and isinstance(value, int | float):
             parent[key] = value * float(random.choice([-1, 0, 0.5, 2, 1e9]))
         else:
-            parent[key] = EXTREME_VALUES[random.integers(len(EXTREME_VALUES))]
+            # A copy: what a later case puts into it must not stay, or hold itself.
+            parent[key] = copy.deepcopy(EXTREME_VALUES[random.integers(len(EXTREME_VALUES))])
     return json.dumps(document).encode()
 
 

@@ -71,6 +71,7 @@ def work(numbers, seed, out, here, report):
     warnings.simplefilter("ignore")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     signal.signal(signal.SIGALRM, out_of_time)
+    resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, 8 << 30))  # an error in place of a kill
     from readers import corpus
 
     cases = corpus()

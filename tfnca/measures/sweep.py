@@ -3,11 +3,13 @@
 Sweeps the share of adversaries. Digits: how many say the target, how fast, and how many recover
 once the adversaries are gone. Lizards: how far the pattern is from the target as time goes on. Of
 the host's own cells the same is given beside, since adversaries that paint themselves prove
-nothing. Writes sweep.json, sweep.csv and plots to --out.
+nothing. Writes sweep.json, sweep.csv and plots to --out, and each share's numbers as soon as they
+are there: a sweep that was killed goes on.
 """
 
 import argparse
 import csv
+import functools
 import io
 import json
 from collections.abc import Sequence
@@ -16,16 +18,16 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from tfnca.automata.checks import check_density
 from tfnca.automata.injection import Injected
 from tfnca.automata.step import MNIST, Step
-from tfnca.commands import DIGIT, POSITIVE, Parser, plain_errors
+from tfnca.commands import DIGIT, POSITIVE, Parser, must, plain_errors
 from tfnca.data.digits import Digits, load_digits
 from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
+from tfnca.measures.cells import run_cells
 from tfnca.measures.digits import TARGET_DIGIT, digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
@@ -56,6 +58,8 @@ def sweep_digits(
     horizon: int = 200,
     seeds: Sequence[int] = (0, 1, 2),
     target: int = TARGET_DIGIT,
+    folder: str | Path | None = None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
     """An attack on digits at several shares of adversaries.
 
@@ -66,6 +70,8 @@ def sweep_digits(
         horizon: CA steps with adversaries, after 200 without; 200 without follow.
         seeds: One run each, of masks, fire masks and noise.
         target: The class that the adversaries argue for.
+        folder: For what is done so far, to go on from; see `run_cells`, as for `jobs`.
+        jobs: Densities that are measured side by side.
 
     Returns:
         Dictionary: ``rows``, the entries of `mean_and_spread` for each ``density`` and ``step``
@@ -74,20 +80,20 @@ def sweep_digits(
         ``steps_to_flip`` (when half of the other digits have flipped; None if never) and
         ``recovered``, the digit accuracy 200 steps after the removal over the one before.
     """
-    rows, summary = [], []
-    for density in tqdm(densities, unit="density"):
-        runs = []
-        for seed in seeds:
-            mask = digit_mask(digits, density, seed)
-            phases = [(_BEFORE, None), (horizon, mask), (_AFTER, None)]
-            at = [_BEFORE + step for step in stops(horizon)]
-            runs.append(measure_digits(step, digits, phases, seed, at, target))
-        found = mean_and_spread(runs)
-        for row in found:
-            row["step"] -= _BEFORE
-        rows += [{"density": density, **row} for row in found]
-        before, attacked, after = found[0], found[-2], found[-1]
-        flipped = [row["step"] for row in found if row.get("flipped", 0.0) >= 0.5]
+    shared = {"horizon": horizon, "seeds": list(seeds), "target": target}
+    found = run_cells(
+        functools.partial(_digits_at, step, digits),
+        [{"density": density, **shared} for density in densities],
+        (step, digits.images, digits.labels),
+        folder,
+        jobs,
+        "density",
+    )
+    rows = [{"density": d, **row} for d, one in zip(densities, found, strict=True) for row in one]
+    summary = []
+    for density, one in zip(densities, found, strict=True):
+        before, attacked, after = one[0], one[-2], one[-1]
+        flipped = [row["step"] for row in one if row.get("flipped", 0.0) >= 0.5]
         summary.append(
             {
                 "density": density,
@@ -107,6 +113,19 @@ def sweep_digits(
     }
 
 
+def _digits_at(
+    step: Step, digits: Digits, density: float, horizon: int, seeds: list[int], target: int
+) -> list[dict[str, Any]]:
+    """`mean_and_spread` of the runs at one density, steps counted from the attack."""
+    runs = []
+    for seed in seeds:
+        mask = digit_mask(digits, density, seed)
+        phases = [(_BEFORE, None), (horizon, mask), (_AFTER, None)]
+        at = [_BEFORE + step for step in stops(horizon)]
+        runs.append(measure_digits(step, digits, phases, seed, at, target))
+    return [row | {"step": row["step"] - _BEFORE} for row in mean_and_spread(runs)]
+
+
 def sweep_lizard(
     step: Step,
     target: np.ndarray,
@@ -115,6 +134,8 @@ def sweep_lizard(
     horizon: int = 2000,
     runs: int = 16,
     seed: int = 1,
+    folder: str | Path | None = None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
     """An attack on a grown lizard at several shares of adversaries.
 
@@ -126,6 +147,8 @@ def sweep_lizard(
         horizon: CA steps with adversaries.
         runs: Number of runs, each with a mask of its own.
         seed: Of masks and fire masks.
+        folder: For what is done so far, to go on from; see `run_cells`, as for `jobs`.
+        jobs: Densities that are measured side by side.
 
     Returns:
         Dictionary: ``rows``, the entries of `measure_growing` for each ``density``, and under
@@ -133,21 +156,45 @@ def sweep_lizard(
         ``back``, how many of the runs are the plain lizard again after 500 steps with
         adversaries and 500 without.
     """
-    host, size = step.host, target.shape[:2]
-    grown = grown_states(host, size, runs, seed)
-    alone = measure_growing(host, grown, target, stops(horizon), seed, first_step=200)
-    rows, summary = [{"density": 0.0, **row} for row in alone], []
-    for density in tqdm(densities, unit="density"):
-        masks = target_masks(target, density, runs, seed)
-        found = measure_growing(step, grown, target, stops(horizon), seed, masks, first_step=200)
-        rows += [{"density": density, **row} for row in found]
-        last = found[-1]
-        lifted = measure_lift(step, grown, plain, seed=seed, mask=masks, first_step=200)
-        kept = "median", "worst", "host_median", "host_worst", "dead"
-        summary.append(
-            {"density": density, **{name: last[name] for name in kept}, "back": lifted["back"]}
-        )
+    found = run_cells(
+        functools.partial(_lizard_at, step, target, plain),
+        [
+            {"density": density, "horizon": horizon, "runs": runs, "seed": seed}
+            for density in (0.0, *densities)
+        ],
+        (step, target, plain),
+        folder,
+        jobs,
+        "density",
+    )
+    rows, summary = [], []
+    for density, (own, back) in zip((0.0, *densities), found, strict=True):
+        rows += [{"density": density, **row} for row in own]
+        if density:
+            kept = "median", "worst", "host_median", "host_worst", "dead"
+            summary.append(
+                {"density": density, **{name: own[-1][name] for name in kept}, "back": back}
+            )
     return {"runs": runs, "seed": seed, "horizon": horizon, "rows": rows, "summary": summary}
+
+
+def _lizard_at(
+    step: Step,
+    target: np.ndarray,
+    plain: np.ndarray,
+    density: float,
+    horizon: int,
+    runs: int,
+    seed: int,
+) -> tuple[list[dict[str, Any]], int | None]:
+    """`measure_growing` at one density, and how many runs come back; at 0 of the host alone."""
+    grown, at = grown_states(step.host, target.shape[:2], runs, seed), stops(horizon)
+    if density == 0:
+        return measure_growing(step.host, grown, target, at, seed, first_step=200), None
+    masks = target_masks(target, density, runs, seed)
+    rows = measure_growing(step, grown, target, at, seed, masks, first_step=200)
+    lifted = measure_lift(step, grown, plain, seed=seed, mask=masks, first_step=200)
+    return rows, lifted["back"]
 
 
 def pictures(found: dict[str, Any]) -> dict[str, bytes]:
@@ -224,17 +271,19 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     adversary, host = load(options.model, options.name), load(options.host, options.host_name)
     settings = settings_beside(options.model)
     fill_in(options, settings, target="no_tail", host_target="lizard", digit=TARGET_DIGIT)
-    length = {} if options.horizon is None else {"horizon": options.horizon}
+    more = {"folder": Path(options.out) / "cells", "jobs": options.jobs}
+    if options.horizon is not None:
+        more["horizon"] = options.horizon
     step = Injected(host, adversary)
     if host.family == MNIST:
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds, target = range(options.seeds), options.digit
-        return sweep_digits(step, digits, densities, seeds=seeds, target=target, **length)
+        return sweep_digits(step, digits, densities, seeds=seeds, target=target, **more)
     target, plain = (
         pad_target(load_target(name), MEASURED_PADDING)
         for name in (options.target, options.host_target)
     )
-    return sweep_lizard(step, target, plain, densities, **length)
+    return sweep_lizard(step, target, plain, densities, **more)
 
 
 def main() -> None:
@@ -279,6 +328,14 @@ def main() -> None:
         default=3,
         check=POSITIVE,
         help="runs with digits (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        check=must("be positive, or -1 for all cores", lambda jobs: jobs > 0 or jobs == -1),
+        help="densities side by side, through joblib; one uses all cores already "
+        "(default: %(default)s)",
     )
     parser.add_argument("--out", default="out/sweep", help="folder (default: %(default)s)")
     options = parser.parse_args()

@@ -1,0 +1,73 @@
+"""Independent cells of a sweep, one after the other, side by side or on a cluster: joblib."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from tfnca.automata.step import Step
+from tfnca.files import arrays_sha256, weights_sha256, write_atomically
+
+
+def run_cells(
+    work: Callable[..., Any],
+    cells: Sequence[dict[str, Any]],
+    about: Sequence[Any] = (),
+    folder: str | Path | None = None,
+    jobs: int = 1,
+    unit: str = "cell",
+) -> list[Any]:
+    """Calls ``work(**cell)`` for every cell of a sweep.
+
+    With a folder, each result is written as soon as it is there, and what is there is not done
+    again: a sweep that was killed goes on. Within ``joblib.parallel_config(backend="dask")``, or
+    any other backend of joblib's, the cells go to its workers.
+
+    Args:
+        work: A function that can be pickled, of numbers and names; its result can be JSON.
+        cells: Its arguments.
+        about: What else the results depend on: steps, arrays, numbers and names.
+        folder: For the results.
+        jobs: Processes, -1 for as many as there are cores. The engine uses all cores by itself,
+            so that more than one help where there are several machines.
+        unit: What the bar counts.
+
+    Returns:
+        The results, in the order of the cells.
+    """
+    paths = [Path(folder) / f"{_key(work, about, cell)}.json" if folder else None for cell in cells]
+    found = {n: json.loads(p.read_text()) for n, p in enumerate(paths) if p and p.exists()}
+    calls = (delayed(_numbered)(work, n, cells[n]) for n in range(len(cells)) if n not in found)
+    with tqdm(total=len(cells), initial=len(found), unit=unit) as bar:
+        for number, result in Parallel(jobs, return_as="generator_unordered")(calls):
+            if path := paths[number]:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, json.dumps(result))
+            found[number] = result
+            bar.update(1)
+    return [found[number] for number in range(len(cells))]
+
+
+def _numbered(work: Callable[..., Any], number: int, cell: dict[str, Any]) -> tuple[int, Any]:
+    return number, work(**cell)
+
+
+def _key(work: Callable[..., Any], about: Sequence[Any], cell: dict[str, Any]) -> str:
+    """A cell's name: the same for the same work on the same things."""
+    name = getattr(work, "func", work).__name__
+    text = json.dumps([name, [_identity(thing) for thing in about], cell], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _identity(thing: Any) -> Any:
+    if isinstance(thing, Step):
+        settings = [network.get_config() | {"name": None} for network in thing.networks]
+        return [type(thing).__name__, weights_sha256(thing), json.dumps(settings, default=str)]
+    if isinstance(thing, np.ndarray):
+        return [thing.shape, arrays_sha256(thing)]
+    return thing
