@@ -113,6 +113,28 @@ def tile(
     return sheet.repeat(scale, 0).repeat(scale, 1)
 
 
+def _digit_captions(state: Array, labels: Array) -> list[str]:
+    """What each digit is and what most of its cells say: ``"7 says 8"``.
+
+    Args:
+        state: An MNIST CA's, ``(batch, height, width, channels)``.
+        labels: The true classes ``(batch,)``.
+    """
+    state = ops.convert_to_numpy(state)
+    alive = state[..., GREY] > LIVING_THRESHOLD
+    said = state[..., -NUM_CLASSES:].argmax(-1)
+    most = [
+        np.bincount(one[own], minlength=1).argmax() for one, own in zip(said, alive, strict=True)
+    ]
+    return [f"{label} says {digit}" for label, digit in zip(labels, most, strict=True)]
+
+
+def draw_digits(state: Array, labels: Array, mask: Array | None = None) -> np.ndarray:
+    """Digits side by side, ten in a row, each with what it is and says: see `digits_to_rgb`."""
+    pictures = digits_to_rgb(state, labels, mask)
+    return tile(pictures, columns=10, scale=3, labels=_digit_captions(state, labels))
+
+
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """A picture in [0, 1] as bytes."""
     return np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)

@@ -17,7 +17,7 @@ from tfnca.jobs.options import Common, option, run
 from tfnca.jobs.results import measured, save_results
 from tfnca.jobs.run import CA_STEPS, DROPS, make_optimizer, schedule, train
 from tfnca.measures.digits import base_digits
-from tfnca.pictures import digits_to_rgb, tile
+from tfnca.pictures import draw_digits
 from tfnca.training.losses import ClassLoss
 from tfnca.training.pools import DigitPool
 from tfnca.training.trainer import Trainer
@@ -68,7 +68,7 @@ def main(config: Config) -> None:
 
     def preview():
         state = rollout(step, digit_state(test.images[:60]), 200, seed=config.seed)
-        return tile(digits_to_rgb(state, test.labels[:60]), columns=10, scale=3)
+        return draw_digits(state, test.labels[:60])
 
     facts = digit_facts(digits)
     history = train(config, trainer, pool, config.steps, preview, **facts)

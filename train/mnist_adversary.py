@@ -23,7 +23,7 @@ from tfnca.jobs.options import Common, in_order, option, run
 from tfnca.jobs.results import measured, save_results
 from tfnca.jobs.run import CA_STEPS, DROPS, make_optimizer, schedule, train
 from tfnca.measures.digits import attack_digits, digit_mask
-from tfnca.pictures import digits_to_rgb, tile
+from tfnca.pictures import draw_digits
 from tfnca.training.losses import ClassLoss
 from tfnca.training.pools import DigitPool
 from tfnca.training.trainer import Trainer
@@ -124,7 +124,7 @@ def main(config: Config) -> None:
         mask = digit_mask(few, config.density, config.seed)
         state = rollout(host, digit_state(few.images), 200, seed=config.seed)
         state = rollout(step, state, 200, mask=mask, seed=config.seed, step_offset=200)
-        return tile(digits_to_rgb(state, few.labels, np.asarray(mask)), columns=10, scale=3)
+        return draw_digits(state, few.labels, np.asarray(mask))
 
     history = train(config, trainer, pool, config.steps, preview, **facts)
     measure = functools.partial(

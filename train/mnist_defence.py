@@ -29,7 +29,7 @@ from tfnca.jobs.options import Common, in_order, option, run
 from tfnca.jobs.results import measured, save_results
 from tfnca.jobs.run import CA_STEPS, DROPS, EPOCH, make_optimizer, schedule, train
 from tfnca.measures.digits import base_digits
-from tfnca.pictures import digits_to_rgb, tile
+from tfnca.pictures import draw_digits
 from tfnca.training.losses import ClassLoss
 from tfnca.training.pools import DigitPool
 from tfnca.training.trainer import Trainer
@@ -118,7 +118,7 @@ def main(config: Config) -> None:
 
     def preview():
         state = rollout(step, digit_state(few.images), 200, mask=own, seed=config.seed)
-        return tile(digits_to_rgb(state, few.labels, 1 - own), columns=10, scale=3)
+        return draw_digits(state, few.labels, 1 - own)
 
     facts = digit_facts(digits) | {
         "start_sha256": weights_sha256(host),
