@@ -150,9 +150,9 @@ async function digits(page) {
       const hosts = part(page, "digits", "hosts");
       await hosts.getByText("Wary").click();
       await page.waitForFunction(() => !window.tfnca.mnist.trusting, null, PATIENCE);
-      await digit(3).click();
+      await digit(7).click();
       await settle(page, 200);
-      await says(page, 3);
+      await says(page, 7);
       await part(page, "digits", "density").fill("10");
       await part(page, "digits", "sprinkle").click();
       await settle(page, 200);
