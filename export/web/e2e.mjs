@@ -145,7 +145,7 @@ async function digits(page) {
       await shot(page, "digits_one_adversary");
     });
   }
-  if (models.mnist_defended && models.mnist_defended_adversary) {
+  if (models.mnist_defended_adversary) {
     await check("wary cells", async () => {
       const hosts = part(page, "digits", "hosts");
       await hosts.getByText("Wary").click();

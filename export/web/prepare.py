@@ -22,8 +22,7 @@ ROOT = Path(__file__).parents[2]
 MODELS = {
     "mnist": "the digits playground",
     "mnist_adversary": "adversaries among digits",
-    "mnist_defended": "the digits' wary cells",
-    "mnist_defended_adversary": "adversaries among wary cells",
+    "mnist_defended_adversary": "the digits' wary cells",
     "growing_lizard": "the lizard playground",
     "growing_adversary_no_tail": "the tailless adversary's brush",
     "growing_adversary_red": "the red adversary's brush",

@@ -76,17 +76,20 @@ async function start(playground, addresses, host, adversaries) {
   playground.draw(true);
 }
 
-/** Digits whose cells trust, or not: the wary ones are fetched when they are first chosen. */
-function offerHosts(mnist, { mnist_defended: host, mnist_defended_adversary: injection }) {
-  if (!mnist.ca.host || !mnist.ca.injected || !host || !injection) return;
+/**
+ * Digits whose cells trust, or not: the wary ones are fetched when they are first chosen. Their
+ * injection holds the host too, so that it alone is fetched.
+ */
+function offerHosts(mnist, { mnist_defended_adversary: address }) {
+  if (!mnist.ca.host || !mnist.ca.injected || !address) return;
   const trusting = [mnist.ca.host, mnist.ca.injected];
   let wary = null;
   mnist.offerHosts({
     trusting: () => trusting,
     wary: async () => {
-      wary ??= await Promise.all([host, injection].map((address) => Model.fetch(address)));
-      wary.forEach((model) => models.add(model));
-      return wary;
+      wary ??= await Model.fetch(address);
+      models.add(wary);
+      return [null, wary];
     },
   });
 }
