@@ -45,8 +45,8 @@ export class Twin {
   }
 
   /** Makes the steps that the attacked one is ahead. */
-  async follow({ host, index }) {
-    this.ca.host = host;
+  async follow({ host, injected, index }) {
+    Object.assign(this.ca, { host, injected }); // an injection may bring the only host
     const behind = index - this.ca.index;
     if (behind > 0) await this.ca.step(behind);
   }
