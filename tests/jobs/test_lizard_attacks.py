@@ -526,7 +526,8 @@ def test_the_digit_is_the_one_that_the_adversary_was_trained_for(
         found.append((target, density))
         return {}
 
-    def swept(step, digits, densities, seeds, target):
+    def swept(step, digits, densities, seeds, target, **more):
+        assert more == {"folder": tmp_path / "sweep" / "cells", "jobs": 1}
         found.append((target, expected[1]))
         return {"summary": []}
 
