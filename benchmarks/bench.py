@@ -42,19 +42,33 @@ TOLERANCES = {"state": 1e-4, "full horizon": 1e-5, "gradient": 1e-2}
 """Of the dense engine's largest entry; of gradients, which have length 1, the distance. They jump
 where a hidden unit lies within rounding of zero, so they get more room than states."""
 
+DEVICES = {
+    "cpu": {"BENCH_DEVICE": "cpu", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"},
+    "gpu": {
+        "BENCH_DEVICE": "gpu",
+        "JAX_PLATFORMS": "cuda",
+        # Several processes share it.
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    },
+}
+"""What tells an engine's process where to run; the living-cells engine runs on the CPU."""
+
 
 class Process:
     """An engine's process. Once something failed, `reason` says what and nothing more is asked."""
 
-    def __init__(self, engine, log):
+    def __init__(self, engine, log, device="cpu"):
         self.engine, self.reason, self.failed = engine, None, False
+        if engine == "sparse":
+            device = "cpu"
         self.popen = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("worker.py"), engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "tensorflow"},
+            env={**os.environ, "KERAS_BACKEND": "tensorflow", **DEVICES[device]},
         )
 
     def tell(self, do, **request):
@@ -81,9 +95,9 @@ class Process:
 
 
 @contextlib.contextmanager
-def processes(engines, log):
+def processes(engines, log, device="cpu"):
     """Starts a process for each engine, and ends them all."""
-    started = [Process(engine, log) for engine in engines]
+    started = [Process(engine, log, device) for engine in engines]
     try:
         yield started
     finally:
@@ -92,7 +106,7 @@ def processes(engines, log):
                 process.end()
 
 
-def time_training(problem, engines, rounds, folder, log, progress):
+def time_training(problem, engines, rounds, folder, log, progress, device="cpu"):
     """Times one workload. Returns its results and the list of what went wrong.
 
     Each engine is measured in turn with the sparse one and ends before the next begins: an idle
@@ -110,7 +124,7 @@ def time_training(problem, engines, rounds, folder, log, progress):
         worker.end()
         progress(done=1)
 
-    with processes(engines, log) as workers:
+    with processes(engines, log, device) as workers:
         for worker in workers:
             worker.tell("load", problem=str(path))
         for worker in workers:
@@ -180,7 +194,7 @@ def compare(found):
     return checks, wrong
 
 
-def time_rollouts(cases, rounds, folder, log, progress):
+def time_rollouts(cases, rounds, folder, log, progress, device="cpu"):
     """Times rollouts by our two engines: in each round every case, so that cases compare too.
 
     Args:
@@ -190,7 +204,7 @@ def time_rollouts(cases, rounds, folder, log, progress):
         Dictionary of ``name: {engine: {"steps", "step_ms", "total_s"}}``.
     """
     results = {name: {} for name in cases}
-    with processes(("dense", "sparse"), log) as workers:
+    with processes(("dense", "sparse"), log, device) as workers:
         by_engine = {worker.engine: worker for worker in workers}
         for name, (problem, steps) in cases.items():
             path = folder / "problem.pickle"
@@ -243,6 +257,20 @@ def machine():
     return {"cpu": cpu, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
 
 
+def gpu():
+    """The GPU's name. This process leaves it to the others."""
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    if not found:
+        raise ValueError(
+            "TensorFlow sees no GPU here: pip install -e '.[gpu]' on a machine that has one. "
+            "Received: --device gpu"
+        )
+    tf.config.set_visible_devices([], "GPU")
+    return tf.config.experimental.get_device_details(found[0]).get("device_name", found[0].name)
+
+
 def versions():
     found = {"python": platform.python_version()}
     for name in ("tensorflow", "keras", "numba", "numpy", "jax", "cax", "torch"):
@@ -253,6 +281,8 @@ def versions():
 
 def main(options):
     results = {"machine": machine(), "versions": versions()}  # the load before ours
+    if options.device == "gpu":
+        results["machine"]["gpu"] = gpu()
     import problems
     from report import report, scaling_plot, targets, training_plot
     from tqdm import tqdm
@@ -290,7 +320,7 @@ def main(options):
             for how, rate in problems.product_rate().items():
                 rates[how] = max(rate, rates.get(how, 0.0))
             result, found = time_training(
-                problem, options.engines, rounds, folder, log, progress(name)
+                problem, options.engines, rounds, folder, log, progress(name), options.device
             )
             errors += [f"{name}: {error}" for error in found]
             result["floor_flops"] = problems.floor_flops(problem, *problems.count_cells(problem))
@@ -306,7 +336,9 @@ def main(options):
             cases["scaling"] = scaling_cases(problems, weights, options.quick)
         for part, of_part in cases.items():
             bar.total += rounds
-            results[part], found = time_rollouts(of_part, rounds, folder, log, progress(part))
+            results[part], found = time_rollouts(
+                of_part, rounds, folder, log, progress(part), options.device
+            )
             errors += found
         if "rollout" in chosen and options.data_dir:
             bar.total += 1
@@ -332,6 +364,12 @@ def parse(arguments=None):
     )
     parser.add_argument(
         "--out", default="out/bench", help="folder for the results (default: out/bench)"
+    )
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="cpu",
+        help="where all but the living-cells engine run, which needs a CPU (default: cpu)",
     )
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each (default: 5)")
     parser.add_argument(

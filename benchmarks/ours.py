@@ -59,7 +59,7 @@ def make(problem, engine):
     trainer = tfnca.Trainer(make_step(problem), make_loss(problem), problem["steps"], engine)
     trainer.compile(keras.optimizers.Adam(problem["learning_rate"]))
     trainer.attach(FixedBatch(problem))
-    train = tf.function(trainer.train_step)
+    train = tf.function(trainer.train_step, jit_compile=trainer.jit_compile)
 
     def check(steps):
         step, loss = make_step(problem), make_loss(problem)

@@ -32,7 +32,9 @@ def report(results):
     rates = ", ".join(f"{k} {v / 1e9:.0f}" for k, v in machine["product_rates"].items())
     parts = [
         "# Benchmarks",
-        f"{machine['cpu']}, {machine['cores']} cores; load {machine['load']} when started. "
+        f"{machine['cpu']}, {machine['cores']} cores"
+        + (f"; {machine['gpu']} for all but sparse" if "gpu" in machine else "")
+        + f"; load {machine['load']} when started. "
         + ", ".join(f"{name} {version}" for name, version in results["versions"].items())
         + ".",
     ]

@@ -43,9 +43,34 @@ def timed(function, *arguments):
     return result, time.perf_counter() - began
 
 
+def take_gpu(module):
+    """Puts a module's framework on the GPU. Raises ImportError where it sees none."""
+    if module == "peer_torch":
+        import torch
+
+        found = torch.cuda.is_available()
+        if found:
+            torch.set_default_device("cuda")
+    elif module in ("published", "ours"):
+        import tensorflow as tf
+
+        found = tf.config.list_logical_devices("GPU")
+    else:
+        import jax
+
+        try:
+            found = jax.devices("cuda")
+        except RuntimeError:
+            found = []
+    if not found:
+        raise ImportError("sees no GPU")
+
+
 class Worker:
     def __init__(self, engine):
         self.engine = engine
+        if os.environ.get("BENCH_DEVICE") == "gpu":
+            take_gpu(MODULES[engine])
         self.module = importlib.import_module(MODULES[engine])
         self.rollers = {}
 
@@ -84,7 +109,7 @@ class Worker:
 def to_numpy(array):
     import numpy as np
 
-    return np.asarray(array)
+    return np.asarray(array.cpu() if hasattr(array, "detach") else array)
 
 
 def main():

@@ -25,6 +25,7 @@ import ours  # noqa: E402
 import problems  # noqa: E402
 import published  # noqa: E402
 import recipes  # noqa: E402
+import worker  # noqa: E402
 
 
 def small_problem(kind):
@@ -149,6 +150,15 @@ def test_bench_says_what_it_lacks(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 2
     assert "--rounds must be at least 1. Received: 0" in run.stderr
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
+    monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: [])
+    with pytest.raises(ValueError, match=r"TensorFlow sees no GPU.*Received: --device gpu"):
+        bench.gpu()
+    with pytest.raises(ImportError, match="sees no GPU"):
+        worker.take_gpu("ours")
 
 
 def test_a_recipes_row_holds_its_measures():

@@ -159,6 +159,31 @@ def test_a_finished_run_with_an_average_is_left_as_it_ended(tmp_path, small_epoc
     assert same(expected, trainer.step.get_weights())
 
 
+def test_another_precision_is_that_of_the_training_alone(tmp_path, small_epochs):
+    losses, seen = {}, set()
+    look = At(1, lambda model: seen.update(layer.compute_dtype for layer in layers(model)))
+    for precision in ("float32", "mixed_bfloat16"):
+        trainer, pool = job()
+        config = settings(tmp_path / precision, precision=precision, engine="dense")
+        history = train(config, trainer, pool, 2, callbacks=[look])
+        assert seen == {precision.removeprefix("mixed_")}
+        assert {layer.dtype_policy.name for layer in layers(trainer)} == {"float32"}
+        losses[precision] = history[-1]["loss"]
+        seen.clear()
+    assert losses["mixed_bfloat16"] != losses["float32"]
+    np.testing.assert_allclose(losses["mixed_bfloat16"], losses["float32"], rtol=0.02)
+
+
+def layers(trainer):
+    return [layer for ca in trainer.step.networks for layer in (ca, *ca.layers_in_order)]
+
+
+def test_another_precision_is_not_for_compiled_code(tmp_path):
+    config = settings(tmp_path, precision="mixed_bfloat16", engine="sparse")
+    with pytest.raises(ValueError, match=r"--precision takes --engine dense.*--engine sparse"):
+        train(config, *job(), 4)
+
+
 def test_resuming_with_weights_takes_a_fresh_pool(tmp_path, small_epochs):
     folder = tmp_path / "run"
     train(settings(folder), *job(), 4)

@@ -151,6 +151,7 @@ def run(
     noise: tf.Tensor | None = None,
     engine: str = "auto",
     record: bool = False,
+    most: int | None = None,
 ) -> tf.Tensor:
     """`rollout` for use inside a graph, of tensors.
 
@@ -168,6 +169,8 @@ def run(
         noise: See `rollout`.
         engine: See `rollout`.
         record: Whether a gradient follows, which spares the sparse engine a second run.
+        most: The most that `steps` can be. Whoever compiles with XLA and asks for a gradient must
+            give it.
 
     Returns:
         The final state.
@@ -178,7 +181,7 @@ def run(
     _check(step, state, mask, None, fire_masks, noise)
     if resolve_engine(engine, step) == "sparse":
         return sparse.run(step, state, steps, mask, seed, first_step, fire_masks, noise, record)
-    return dense.run(step, state, steps, mask, seed, first_step, fire_masks, noise)
+    return dense.run(step, state, steps, mask, seed, first_step, fire_masks, noise, most)
 
 
 def resolve_engine(engine: str, step: Step) -> str:
@@ -203,7 +206,10 @@ def resolve_engine(engine: str, step: Step) -> str:
         )
     if kind not in _told:
         _told.add(kind)
-        print(f"{kind} is run by the dense engine: the sparse one knows tfnca's own steps only.")
+        print(
+            f"{kind} is run by the dense engine: the sparse one knows tfnca's own steps, and "
+            "float32."
+        )
     return "dense"
 
 
@@ -224,16 +230,19 @@ def _compiled(step: Step, engine: str) -> Callable:
     by_engine, current = _functions.setdefault(step, {}), settings(step)
     known, function = by_engine.get(engine, (None, None))
     if known != current:
-        # A function object of its own: TensorFlow counts how often each function is traced, and
-        # warns. It holds no step, for the graph would keep it alive.
-        call = functools.partial(_call, weakref.ref(step), engine)
-        # AutoGraph has nothing to do here, since Keras keeps it out of layers, and takes seconds.
-        function = tf.function(
-            call, autograph=False, reduce_retracing=True, jit_compile=dense.uses_xla(engine)
-        )
+        # It holds no step, for the graph would keep it alive.
+        reference = weakref.ref(step)
+        if dense.uses_xla(engine):
+            function = dense.by_xla(reference)
+        else:
+            # A function object of its own: TensorFlow counts how often each function is traced,
+            # and warns. AutoGraph has nothing to do here, since Keras keeps it out of layers, and
+            # takes seconds.
+            call = functools.partial(_call, reference, engine)
+            function = tf.function(call, autograph=False, reduce_retracing=True)
         by_engine[engine] = current, function
     return function
 
 
-def _call(reference, engine, state, steps, mask, seed, first_step, fire_masks, noise):
-    return run(reference(), state, steps, mask, seed, first_step, fire_masks, noise, engine)
+def _call(reference, engine, *inputs):
+    return run(reference(), *inputs, engine=engine)

@@ -82,6 +82,12 @@ class Common:
         "'sparse', 'dense', or 'auto' for the faster one here",
         choices=["auto", "dense", "sparse"],
     )
+    precision: str = option(
+        "float32",
+        "what networks compute in while training; 'mixed_bfloat16' is for GPUs that are faster in "
+        "it, and takes the dense engine. Weights, states and results stay float32",
+        choices=["float32", "mixed_bfloat16"],
+    )
     snapshot_seconds: float = option(
         60.0, "seconds between snapshots", NOT_NEGATIVE, may_change=True
     )
@@ -176,7 +182,9 @@ def start(config: Common) -> None:
             f"Received: --shards {config.shards}"
         )
     keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_op_determinism()
+    if not tf.config.list_physical_devices("GPU"):
+        # With it Keras would not compile with XLA, which a GPU needs to be fast.
+        tf.config.experimental.enable_op_determinism()
     if not _workers.is_chief:
         return
     folder = Path(config.out)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from tfnca.commands import MOMENTUM, must
 from tfnca.files import write_atomically
 from tfnca.jobs.options import Common, workers
+from tfnca.jobs.precision import computing_in
 from tfnca.jobs.results import restore_weights, save_weights, write_history
 from tfnca.jobs.resume import check_same_run
 from tfnca.pictures import save_png
@@ -206,7 +207,8 @@ def train(
     done = int(trainer.steps_done)
     progress = _Run(config, steps, history, preview)
     if done < steps:
-        _fit(config, trainer, pool, steps - done, [progress, *callbacks])
+        with computing_in(config.precision, trainer, config.engine):
+            _fit(config, trainer, pool, steps - done, [progress, *callbacks])
     elif config.resume == "exact":  # a snapshot holds the weights themselves, not their average
         trainer.optimizer.finalize_variable_values(trainer.step.trainable_variables)
     if together.is_chief:

@@ -289,7 +289,8 @@ class Trainer(keras.Model):
         seed = tf.constant(seed, tf.int64)
         batch = pool.draw(seed, index, self.loss_of_states)
         first = index * _STRIDE
-        go = functools.partial(run, seed=seed, engine=self.engine, record=True)
+        most = self.steps[1]
+        go = functools.partial(run, seed=seed, engine=self.engine, record=True, most=most)
         with tf.GradientTape() as tape:
             state = go(self.step, batch.state, steps, batch.mask, first_step=first)
             loss = tf.reduce_mean(self.loss_of_states(state, batch))
