@@ -145,7 +145,7 @@ def verified(grid, mixed, by_the_rule, most):
     return silenced(mixed[0]), lambda upstream: mixed[1](silenced(upstream))
 
 
-def perturbation(grid, variable):
+def matrix(grid, variable):
     """Living cells times the mirrored upper triangle of `variable`, clipped to ±3."""
     size = grid.shape[2]
     matrix = np.zeros((size, size))

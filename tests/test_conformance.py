@@ -18,9 +18,10 @@ from descriptors import LAYERS, WRAPPERS, counted, random_masks, random_state
 import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
-from tfnca.automata.perturbations import StatePerturbation
+from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.state import living_mask
 from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.export.signatures import Mixture
 
@@ -48,6 +49,57 @@ def test_every_public_layer_is_here():
     interfaces = {Step, CellularAutomaton, StatePerturbation, Mixture}
     described = {type(make()).__name__ for make in LAYERS.values()}
     assert found - {each.__name__ for each in interfaces} == described
+
+
+def test_every_kind_of_perturbation_is_here_bare_and_at_work():
+    layers = [make() for make in LAYERS.values()]
+    bare = {layer.kind for layer in layers if isinstance(layer, StatePerturbation)}
+    at_work = {layer.perturbation.kind for layer in layers if isinstance(layer, Perturbed)}
+    assert bare == at_work == set(KINDS)
+
+
+def nothing(state):
+    return np.where(living_mask(state), np.clip(state, -3, 3), 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_perturbation_changes_nothing(kind):
+    """Training begins there."""
+    layer = KINDS[kind](16)
+    state = 2 * random_state(layer, SHAPE)
+    np.testing.assert_allclose(layer(state), nothing(state), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_strength_of_a_perturbation(kind):
+    layer = next(make() for make in LAYERS.values() if getattr(make(), "kind", "") == kind)
+    state = random_state(layer, SHAPE)
+    assert np.abs(layer(state) - nothing(state)).max() > 0.01
+    np.testing.assert_allclose(layer.scaled(0.0)(state), nothing(state), atol=1e-6)
+    for same in (layer.scaled(1.0), tfnca.combine([(layer, 0.25), (layer, 0.75)])):
+        np.testing.assert_allclose(same(state), layer(state), atol=1e-5)
+
+
+@pytest.fixture
+def kinds(monkeypatch):
+    for name in ("tfnca.automata.perturbations.base.KINDS", "test_conformance.KINDS"):
+        monkeypatch.setattr(name, dict(KINDS))
+
+
+def a_kind(name, kind, **parts):
+    methods = {"meaning": "m", "to_array": 0, "from_array": 0, "combined": 0}
+    return type(name, (StatePerturbation,), {"kind": kind, **methods, **parts})
+
+
+@pytest.mark.parametrize(("name", "kind"), [("Mine", "shift"), ("StateShift", "mine")])
+def test_a_kind_does_not_take_the_place_of_another(name, kind, kinds):
+    with pytest.raises(TypeError, match=rf"of its own. Received: '{kind}', {name}, beside 'shift'"):
+        a_kind(name, kind)
+
+
+def test_a_kind_lacks_no_part(kinds):
+    with pytest.raises(TypeError, match=r"needs meaning, .* Missing: \['to_array', 'combined'\]"):
+        type("Mine", (StatePerturbation,), {"kind": "mine", "meaning": "m", "from_array": 0})
 
 
 @every_layer

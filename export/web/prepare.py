@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 import tfnca
-from tfnca.data.targets import DRAWN, TARGETS, load_target
+from tfnca.data.drawing import DRAWN
+from tfnca.data.targets import TARGETS, load_target
 
 ROOT = Path(__file__).parents[2]
 MODELS = {

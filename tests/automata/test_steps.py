@@ -39,7 +39,7 @@ def oracle_ca(ca, grid, fire, noise):
 def oracle_step(step, grid, mask, fires, noises):
     """A step of any kind: the next grid, and the way back to the grid and the trained weights."""
     if isinstance(step, Perturbed):
-        kind = {"matrix": oracle.perturbation, "shift": oracle.shift}[step.perturbation.kind]
+        kind = getattr(oracle, step.perturbation.kind)
         first = kind(grid, step.perturbation.get_weights()[0].astype(np.float64))
         following, back = oracle.chain(
             first, lambda between: oracle_step(step.host, between, mask, fires, noises)
@@ -246,7 +246,7 @@ def test_life_spreads_one_cell_a_step_at_most(engine):
 
 
 def test_a_dead_cell_that_fires_keeps_its_neighbours_alive(engine):
-    """The first trap of FACTS: a cell outside the living ones counts in the mask afterwards."""
+    """A trap: a cell outside the living ones counts in the mask afterwards."""
     ca = GrowingCA()
     for weight in ca.weights:
         weight.assign(np.zeros(weight.shape))
@@ -269,7 +269,7 @@ def test_a_dead_cell_that_fires_keeps_its_neighbours_alive(engine):
 
 
 def test_each_network_judges_life_by_its_own_update(engine):
-    """The second trap of FACTS: the host's neighbours die of what the host would have done."""
+    """A trap: the host's neighbours die of what the host would have done."""
     killer, keeper = GrowingCA(), GrowingCA()
     killer.update_layers[1].bias.assign(-1.0 * np.eye(16)[3])
     state = np.zeros((1, 5, 5, 16), np.float32)

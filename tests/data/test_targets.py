@@ -1,5 +1,6 @@
 """The drawn lizard and its mutations, and targets from files and emoji."""
 
+import itertools
 import os
 import struct
 import zipfile
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tfnca.data import drawing
-from tfnca.data.drawing import lizard
+from tfnca.data.drawing import DRAWN, lizard
 from tfnca.data.targets import TARGETS, load_target, pad_target
 
 ORIGINALS = Path(
@@ -19,7 +20,7 @@ ORIGINALS = Path(
 )
 PUBLISHED_IMAGES = ORIGINALS / "growing_ca_target_images.zip"
 
-# What the plain lizard scores against each published mutated target (FACTS.md §3).
+# What the plain lizard scores against each published mutated target.
 PUBLISHED_DIFFERENCE = {
     "no_tail": 0.0056,
     "no_leg": 0.0032,
@@ -433,7 +434,7 @@ def test_published_images_load_as_they_are(tmp_path):
         pytest.skip(f"{PUBLISHED_IMAGES} is absent")
     with zipfile.ZipFile(PUBLISHED_IMAGES) as archive:
         archive.extractall(tmp_path)
-    # The mean square of each: the score of an empty grid in FACTS.md §3.
+    # The mean square of each: the score of an empty grid.
     published = {
         "complete": 0.0409,
         "no_tail": 0.0355,
@@ -447,3 +448,9 @@ def test_published_images_load_as_they_are(tmp_path):
         target = load_target(tmp_path / f"lizard_{name}.png")
         assert mean_square(target) == pytest.approx(expected, abs=6e-5), name
         assert np.all(target[..., :3] <= target[..., 3:])
+
+
+def test_every_drawn_target_is_another_picture():
+    pictures = [load_target(name) for name in DRAWN]
+    for first, second in itertools.combinations(pictures, 2):
+        assert np.abs(first - second).max() > 0.1

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfnca.automata.growing import GrowingCA
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.formats.load import load
 from tfnca.formats.readers import READERS
@@ -89,6 +90,23 @@ def test_every_reader_has_one(unpacked):
     read = {reader.read.__module__ for reader in readers if reader}
     # A pickle is never read.
     assert read | {"tfnca.formats.readers.pickled"} == {r.read.__module__ for r in READERS}
+
+
+SAY_THEIR_ORDER = {"growing_demo", "keras_file", "webgl"}
+"""Readers of formats that say how a Growing CA's first kernel orders its rows."""
+
+
+@pytest.mark.parametrize("name", CHECKSUMS)
+def test_every_reader_asks_for_the_row_order(unpacked, name):
+    file, _, inner = name.partition(": ")
+    model = load(unpacked / file, name=inner or None)
+    if not isinstance(model, GrowingCA):
+        return
+    other = load(unpacked / file, name=inner or None, row_order="kernel")
+    same = np.array_equal(model.get_weights()[0], other.get_weights()[0])
+    data = (unpacked / file).read_bytes()
+    readers = (r.read.__module__.split(".")[-1] for r in READERS if r.recognises(file, data))
+    assert same == (next(readers, "a zip") in SAY_THEIR_ORDER)
 
 
 def test_they_are_small():

@@ -1,7 +1,32 @@
 """The lizard, drawn here: plain, and with a part left out or another colour."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from scipy.interpolate import CubicSpline
+
+
+class Drawn(NamedTuple):
+    """A target that the package draws, and how to speak of it."""
+
+    parts: dict[str, Any]
+    """Arguments of `lizard`."""
+    change: str
+    """What the plain lizard does that becomes it, after "should": ``"lose its tail"``."""
+    colour: str
+    """A CSS colour, for its curve."""
+
+
+DRAWN = {
+    "lizard": Drawn({}, "stay as it is", "#3a9d3a"),
+    "no_tail": Drawn({"without": "tail"}, "lose its tail", "#e69f00"),
+    "no_leg": Drawn({"without": "leg"}, "lose a leg", "#8c5fd0"),
+    "no_head": Drawn({"without": "head"}, "lose its head", "#00a3a3"),
+    "no_arm": Drawn({"without": "arm"}, "lose an arm", "#9a7b4f"),
+    "red": Drawn({"color": "red"}, "turn red", "#e0364a"),
+    "blue": Drawn({"color": "blue"}, "turn blue", "#3568e8"),
+}
+"""One entry makes a target, everywhere: a script's `--target`, cards, the page."""
 
 # The lizard in the unit square, y downwards. A stroke is a smooth curve through points
 # (x, y, radius); a limb is a stroke and where its fingers point, in degrees clockwise from up.

@@ -7,39 +7,15 @@ import numbers
 import os
 import unicodedata
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, features
 
 from tfnca.automata.checks import check_integer
-from tfnca.data.drawing import lizard
-
-
-class Drawn(NamedTuple):
-    """A target that the package draws, and how to speak of it."""
-
-    parts: dict[str, Any]
-    """Arguments of `tfnca.data.drawing.lizard`."""
-    change: str
-    """What the plain lizard does that becomes it, after "should": ``"lose its tail"``."""
-    colour: str
-    """A CSS colour, for its curve."""
-
-
-DRAWN = {
-    "lizard": Drawn({}, "stay as it is", "#3a9d3a"),
-    "no_tail": Drawn({"without": "tail"}, "lose its tail", "#e69f00"),
-    "no_leg": Drawn({"without": "leg"}, "lose a leg", "#8c5fd0"),
-    "no_head": Drawn({"without": "head"}, "lose its head", "#00a3a3"),
-    "no_arm": Drawn({"without": "arm"}, "lose an arm", "#9a7b4f"),
-    "red": Drawn({"color": "red"}, "turn red", "#e0364a"),
-    "blue": Drawn({"color": "blue"}, "turn blue", "#3568e8"),
-}
-"""One entry makes a target, everywhere: a script's `--target`, cards, the page."""
+from tfnca.data.drawing import DRAWN, lizard
 
 TARGETS = tuple(DRAWN)
-"""Names of the drawn targets: the plain lizard, and the article's six mutations of it."""
+"""Names of the drawn targets: the plain lizard, and its mutations."""
 
 _MOST_PIXELS = 40_000_000
 """In a picture file: a small one can claim to hold gigabytes."""

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tfnca.automata.perturbations import KINDS
 from tfnca.files import write_atomically
 from tfnca.measures.lizard import MEASURED_PADDING
 from tfnca.zoo.models import ShippedModel, models
@@ -131,13 +132,10 @@ def describe(model: ShippedModel, config: dict[str, Any]) -> str:
             f"automaton under attack, {host}, stays as it is: in {percent(config['density'])} of "
             "the cells, drawn at random, this rule runs in place of its own."
         )
-    what = {
-        "Perturbation": "A symmetric matrix that multiplies the state of every living cell",
-        "StateShift": "A vector that is added to the state of every living cell",
-    }.get(model.layer, f"A {model.layer} of every living cell")
+    (meaning,) = [kind.meaning for kind in KINDS.values() if kind.__name__ == model.layer]
     return (
-        f"{what} before each step, which should make a {pattern(config)} {aim(config)}. The "
-        f"automaton under attack, {host}, stays as it is."
+        f"{meaning[0].upper()}{meaning[1:]} before each step, which should make a "
+        f"{pattern(config)} {aim(config)}. The automaton under attack, {host}, stays as it is."
     )
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from tfnca.data.targets import DRAWN
+from tfnca.automata.perturbations import KINDS
+from tfnca.data.drawing import DRAWN
 
 WHOLE = {"lizard": "lizard", "lizard_complete": "lizard"}
 """What a host grows, by the name of its target."""
@@ -68,7 +69,7 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
         return f"makes every digit {'an' if config['digit'] == 8 else 'a'} {config['digit']}{share}"
     if kind == "host":
         return f"grows a {pattern(config)} from one cell"
-    what = {"Perturbation": "matrix: ", "StateShift": "vector: "}.get(layer, "")
+    what = "".join(f"{kind.kind}: " for kind in KINDS.values() if kind.__name__ == layer)
     return f"{what}should make the {pattern(config)} {aim(config)}{share}"
 
 

@@ -20,7 +20,9 @@ class StatePerturbation(keras.layers.Layer):
 
     A kind of its own is a subclass with a `kind`, registered with Keras. An affine one gives its
     `matrix` or `vector` (or both), and every engine and exporter runs it. Any other overrides
-    `call` and `scaled`, and leaves `is_affine` false: the dense engine runs it.
+    `call`, which leaves `is_affine` false: the dense engine runs it. What it needs besides are
+    `meaning`, `to_array`, `from_array` and `combined`. Made from `channels` alone it changes
+    nothing, which is where training begins.
 
     Args:
         channels: Channels of the state.
@@ -35,10 +37,13 @@ class StatePerturbation(keras.layers.Layer):
     kind: str = ""
     """The kind's name, for ``--kind`` and for files."""
 
+    meaning: str = ""
+    """What it is, for cards: ``"a vector that is added to the state of every living cell"``."""
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if cls.__dict__.get("kind"):
-            KINDS[cls.kind] = cls
+            _register(cls)
 
     def __init__(self, channels: int, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -115,6 +120,22 @@ class StatePerturbation(keras.layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "channels": self.channels}
+
+
+def _register(kind: type[StatePerturbation]) -> None:
+    """Makes a kind known; raises TypeError where it is another's or lacks a part."""
+    place = kind.__module__, kind.__qualname__
+    for known in KINDS.values():
+        same = known.kind == kind.kind or known.__name__ == kind.__name__
+        if same and (known.__module__, known.__qualname__) != place:
+            raise TypeError(
+                f"A kind of perturbation needs a `kind` and a class name of its own. Received: "
+                f"{kind.kind!r}, {kind.__name__}, beside {known.kind!r}, {known.__name__}"
+            )
+    parts = ("meaning", "to_array", "from_array", "combined")
+    if missing := [name for name in parts if name not in vars(kind)]:
+        raise TypeError(f"A kind of perturbation needs {', '.join(parts)}. Missing: {missing}")
+    KINDS[kind.kind] = kind
 
 
 def combine(weighted: Iterable[tuple[StatePerturbation, float]]) -> StatePerturbation:

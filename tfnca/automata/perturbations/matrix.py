@@ -46,6 +46,7 @@ class Perturbation(StatePerturbation):
     """
 
     kind = "matrix"
+    meaning = "a symmetric matrix that multiplies the state of every living cell"
 
     def __init__(self, channels: int = GROWING_CHANNELS, matrix: Any = None, **kwargs: Any) -> None:
         super().__init__(channels, **kwargs)

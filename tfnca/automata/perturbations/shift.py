@@ -43,6 +43,7 @@ class StateShift(StatePerturbation):
     """
 
     kind = "shift"
+    meaning = "a vector that is added to the state of every living cell"
 
     def __init__(self, channels: int = GROWING_CHANNELS, vector: Any = None, **kwargs: Any) -> None:
         super().__init__(channels, **kwargs)
