@@ -8,7 +8,8 @@ READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 WEB := export/web
 
-.PHONY: reproduce test test-bounds fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
+# `make` alone sets up .venv.
+.PHONY: help reproduce test test-bounds fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -16,6 +17,10 @@ $(READY): pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@
+
+help:  ## what there is to make
+	@echo "make: the environment .venv, which takes two minutes. Then, or at once, for each makes what it needs:"
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
 reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 	$(RUN) train/mnist_adversary.py --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 --lifted 2 --test-digits 600 --out out/reproduce

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfnca.pictures import digits_to_rgb, png_bytes, save_png, save_video, tile
+import tfnca
+from tfnca.pictures import (
+    digits_to_rgb,
+    png_bytes,
+    save_animation,
+    save_png,
+    save_video,
+    tile,
+)
 from tfnca.plots import plot
 
 ARTICLE = [
@@ -138,3 +146,19 @@ def test_labels_stand_above_their_pictures():
     assert len(np.unique(sheet)) > 2, "no letter is drawn"
     with pytest.raises(ValueError, match="shorter"):
         tile(images, labels=["one"])
+
+
+def test_a_target_is_written_as_other_programs_read_it(tmp_path):
+    target = tfnca.load_target("no_tail")
+    save_png(tmp_path / "target.png", target)
+    with Image.open(tmp_path / "target.png") as image:
+        assert image.mode == "RGBA"
+    np.testing.assert_allclose(tfnca.load_target(tmp_path / "target.png"), target, atol=0.01)
+
+
+def test_an_animation_may_be_larger_than_its_grid(tmp_path):
+    frames = [np.full((4, 5, 3), shade, np.float32) for shade in (0.0, 1.0)]
+    save_animation(tmp_path / "moving.webp", frames, scale=3)
+    with Image.open(tmp_path / "moving.webp") as moving:
+        assert moving.size == (15, 12)
+        assert moving.n_frames == 2

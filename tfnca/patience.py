@@ -1,5 +1,10 @@
-"""Says at once that a command is on its way: loading TensorFlow takes seconds."""
+"""Says at once that a command is on its way: loading TensorFlow takes seconds.
 
+TensorFlow's own log, which speaks of missing GPUs in the tone of errors, is off unless
+TF_CPP_MIN_LOG_LEVEL says otherwise.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -16,3 +21,4 @@ def say_that_it_loads() -> None:
 
 
 say_that_it_loads()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -148,7 +148,10 @@ def png_bytes(image: np.ndarray) -> bytes:
 
 
 def save_png(path: str | Path, image: np.ndarray) -> None:
-    """Writes a picture ``(height, width, 3)`` in [0, 1]."""
+    """Writes a picture ``(height, width, 3)`` in [0, 1], or a target, premultiplied RGBA."""
+    if image.shape[-1] == 4:
+        colours = image[..., :3] / np.maximum(image[..., 3:], 1e-6)
+        image = np.concatenate([colours, image[..., 3:]], axis=-1)
     write_atomically(path, png_bytes(image))
 
 
@@ -178,9 +181,19 @@ def save_video(path: str | Path, frames: Iterable[np.ndarray], fps: int = 20) ->
         temporary.unlink(missing_ok=True)
 
 
-def save_animation(path: str | Path, frames: Iterable[np.ndarray], fps: int = 12) -> None:
-    """Writes frames ``(height, width, 3)`` in [0, 1] as a looping animated WebP."""
-    first, *others = [Image.fromarray(to_uint8(frame)) for frame in frames]
+def save_animation(
+    path: str | Path, frames: Iterable[np.ndarray], fps: int = 12, scale: int = 1
+) -> None:
+    """Writes frames ``(height, width, 3)`` in [0, 1] as a looping animated WebP.
+
+    Args:
+        path: The file.
+        frames: The frames.
+        fps: Frames a second.
+        scale: Pixels of a cell's side.
+    """
+    pixels = [to_uint8(frame).repeat(scale, axis=0).repeat(scale, axis=1) for frame in frames]
+    first, *others = map(Image.fromarray, pixels)
     buffer = io.BytesIO()
     options = {"save_all": True, "append_images": others, "loop": 0, "quality": 70}
     first.save(buffer, "WEBP", duration=1000 // fps, **options)

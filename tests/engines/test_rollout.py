@@ -175,3 +175,13 @@ def test_given_noise_must_fit_and_have_a_use(engine):
     for step, state, given in ((DIGITS, DIGIT, noise[..., :18]), (GROWING, STATE, noise)):
         with pytest.raises(ValueError, match=r"(?s)noise.*Received"):
             tfnca.rollout(step, state, 1, engine=engine, noise=given)
+
+
+def test_an_adversary_that_runs_nowhere_is_spoken_of_once(capsys, monkeypatch):
+    monkeypatch.setattr("tfnca.engines.rollout._said", set())
+    step, state, mask = start("Injected")
+    tfnca.rollout(step, state, 1, **mask)
+    assert capsys.readouterr().out == ""
+    tfnca.rollout(step, state, 1)
+    tfnca.rollout(step, state, 1)
+    assert capsys.readouterr().out.count("Injected without a mask: no cell runs the advers") == 1

@@ -280,3 +280,10 @@ def test_a_kind_that_reads_no_array_hinders_no_other(tmp_path, kinds):
     kinds["a"] = type("Mute", (StatePerturbation,), {})
     np.save(tmp_path / "vector.npy", np.ones(16, np.float32))
     assert type(tfnca.load(tmp_path / "vector.npy")) is StateShift
+
+
+def test_the_optimisers_arrays_beside_a_model_are_no_model(tmp_path, caplog):
+    write(tmp_path / "lizard.json", formats.graph_document(GROWING))
+    np.savez(tmp_path / "optimizer.npz", **{"adam/iteration": np.int64(3), "adam/k": np.ones(4)})
+    assert_holds(load(tmp_path), GROWING)
+    assert not caplog.records

@@ -20,6 +20,7 @@ from tfnca.measures.digits import (
     swap_digits,
 )
 from tfnca.measures.lizard import host_cell_errors
+from tfnca.measures.settings import settings_beside
 
 
 def saying(*items):
@@ -264,3 +265,9 @@ def test_the_clock_of_a_bar_goes_on_between_two_updates(monkeypatch):
     written = len(shown.getvalue())
     time.sleep(0.1)
     assert len(shown.getvalue()) == written
+
+
+def test_a_model_of_that_name_has_its_settings():
+    """`python -m tfnca.measures no_tail` is to measure a lizard without its tail."""
+    assert settings_beside("no_tail")["target"] == "no_tail"
+    assert settings_beside("mnist_adversary")["digit"] == 8

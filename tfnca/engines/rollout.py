@@ -74,6 +74,11 @@ def rollout(
         )
     )
     _check(step, state, mask, steps, fire_masks, noise)
+    if mask is None and step.has_adversary:
+        _say_once(
+            f"{type(step).__name__} without a mask: no cell runs the adversary. Give one, such as "
+            "mask=tfnca.random_mask(cells, 0.1), where cells are those that it may stand in."
+        )
     return _compiled(step, resolve_engine(engine, step))(
         state,
         tf.constant(steps, tf.int32),
@@ -204,17 +209,20 @@ def resolve_engine(engine: str, step: Step) -> str:
             f"The sparse engine runs tfnca's own steps in float32, and no class derived from them; "
             f"engine='dense' runs any step. Received: {kind}"
         )
-    if kind not in _told:
-        _told.add(kind)
-        print(
-            f"{kind} is run by the dense engine: the sparse one knows tfnca's own steps, and "
-            "float32."
-        )
+    _say_once(
+        f"{kind} is run by the dense engine: the sparse one knows tfnca's own steps, and float32."
+    )
     return "dense"
 
 
-_told: set[str] = set()
-"""Classes of which it has been said that the dense engine runs them."""
+_said: set[str] = set()
+
+
+def _say_once(line: str) -> None:
+    if line not in _said:
+        _said.add(line)
+        print(line)
+
 
 _functions: "weakref.WeakKeyDictionary[Step, dict]" = weakref.WeakKeyDictionary()
 

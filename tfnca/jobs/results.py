@@ -19,6 +19,7 @@ from tfnca.measures.progress import on_screen
 from tfnca.pictures import save_png
 from tfnca.plots import plot
 from tfnca.training.trainer import Trainer
+from tfnca.zoo.summary import main_measures
 
 
 def save_weights(folder: Path, trainer: Trainer) -> None:
@@ -130,6 +131,9 @@ def save_results(
         curve = [row["step"] for row in history], [row["loss"] for row in history]
         picture = plot({"loss": curve}, "training step", "loss", log=True)
         write_atomically(folder / "loss.png", picture)
+    print(f"Wrote {folder}/preview.png, metrics.json and more.")
+    for found in main_measures(metrics):
+        print(f"  {found}")
 
 
 def save_array(config: Common, name: str, array: np.ndarray) -> None:

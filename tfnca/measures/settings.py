@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tfnca.formats.names import find
+
 
 def settings_beside(model: str | Path) -> dict[str, Any]:
     """The ``config.json`` that a training script left beside a model.
 
     Args:
-        model: A model's file, or its folder.
+        model: A model's file, its folder, or the name of one that ships.
 
     Returns:
         The settings; an empty dictionary where there are none.
@@ -17,7 +19,7 @@ def settings_beside(model: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: If there are, and they cannot be read.
     """
-    path = Path(model)
+    path = Path(find(model))
     path = (path if path.is_dir() else path.parent) / "config.json"
     if not path.is_file():
         return {}
