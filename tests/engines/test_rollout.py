@@ -1,5 +1,9 @@
 """Rollouts: one run under one seed, however it is cut, and in either engine."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from conftest import random_draws
@@ -185,3 +189,24 @@ def test_an_adversary_that_runs_nowhere_is_spoken_of_once(capsys, monkeypatch):
     tfnca.rollout(step, state, 1)
     tfnca.rollout(step, state, 1)
     assert capsys.readouterr().out.count("Injected without a mask: no cell runs the advers") == 1
+
+
+FORK = """
+import os, numpy as np, tfnca
+state = np.asarray(tfnca.seed_state(12))
+ca = tfnca.GrowingCA()
+tfnca.rollout(ca, state, 1)
+if os.fork() == 0:
+    try:
+        tfnca.rollout(ca, state, 1)
+    except RuntimeError as error:
+        os._exit(7 if "get_context('spawn')" in str(error) else 1)
+    os._exit(0)
+os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="This system has no fork.")
+def test_a_fork_is_refused_and_does_not_wait_for_ever():
+    command = [sys.executable, "-c", FORK]
+    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 7

@@ -1,6 +1,7 @@
 """Rollouts: many steps of any step, as one graph, by either engine."""
 
 import functools
+import os
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -54,6 +55,8 @@ def rollout(
 
     Raises:
         ValueError: If an argument does not fit.
+        RuntimeError: In a process that was forked from one that ran rollouts before: TensorFlow
+            would wait for ever for its threads, which a fork leaves behind.
 
     Example:
 
@@ -61,6 +64,7 @@ def rollout(
     >>> tfnca.rollout(tfnca.GrowingCA(), tfnca.seed_state(16), steps=10, seed=0).shape
     TensorShape([1, 16, 16, 16])
     """
+    refuse_forks()
     steps = check_integer("steps", steps, 0, 2**31 - 1)
     step_offset = check_integer("step_offset", step_offset, 0, 2**63 - 1 - steps)
     seed = check_seed(seed)
@@ -213,6 +217,23 @@ def resolve_engine(engine: str, step: Step) -> str:
         f"{kind} is run by the dense engine: the sparse one knows tfnca's own steps, and float32."
     )
     return "dense"
+
+
+_life = {"ran": False, "forked": False}
+"""Whether this process has run anything, and whether it is the fork of one that had."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _life.update(forked=_life["ran"]))
+
+
+def refuse_forks() -> None:
+    """Raises RuntimeError in the fork of a process that ran anything; TensorFlow would hang."""
+    if _life["forked"]:
+        raise RuntimeError(
+            "TensorFlow does not work in a fork of a process in which it ran. Start processes by "
+            "multiprocessing.get_context('spawn'). Received: a call in a forked process"
+        )
+    _life["ran"] = True
 
 
 _said: set[str] = set()

@@ -17,7 +17,7 @@ from tfnca.automata.checks import (
 )
 from tfnca.automata.step import Step
 from tfnca.engines.dense import uses_xla
-from tfnca.engines.rollout import resolve_engine, run, settings
+from tfnca.engines.rollout import refuse_forks, resolve_engine, run, settings
 from tfnca.training.batch import Batch
 from tfnca.training.callbacks import StopAtNonFinite, Validation
 from tfnca.training.losses import Loss
@@ -238,6 +238,7 @@ class Trainer(keras.Model):
         Raises:
             ValueError: If the trainer is not compiled, or the pool does not fit it.
         """
+        refuse_forks()
         if not isinstance(pool, Pool):
             raise ValueError(
                 "A Trainer learns from a GrowingPool or a DigitPool, which makes the batches: "
