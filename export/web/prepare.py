@@ -30,6 +30,8 @@ MODELS = {
 }
 MUTATIONS = [name for name in TARGETS if name != "lizard"]
 DIGITS_PER_CLASS = 12
+WORTH_SHARING = 256
+"""Bytes of a weight from which on a file of its own may save a download."""
 
 
 def main():
@@ -58,18 +60,67 @@ def main():
 
 
 def copy_models(models, out):
-    """Copies the TF.js graphs; returns name → address of its model.json."""
-    found = {}
+    """Copies the TF.js graphs; returns name → address of its model.json.
+
+    An attack holds its host's weights. What several models hold is one file for all of them, so
+    that it is fetched once.
+    """
+    documents, tensors = {}, {}
     for name, use in MODELS.items():
         folder = models / name / "tfjs"
         if not (folder / "model.json").is_file():
             print(f"site: no {folder}/model.json, so the page does without {use}")
             continue
-        shutil.copytree(folder, out / "models" / name)
-        size = sum(file.stat().st_size for file in folder.iterdir())
-        print(f"site: {name}, {size / 1000:.0f} kB")
-        found[name] = f"models/{name}/model.json"
-    return found
+        documents[name] = json.loads((folder / "model.json").read_text())
+        tensors[name] = dict(read_tensors(documents[name], folder))
+    holders = {}
+    for name, of_model in tensors.items():
+        for data in of_model.values():
+            if len(data) >= WORTH_SHARING:
+                holders.setdefault(data, set()).add(name)
+    for name, document in documents.items():
+        (folder := out / "models" / name).mkdir(parents=True)
+        document["weightsManifest"] = manifest(document, tensors[name], holders, folder)
+        (folder / "model.json").write_text(json.dumps(document, separators=(",", ":")))
+    size = sum(file.stat().st_size for file in (out / "models").rglob("*.*"))
+    print(f"site: {', '.join(documents) or 'no model'}: {size / 1000:.0f} kB")
+    return {name: f"models/{name}/model.json" for name in documents}
+
+
+def weights_of(document):
+    return [weight for group in document["weightsManifest"] for weight in group["weights"]]
+
+
+def read_tensors(document, folder):
+    """Each weight's name and bytes."""
+    paths = [path for group in document["weightsManifest"] for path in group["paths"]]
+    data = b"".join((folder / path).read_bytes() for path in paths)
+    for weight in weights_of(document):
+        dtype = weight.get("quantization", weight)["dtype"]
+        size = int(np.prod(weight["shape"])) * np.dtype(dtype).itemsize
+        yield weight["name"], data[:size]
+        data = data[size:]
+    if data:
+        raise ValueError(f"{folder} has {len(data)} bytes that no weight takes.")
+
+
+def manifest(document, tensors, holders, folder):
+    """The manifest, a group for each set of models that share weights; writes their files."""
+    groups = {}
+    for weight in weights_of(document):
+        sharing = holders.get(tensors[weight["name"]], ())
+        groups.setdefault(frozenset(sharing if len(sharing) > 1 else ()), []).append(weight)
+    result = []
+    for sharing, weights in groups.items():
+        weights = sorted(weights, key=lambda weight: tensors[weight["name"]])  # alike in all
+        data = b"".join(tensors[weight["name"]] for weight in weights)
+        path = "weights.bin"
+        if sharing:
+            path = f"../shared/{hashlib.sha256(data).hexdigest()[:8]}.bin"
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(data)
+        result.append({"paths": [path], "weights": weights})
+    return result
 
 
 def read_perturbations(models):

@@ -148,7 +148,7 @@ def test_site_is_small(site):
     """,
         site,
     )
-    assert int(sizes) < 1.3e6
+    assert int(sizes) < 1.2e6
 
 
 def test_the_site_carries_the_notices_of_what_it_bundles(site):
