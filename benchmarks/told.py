@@ -37,8 +37,7 @@ class Told:
         self.optimizer = make_optimizer("adam", schedule(1e-3, steps, "0.85"), ema=0.99)
         self.optimizer.build(self.variables)
         self.pools = [
-            tfnca.DigitPool(digits, 64, density=DENSITY, fresh=1, mutated=1, seed=target)
-            for target in range(NUM_CLASSES)
+            tfnca.DigitPool(digits, density=DENSITY, seed=target) for target in range(NUM_CLASSES)
         ]
         self.graphs = [
             tf.function(functools.partial(self.train_step, target), autograph=False)

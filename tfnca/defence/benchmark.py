@@ -172,20 +172,19 @@ def leaderboard(found: dict[str, Any]) -> str:
             table.append((host, defence, alone, worst))
     table.sort(key=lambda row: row[3]["10 %"]["10 %"]["takeover"])
     lines = [
-        "| host | defence | accuracy alone | accuracy under the worst attack | taken by 10 % | "
-        "by 1 % | by one, best placed |",
-        "|---|---|---|---|---|---|---|",
+        "| host | defence | accuracy alone | under attack | taken by 10 % | by 1 % "
+        "| by one, best placed | 10 % of which |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for host, defence, alone, worst in table:
         hardest = min(
             (r for r in found["attacks"] if (r["host"], r["defence"]) == (host, defence)),
             key=lambda row: row["10 %"]["digit_accuracy"],
         )
-        cells = [
-            f"{worst[place][place]['takeover']:.3f} ({worst[place]['attack']}"
-            f"{'*' if worst[place]['fresh'] else ''}{', held' if worst[place]['held'] else ''})"
-            for place in ("10 %", "1 %", "placed")
-        ]
+        cells = [f"{row[place]['takeover']:.3f}" for place, row in worst.items()]
+        many = worst["10 %"]
+        held = ", held" if many["held"] else ""
+        cells.append(f"{many['attack']}{'*' if many['fresh'] else ''}{held}")
         lines.append(
             f"| {host} | {defence} | {alone['digit_accuracy']:.3f} "
             f"| {hardest['10 %']['digit_accuracy']:.3f} | {' | '.join(cells)} |"

@@ -19,7 +19,10 @@ def settings_beside(model: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: If there are, and they cannot be read.
     """
-    path = Path(find(model))
+    try:
+        path = Path(find(model))
+    except ValueError:  # whoever loads it says what is wrong
+        path = Path(model)
     path = (path if path.is_dir() else path.parent) / "config.json"
     if not path.is_file():
         return {}
