@@ -471,3 +471,10 @@ def test_each_mask_may_draw_its_own_density():
     assert 0.05 < np.median(shares) < 0.1  # all orders of magnitude alike: about 0.07
     with pytest.raises(ValueError, match="density must be a share, or a range"):
         tfnca.DigitPool(digits, 160, 16, density=(0.5, 0.01))
+
+
+def test_the_last_of_a_batch():
+    batch = tfnca.Batch(slots=tf.constant([5, 6, 7]), labels=tf.constant([1, 2, 3])).last(1)
+    assert batch.slots.numpy().tolist() == [7]
+    assert batch.labels.numpy().tolist() == [3]
+    assert batch.mask is None
