@@ -402,6 +402,7 @@ MISTAKES = {
     "vector shape": (lambda: tfnca.StateShift(vector=np.ones(15)), r"16,.*Received: .*15,"),
     "vector nan": (lambda: tfnca.StateShift(vector=np.full(16, np.nan)), "finite.*Received: NaN"),
     "seed size": (lambda: tfnca.seed_state(0), "Received: size=0"),
+    "seed without alpha": (lambda: tfnca.seed_state(8, channels=3), "Received: channels=3"),
     "seed size and a half": (lambda: tfnca.seed_state(16.5), "Received: size=16.5"),
     "grey bytes": (
         lambda: tfnca.digit_state(np.full((1, 28, 28), 255.0)),
