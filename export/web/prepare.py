@@ -119,8 +119,9 @@ def manifest(document, tensors, holders, folder):
             path = f"../shared/{hashlib.sha256(data).hexdigest()[:8]}.bin"
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(data)
-        result.append({"paths": [path], "weights": weights})
-    return result
+        result.append((len(data), {"paths": [path], "weights": weights}))
+    # TensorFlow.js 4 misreads two files of which the second is larger.
+    return [group for _, group in sorted(result, key=lambda pair: -pair[0])]
 
 
 def read_perturbations(models):

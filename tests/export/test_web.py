@@ -151,6 +151,28 @@ def test_site_is_small(site):
     assert int(sizes) < 1.2e6
 
 
+def read_weights(folder):
+    """Name → bytes; and the sizes of the files."""
+    groups = json.loads((folder / "model.json").read_text())["weightsManifest"]
+    files = [(folder / path).read_bytes() for group in groups for path in group["paths"]]
+    data, found = b"".join(files), {}
+    for weight in (weight for group in groups for weight in group["weights"]):
+        end = 4 * int(np.prod(weight["shape"]))
+        found[weight["name"]], data = data[:end], data[end:]
+    assert not data
+    return found, [len(file) for file in files]
+
+
+def test_models_share_files_and_hold_their_own_weights(site):
+    folders = [path for path in (site / "models").iterdir() if path.name != "shared"]
+    for folder in folders:
+        weights, sizes = read_weights(folder)
+        assert weights == read_weights(MODELS / folder.name / "tfjs")[0]
+        assert sizes == sorted(sizes, reverse=True)  # or TensorFlow.js misreads them
+    if MODELS.name == "saved_models":
+        assert len(list((site / "models/shared").iterdir())) == 2
+
+
 def test_the_site_carries_the_notices_of_what_it_bundles(site):
     notice = (site / "NOTICE.txt").read_text()
     assert "MNIST" in notice

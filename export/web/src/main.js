@@ -228,5 +228,6 @@ async function keepOffline() {
   await navigator.serviceWorker.register(`sw.js?build=${build}`);
   const { active } = await navigator.serviceWorker.ready;
   const fetched = performance.getEntriesByType("resource").map(({ name }) => name);
-  active.postMessage([location.pathname, ...fetched.filter((url) => url.startsWith(location.origin))]);
+  const own = fetched.filter((url) => url.startsWith(location.origin));
+  active.postMessage([location.pathname, ...new Set(own)]); // a file of two models is there twice
 }
