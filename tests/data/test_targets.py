@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import binary_dilation, distance_transform_cdt
 
 from tfnca.data import drawing
 from tfnca.data.drawing import DRAWN, lizard
@@ -426,14 +427,34 @@ def test_padding_refuses_what_is_no_target(drawn):
     assert pad_target(drawn["lizard"], padding=np.float64(2)).shape == (44, 44, 4)
 
 
-@pytest.mark.originals
-def test_published_images_load_as_they_are(tmp_path):
+def unpack_published(folder):
     if not PUBLISHED_IMAGES.exists():
         if os.environ.get("TFNCA_REQUIRE_ORIGINALS") == "1":
             pytest.fail(f"{PUBLISHED_IMAGES} is absent")
         pytest.skip(f"{PUBLISHED_IMAGES} is absent")
     with zipfile.ZipFile(PUBLISHED_IMAGES) as archive:
-        archive.extractall(tmp_path)
+        archive.extractall(folder)
+
+
+def border_and_reach(plain, without):
+    """Cells that stay and border on what goes, and how far from those that stay it reaches."""
+    there, stays = plain[..., 3] > 0.1, without[..., 3] > 0.1
+    goes = there & ~stays
+    border = binary_dilation(goes, np.ones((3, 3))) & stays
+    return border.sum(), distance_transform_cdt(~stays, metric="chessboard")[goes].max()
+
+
+@pytest.mark.originals
+def test_the_tail_borders_on_as_many_cells_as_the_published_one(tmp_path, drawn):
+    unpack_published(tmp_path)
+    published = [load_target(tmp_path / f"lizard_{name}.png") for name in ("complete", "no_tail")]
+    assert border_and_reach(*published) == (11, 13)
+    assert border_and_reach(drawn["lizard"], drawn["no_tail"]) == (11, 9)
+
+
+@pytest.mark.originals
+def test_published_images_load_as_they_are(tmp_path):
+    unpack_published(tmp_path)
     # The mean square of each: the score of an empty grid.
     published = {
         "complete": 0.0409,
