@@ -13,7 +13,7 @@ Tensors = list[tuple[str, np.ndarray]]
 """(name, array) of kernel, bias, kernel, bias …, from perception to update."""
 
 _BESIDE = re.compile(
-    r"(^|[/.])(_variables|\w*seed_generator\w*|metrics|\w*adam\w*|sgd|rmsprop"
+    r"(^|[/.])(_variables|\w*seed_generator\w*|metrics|\w*adam\w*|whitened|sgd|rmsprop"
     r"|_?optimi[sz]er\w*(?![/.]_trainable_variables))([/.]|$)|\.OPTIMIZER_SLOT",
     re.IGNORECASE,
 )

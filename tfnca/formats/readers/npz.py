@@ -18,7 +18,5 @@ def read(source: Source) -> Models:
         name.removesuffix(".npy"): parse_npy(f"{source.where}: {name}", data)
         for name, data in unzip(source.where, source.data, source.budget).items()
     }
-    if any(name.endswith("/iteration") for name in arrays):
-        return {}  # an optimiser's, which training leaves beside the model
     tensors = arrange(source.where, arrays)
     return {"": build_ca(source.where, tensors, source.row_order)} if tensors else {}
