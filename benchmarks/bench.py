@@ -58,17 +58,23 @@ DEVICES = {
 class Process:
     """An engine's process. Once something failed, `reason` says what and nothing more is asked."""
 
-    def __init__(self, engine, log, device="cpu"):
+    def __init__(self, engine, log, device="cpu", code=None):
         self.engine, self.reason, self.failed = engine, None, False
         if engine == "sparse":
             device = "cpu"
+        code = code or Path(__file__).resolve().parent.parent
         self.popen = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("worker.py"), engine],
+            [sys.executable, code / "benchmarks" / "worker.py", engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "KERAS_BACKEND": "tensorflow", **DEVICES[device]},
+            env={
+                **os.environ,
+                "KERAS_BACKEND": "tensorflow",
+                "PYTHONPATH": str(code),
+                **DEVICES[device],
+            },
         )
 
     def tell(self, do, **request):

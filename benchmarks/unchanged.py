@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from revisions import ROOT, checked_out
 
-ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("sparse", "dense")
 TRAIN = ["train/mnist_adversary.py", "--drops", "0.85", "--ema", "0.99", "--fresh", "1",
          "--mutated", "1", "--lifted", "2", "--test-digits", "600"]  # fmt: skip
@@ -86,18 +86,11 @@ def main() -> None:
         "--train", type=int, default=0, metavar="STEPS", help="training steps of a takeover"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        code = {"old": Path(folder) / "old", "new": ROOT}
-        git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run(
-            [*git, "add", "--quiet", "--detach", code["old"], options.revision], check=True
-        )
-        try:
-            same = [*states(code, Path(folder), options.engines)]
-            if options.train:
-                same += training(code, Path(folder), options.train)
-        finally:
-            subprocess.run([*git, "remove", "--force", code["old"]], check=True)
+    with checked_out(options.revision) as old, tempfile.TemporaryDirectory() as folder:
+        code = {"old": old, "new": ROOT}
+        same = [*states(code, Path(folder), options.engines)]
+        if options.train:
+            same += training(code, Path(folder), options.train)
     print(f"\n{sum(same)} of {len(same)} the same numbers.")
     sys.exit(not all(same))
 

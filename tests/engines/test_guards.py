@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import gradients
 from descriptors import LAYERS, STEPS, counted, random_masks, random_state, shuffled, symmetric
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.engines import sparse, tapes
+from tfnca.engines import sheets, sparse, tapes
 from tfnca.engines.rollout import resolve_engine, run
 
 SHAPE = (2, 6, 7)
@@ -193,6 +194,28 @@ def test_both_engines_agree_on_what_is_not_finite(name, where, value):
         good = np.isfinite(dense)
         assert good.any()
         np.testing.assert_allclose(ours[good], dense[good], atol=1e-4 * np.abs(dense[good]).max())
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_what_stood_in_the_rooms_before_does_not_show(name, monkeypatch):
+    step = LAYERS[name]()
+    state, masks = random_state(step, SHAPE), random_masks(step, SHAPE)
+    upstream = np.random.default_rng(1).normal(size=state.shape).astype(np.float32)
+
+    def results(left):
+        def room(*shape):
+            return np.full(shape, left, np.float32)
+
+        monkeypatch.setattr(sheets, "_room", room)
+        return gradients(
+            lambda state: tfnca.rollout(step, state, 3, engine="sparse", **masks),
+            step,
+            state,
+            upstream,
+        )
+
+    for nothing, other in zip(results(0.0), results(np.nan), strict=True):
+        np.testing.assert_array_equal(other, nothing)
 
 
 def test_a_cell_without_a_number_for_alpha_is_not_alive():

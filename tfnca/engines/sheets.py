@@ -89,7 +89,7 @@ def backward(form: Form, ticket: int, upstream: np.ndarray, inputs: Inputs) -> l
         fired_end = tape[number][-1]
         most = int(np.max(np.diff(fired_end[:: len(form.layers)]), initial=0))
         back = _make_back(form, program, len(g), most)
-        arguments = g, _room(*g.shape), *tape[number], program, sheet, back
+        arguments = g, _zeros(*g.shape), *tape[number], program, sheet, back
         compiling.prepare(kernels.run_back, arguments)
         kernels.run_back(*arguments)
         _unpad(g, of_state[items])
@@ -335,7 +335,7 @@ def _make_back(form: Form, program: kernels.Program, positions: int, most: int) 
         earlier=_room(positions, channels),
         seen=_room(most, layers[0, kernels.INPUTS]),
         gradients=_room(program.states_at + product),
-        sums=_room(program.vector_at + channels),
+        sums=_zeros(program.vector_at + channels),
         product_at=program.states_at,
     )
 
@@ -360,10 +360,20 @@ def _arguments_back() -> tuple[Any, ...]:
     return x, x, *tape, program, sheet, _make_back(form, program, len(x), 0)
 
 
+def _zeros(*shape: int) -> np.ndarray:
+    """Zeros that start on a line of the cache."""
+    room = _room(*shape)
+    room[...] = 0.0
+    return room
+
+
 def _room(*shape: int) -> np.ndarray:
-    """Zeros that start on a line of the cache, so that a cell's sixteen channels lie on one."""
+    """Room to write in, from a line of the cache on: a cell's sixteen channels lie on one.
+
+    What it holds is anybody's guess. Zeros would take as long as a twentieth of a digit's step.
+    """
     size = math.prod(shape)
-    room = np.zeros(size + _LINE, np.float32)
+    room = np.empty(size + _LINE, np.float32)
     first = -room.ctypes.data // room.itemsize % _LINE
     return room[first : first + size].reshape(shape)
 
@@ -371,7 +381,7 @@ def _room(*shape: int) -> np.ndarray:
 def _pad(values: np.ndarray) -> np.ndarray:
     """Grids with a border of zeros, laid out flat."""
     items, height, width, channels = values.shape
-    padded = _room(items, height + 2, width + 2, channels)
+    padded = _zeros(items, height + 2, width + 2, channels)
     padded[:, 1:-1, 1:-1] = values
     return padded.reshape(-1, channels)
 
