@@ -47,14 +47,15 @@ def versions(folder: Path) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-def suite(folder: Path, tests: list[str]) -> tuple[str, bool]:
+def suite(folder: Path, tests: list[str], workers: str) -> tuple[str, bool]:
     """Runs tests; returns pytest's last line in short, and whether all passed."""
-    command = [folder / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+    command = [folder / "bin" / "python", "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile"]
     done = subprocess.run(
         [*command, *tests],
         cwd=ROOT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     (folder / "suite.log").write_text(done.stdout)
@@ -68,6 +69,7 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="+", choices=COMBINATIONS, default=[*COMBINATIONS])
     parser.add_argument("--tests", nargs="+", default=["tests"], help="(default: all)")
+    parser.add_argument("--workers", default="2", help="of pytest (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "versions")
     options = parser.parse_args()
     good = True
@@ -79,7 +81,7 @@ def main() -> None:
             install(folder, *COMBINATIONS[name])
             found, passed = versions(folder), True
             began = time.monotonic()
-            result, passed = suite(folder, options.tests)
+            result, passed = suite(folder, options.tests, options.workers)
         except subprocess.CalledProcessError as error:
             found, result, passed = ["?"] * (len(SHOWN) + 1), f"not installed: {error}", False
         minutes = (time.monotonic() - began) / 60

@@ -64,6 +64,8 @@ def prepare(
         other: The other entry, if it will be needed too.
         arguments_of_other: Function that returns what that is to be called with, in kind.
     """
+    if numba.config.DISABLE_JIT:  # the kernels are plain Python then, to be debugged or counted
+        return
     with _lock:
         if kernel.signatures:
             return

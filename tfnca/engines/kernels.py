@@ -612,7 +612,7 @@ def _step(x, count, alive, t, program, sheet):
     count = 0
     for i in range(alive):
         p = lists[ALIVE, i]
-        if lists[KEPT + marks[STANDS, p], p] == t + 1:
+        if lists[KEPT + np.int64(marks[STANDS, p]), p] == t + 1:
             for c in range(x.shape[1]):
                 x[p, c] = updated[i, c]
             lists[CELLS, count] = p
@@ -678,7 +678,7 @@ def _perceive_gradient(x, count, program, sheet, back):
             if row < 0:
                 continue
             if not program.growing:
-                at = program.numbers_at + 6 * sheet.marks[STANDS, q] + MESSAGE_BOUND
+                at = program.numbers_at + 6 * np.int64(sheet.marks[STANDS, q]) + MESSAGE_BOUND
                 bound = floats[at]
                 for c in range(channels):
                     if -bound <= x[p, c] <= bound:
@@ -687,7 +687,7 @@ def _perceive_gradient(x, count, program, sheet, back):
                 for c in range(channels):
                     out[i, c] += seen[row, c]
             else:
-                at = program.stencils_at + 27 * sheet.marks[STANDS, q] + 3 * o
+                at = program.stencils_at + 27 * np.int64(sheet.marks[STANDS, q]) + 3 * o
                 weight_x, weight_y = floats[at + 1], floats[at + 2]
                 for c in range(channels):
                     out[i, c] += (

@@ -21,7 +21,7 @@ from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.digits import TARGET_DIGIT, attack_digits, base_digits
-from tfnca.measures.lizard import MEASURED_PADDING
+from tfnca.measures.lizard import AMONG, MEASURED_PADDING, standing_room
 from tfnca.measures.progress import on_screen
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
 from tfnca.measures.settings import fill_in, settings_beside
@@ -37,6 +37,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         target="lizard",
         host_target="lizard",
         density=0.1,
+        among="target",
         digit=TARGET_DIGIT,
     )
     if not isinstance(model, CellularAutomaton | StatePerturbation):
@@ -66,8 +67,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         )
     if host is None:
         return measure_base(model, picture(options.target), progress=on_screen)
-    step, target = Injected(host, model), picture(options.target)
-    return measure_adversary(step, target, options.density, progress=on_screen)
+    target = picture(options.target)
+    among = standing_room(options.among, target, picture(options.host_target))
+    step = Injected(host, model)
+    return measure_adversary(step, target, options.density, among, progress=on_screen)
 
 
 def main() -> None:
@@ -83,6 +86,12 @@ def main() -> None:
     parser.add_argument("--host-target", help=f"what the host grows (default: {trained} lizard)")
     parser.add_argument(
         "--density", type=float, check=SHARE, help=f"share of adversaries (default: {trained} 0.1)"
+    )
+    parser.add_argument(
+        "--among",
+        choices=AMONG,
+        help="a lizard's adversaries stand on what is to stay, as published, or anywhere on the "
+        f"host (default: {trained} target)",
     )
     parser.add_argument(
         "--digit",

@@ -337,6 +337,25 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(finite)) if len(finite) else 0.0
 
 
+AMONG = ("target", "host")
+"""Whose opaque cells adversaries may be drawn among: see `standing_room`."""
+
+
+def standing_room(among: str, target: np.ndarray, host_target: np.ndarray) -> np.ndarray:
+    """The picture whose opaque cells adversaries are drawn among.
+
+    Args:
+        among: ``"target"``, as published: no adversary stands in what is to go. ``"host"``: on
+            the host's cells as well, so also in what is to go.
+        target: What the host is to become, premultiplied RGBA.
+        host_target: What it grows.
+
+    Returns:
+        A picture, for `target_masks`.
+    """
+    return target if among == "target" else np.maximum(target, host_target)
+
+
 def target_masks(target: np.ndarray, density: float, runs: int, seed: int) -> tf.Tensor:
     """Adversaries on a picture's cells with alpha of at least 0.1, ``(runs, height, width)``."""
     where = np.asarray(target)[..., ALPHA] >= LIVING_THRESHOLD

@@ -108,6 +108,7 @@ def measure_adversary(
     step: Step,
     target: np.ndarray,
     density: float,
+    among: np.ndarray | None = None,
     runs: int = RUNS,
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
@@ -117,7 +118,8 @@ def measure_adversary(
     Args:
         step: `Injected(host, adversary)` of Growing CAs.
         target: What they should make of it, premultiplied RGBA ``(height, width, 4)``.
-        density: Their share of the target's cells.
+        density: Their share of the cells that they are drawn among.
+        among: The picture whose opaque cells those are: see `standing_room`. The target if None.
         runs: Number of runs.
         at: CA steps at which to measure, ascending.
         progress: Makes the bar that shows how far it is.
@@ -128,7 +130,8 @@ def measure_adversary(
     """
     size, host, bar = target.shape[:2], step.host, progress(200 + 500 + at[-1])
     grown = grown_states(host, size, runs, seed=1, bar=bar)
-    masks = np.asarray(target_masks(target, density, runs, seed=1))
+    among = target if among is None else among
+    masks = np.asarray(target_masks(among, density, runs, seed=1))
     nothing = Injected(host, host)
     unattacked = measure_growing(nothing, grown, target, (500,), 1, masks, first_step=200, bar=bar)
     attacked = measure_growing(step, grown, target, at, 1, masks, first_step=200, bar=bar)

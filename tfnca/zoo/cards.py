@@ -127,10 +127,11 @@ def describe(model: ShippedModel, config: dict[str, Any]) -> str:
     if model.kind == "adversary":
         what = "digit reader" if digits else f"grown {pattern(config)}"
         aimed = f"call every digit {config['digit']}" if digits else aim(config)
+        anywhere = ", also where it is to go" if config.get("among") == "host" else ""
         return (
             f"A rule for a few cells of a {what}, which should make the whole of it {aimed}. The "
             f"automaton under attack, {host}, stays as it is: in {percent(config['density'])} of "
-            "the cells, drawn at random, this rule runs in place of its own."
+            f"the cells, drawn at random{anywhere}, this rule runs in place of its own."
         )
     (meaning,) = [kind.meaning for kind in KINDS.values() if kind.__name__ == model.layer]
     return (
