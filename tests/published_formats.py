@@ -92,7 +92,8 @@ def _growing_graph(tensors):
     channels = tensors[3].size
 
     @tf.function(
-        input_signature=[tf.TensorSpec((None, None, None, channels))] + [tf.TensorSpec(())] * 3
+        autograph=False,
+        input_signature=[tf.TensorSpec((None, None, None, channels))] + [tf.TensorSpec(())] * 3,
     )
     def step(x, fire_rate, angle, step_size):
         living = tf.nn.max_pool2d(x[..., 3:4], 3, 1, "SAME") > 0.1
@@ -114,11 +115,12 @@ def _mnist_graph(tensors):
     channels = tensors[5].size + 1
 
     @tf.function(
+        autograph=False,
         input_signature=[
             tf.TensorSpec((None, None, None, channels)),
             tf.TensorSpec(()),
             tf.TensorSpec((None, None, None, channels - 1)),
-        ]
+        ],
     )
     def step(x, fire_rate, manual_noise):
         y = x

@@ -28,6 +28,9 @@ class Models:
     def density(self, mutation):
         return 0.3
 
+    def among(self, mutation):
+        return "host"
+
     def perturbation(self, mutation):
         if mutation == "blue":
             raise MissingModelError("no blue one. Received: blue")

@@ -171,6 +171,9 @@ def test_without_a_cache_folder_and_with_all_indices_checked():
         if shutil.which("setpriv") is None:
             pytest.skip("root may write everywhere; needs setpriv to become another user")
         before = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        starts = subprocess.run([*before, sys.executable, "-c", ""], capture_output=True)
+        if starts.returncode:
+            pytest.skip(f"another user cannot start this Python: {starts.stderr.decode()}")
     folder = Path(tempfile.mkdtemp())
     try:
         ignore = shutil.ignore_patterns("__pycache__")

@@ -196,13 +196,14 @@ import os, numpy as np, tfnca
 state = np.asarray(tfnca.seed_state(12))
 ca = tfnca.GrowingCA()
 tfnca.rollout(ca, state, 1)
-if os.fork() == 0:
+child = os.fork()
+if child == 0:
     try:
         tfnca.rollout(ca, state, 1)
     except RuntimeError as error:
         os._exit(7 if "get_context('spawn')" in str(error) else 1)
     os._exit(0)
-os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 

@@ -74,7 +74,7 @@ def jobs(tmp_path_factory):
                 "--still": 0.25,
             }
             if script == "train/growing_adversary.py":
-                arguments |= {"--start": "host", "--first-density": 0.75}
+                arguments |= {"--start": "host", "--first-density": 0.75, "--among": "host"}
             else:
                 arguments["--start"] = folder / "start.npy"
                 np.save(arguments["--start"], START)
@@ -85,12 +85,12 @@ def jobs(tmp_path_factory):
     assert [losses[script].still for script in SCRIPTS] == [0.25, 0.25]
     shares = [float(pools["train/growing_adversary.py"].density(step)) for step in (0, 1)]
     np.testing.assert_allclose(shares, [0.75, 0.1], rtol=1e-6)
-    return host, done
+    return host, done, pools["train/growing_adversary.py"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_jobs_leave_their_files(jobs, script):
-    host, done = jobs
+    host, done, _ = jobs
     assert {path.name for path in done[script].iterdir()} >= FILES
     config = json.loads((done[script] / "config.json").read_text())
     weights = tfnca.load(host).get_weights()
@@ -127,6 +127,27 @@ def test_a_perturbation_is_a_symmetric_matrix_and_its_measures(jobs):
     assert [row["step"] for row in metrics["from_seed"]] == [96, 200, 500, 1000, 5000]
     assert metrics["lifted"]["runs"] == metrics["runs"] == 16
     np.testing.assert_allclose(metrics["spectrum"], np.linalg.eigvalsh(matrix), atol=1e-5)
+
+
+def test_adversaries_stand_on_what_is_to_stay_or_on_all_of_the_host(jobs, monkeypatch):
+    host, done, pool = jobs
+    plain, target = (tfnca.load_target(name, 12)[..., 3] >= 0.1 for name in ("lizard", "no_tail"))
+    tail = np.pad(plain & ~target, 2)
+    where = pool.where
+    assert where[tail].all()
+    np.testing.assert_array_equal(where, np.pad(plain | target, 2))
+
+    seen = []
+    monkeypatch.setattr(__main__, "MEASURED_PADDING", 2)
+    monkeypatch.setattr(__main__, "measure_adversary", lambda *given, **_: seen.append(given) or {})
+    model = str(done["train/growing_adversary.py"] / "model.keras")
+    for words in ([], ["--among", "target"], ["--among", "host"]):
+        monkeypatch.setattr("sys.argv", ["measure", model, "--host", str(host), *words])
+        __main__.main()
+    of_its_own, stays, anywhere = (among[..., 3] >= 0.1 for _, _, _, among in seen)
+    np.testing.assert_array_equal(of_its_own, anywhere)  # as its config.json says
+    assert (anywhere & ~stays).sum() > 50
+    assert not (stays & ~anywhere).any()
 
 
 def test_an_adversary_is_saved_alone(jobs):
@@ -495,7 +516,7 @@ def test_a_picture_that_is_empty_in_its_middle_is_told_of(tmp_path, capsys, holl
 def test_any_lizard_model_is_measured_by_one_command(
     jobs, tmp_path, monkeypatch, model, options, keys
 ):
-    host, done = jobs
+    host, done, _ = jobs
     words = [host] if model == "host" else [done[model] / "model.keras", "--host", host]
     out = tmp_path / "below" / "measures.json"
     monkeypatch.setattr("sys.argv", ["measure", *map(str, words), *options, "--out", str(out)])
@@ -544,7 +565,7 @@ def test_the_digit_is_the_one_that_the_adversary_was_trained_for(
 
 
 def test_a_lizards_target_is_the_one_that_it_was_trained_for(jobs, monkeypatch):
-    host, done = jobs
+    host, done, _ = jobs
     asked = []
     monkeypatch.setattr(__main__, "load_target", lambda name: asked.append(name) or tfnca.lizard())
     monkeypatch.setattr(__main__, "measure_perturbation", lambda *_, **__: {})

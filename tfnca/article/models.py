@@ -65,8 +65,15 @@ class Ours:
 
     def density(self, mutation):
         """The share of cells that ran that adversary in training."""
+        return self._settings(mutation)["density"]
+
+    def among(self, mutation):
+        """The cells that it was drawn among: see `tfnca.measures.lizard.standing_room`."""
+        return self._settings(mutation).get("among", "target")
+
+    def _settings(self, mutation):
         settings = _present(self.folder / f"growing_adversary_{mutation}/config.json")
-        return json.loads(settings.read_text())["density"]
+        return json.loads(settings.read_text())
 
     def perturbation(self, mutation):
         """The perturbation for one of `MUTATIONS`."""
@@ -111,6 +118,9 @@ class Published:
 
     def density(self, mutation):
         return ADVERSARIES[mutation]
+
+    def among(self, mutation):
+        return "target"
 
     def perturbation(self, mutation):
         archive = _present(self.folder / "growing_ca_saved_perturbations.zip")

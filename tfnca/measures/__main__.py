@@ -21,10 +21,10 @@ from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.digits import TARGET_DIGIT, attack_digits, base_digits
-from tfnca.measures.lizard import AMONG, MEASURED_PADDING, standing_room
+from tfnca.measures.lizard import MEASURED_PADDING, standing_room
 from tfnca.measures.progress import on_screen
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
-from tfnca.measures.settings import fill_in, settings_beside
+from tfnca.measures.settings import add_among, fill_in, settings_beside
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -87,12 +87,7 @@ def main() -> None:
     parser.add_argument(
         "--density", type=float, check=SHARE, help=f"share of adversaries (default: {trained} 0.1)"
     )
-    parser.add_argument(
-        "--among",
-        choices=AMONG,
-        help="a lizard's adversaries stand on what is to stay, as published, or anywhere on the "
-        f"host (default: {trained} target)",
-    )
+    add_among(parser, trained)
     parser.add_argument(
         "--digit",
         type=int,

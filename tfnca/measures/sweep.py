@@ -34,9 +34,10 @@ from tfnca.measures.lizard import (
     grown_states,
     measure_growing,
     measure_lift,
+    standing_room,
     target_masks,
 )
-from tfnca.measures.settings import fill_in, settings_beside
+from tfnca.measures.settings import add_among, fill_in, settings_beside
 from tfnca.plots import plot
 
 DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.6)
@@ -136,6 +137,7 @@ def sweep_lizard(
     seed: int = 1,
     folder: str | Path | None = None,
     jobs: int = 1,
+    among: str = "target",
 ) -> dict[str, Any]:
     """An attack on a grown lizard at several shares of adversaries.
 
@@ -143,12 +145,13 @@ def sweep_lizard(
         step: `Injected(host, adversary)` of Growing CAs.
         target: What it should become, premultiplied RGBA ``(height, width, 4)``.
         plain: What the host grows.
-        densities: Shares of adversaries among the target's cells, each in (0, 1].
+        densities: Shares of adversaries, each in (0, 1].
         horizon: CA steps with adversaries.
         runs: Number of runs, each with a mask of its own.
         seed: Of masks and fire masks.
         folder: For what is done so far, to go on from; see `run_cells`, as for `jobs`.
         jobs: Densities that are measured side by side.
+        among: The cells that adversaries are drawn among: see `standing_room`.
 
     Returns:
         Dictionary: ``rows``, the entries of `measure_growing` for each ``density``, and under
@@ -157,12 +160,12 @@ def sweep_lizard(
         adversaries and 500 without.
     """
     found = run_cells(
-        functools.partial(_lizard_at, step, target, plain),
+        functools.partial(_lizard_at, step, target, plain, standing_room(among, target, plain)),
         [
             {"density": density, "horizon": horizon, "runs": runs, "seed": seed}
             for density in (0.0, *densities)
         ],
-        (step, target, plain),
+        (step, target, plain, among),
         folder,
         jobs,
         "density",
@@ -182,6 +185,7 @@ def _lizard_at(
     step: Step,
     target: np.ndarray,
     plain: np.ndarray,
+    room: np.ndarray,
     density: float,
     horizon: int,
     runs: int,
@@ -191,7 +195,7 @@ def _lizard_at(
     grown, at = grown_states(step.host, target.shape[:2], runs, seed), stops(horizon)
     if density == 0:
         return measure_growing(step.host, grown, target, at, seed, first_step=200), None
-    masks = target_masks(target, density, runs, seed)
+    masks = target_masks(room, density, runs, seed)
     rows = measure_growing(step, grown, target, at, seed, masks, first_step=200)
     lifted = measure_lift(step, grown, plain, seed=seed, mask=masks, first_step=200)
     return rows, lifted["back"]
@@ -270,7 +274,14 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     Path(options.out).mkdir(parents=True, exist_ok=True)
     adversary, host = load(options.model, options.name), load(options.host, options.host_name)
     settings = settings_beside(options.model)
-    fill_in(options, settings, target="no_tail", host_target="lizard", digit=TARGET_DIGIT)
+    fill_in(
+        options,
+        settings,
+        target="no_tail",
+        host_target="lizard",
+        among="target",
+        digit=TARGET_DIGIT,
+    )
     more = {"folder": Path(options.out) / "cells", "jobs": options.jobs}
     if options.horizon is not None:
         more["horizon"] = options.horizon
@@ -283,7 +294,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
         pad_target(load_target(name), MEASURED_PADDING)
         for name in (options.target, options.host_target)
     )
-    return sweep_lizard(step, target, plain, densities, **more)
+    return sweep_lizard(step, target, plain, densities, among=options.among, **more)
 
 
 def main() -> None:
@@ -308,6 +319,7 @@ def main() -> None:
         "--target", help=f"what a lizard should become (default: {trained} no_tail)"
     )
     parser.add_argument("--host-target", help=f"what the host grows (default: {trained} lizard)")
+    add_among(parser, trained)
     parser.add_argument(
         "--digit",
         type=int,
