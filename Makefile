@@ -9,7 +9,7 @@ HOST := saved_models/mnist/model.keras
 WEB := export/web
 
 # `make` alone sets up .venv.
-.PHONY: help reproduce test test-bounds fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
+.PHONY: help reproduce test test-bounds coverage versions fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -36,6 +36,19 @@ test: $(READY) $(if $(shell command -v npm),web-packages)  ## the whole test sui
 test-bounds: $(READY)  ## the engines' tests, every index of compiled code checked
 	mkdir -p out
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/out/bounds-cache $(RUN) -m pytest -q -n 2 --dist loadfile tests/engines tests/test_conformance.py tests/training
+
+# The kernels' lines are counted in a run of their own, as plain Python, on the smallest grids.
+COVERED := --cov --cov-append --cov-report=
+coverage: $(READY)  ## the share of tfnca's lines that the suite runs
+	$(VENV)/bin/python -m pip install --quiet 'pytest-cov>=7'
+	rm -f .coverage*
+	$(RUN) -m pytest -q -n 2 --dist loadfile $(COVERED)
+	NUMBA_DISABLE_JIT=1 $(RUN) -m pytest -q -n 2 -W ignore::RuntimeWarning $(COVERED) tests/engines/test_sparse.py -k "not long_runs"
+	$(VENV)/bin/python -m coverage report --skip-covered --sort=cover
+
+versions: $(READY)  ## the suite on the oldest and the newest versions allowed
+	$(VENV)/bin/python -m pip install --quiet 'uv>=0.8'
+	$(RUN) tests/versions.py
 
 SECONDS ?= 60
 

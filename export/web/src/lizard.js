@@ -122,9 +122,9 @@ export class LizardPlayground extends Playground {
 
   sprinkle() {
     if (!this.ca.injected) return;
-    const { side, values } = this.targets[this.target] ?? this.targets.lizard;
+    const { side, values } = this.targets.lizard;
     const offset = (SIDE - side) >> 1;
-    // As in training: adversaries stand only where their target is.
+    // As in training: adversaries stand anywhere on the lizard, also on what is to go.
     const allowed = (cell) => {
       const [y, x] = [Math.floor(cell / SIDE) - offset, (cell % SIDE) - offset];
       const inside = y >= 0 && y < side && x >= 0 && x < side;
