@@ -227,3 +227,33 @@ def test_a_graph_is_kept_for_one_setting_only():
         tfnca.rollout(ca, random_state(ca), 1, engine="dense")
     assert len(rollout._functions[ca]) == 1
     assert states.LIVING_THRESHOLD == 0.1
+
+
+NOT_COMPILED = """
+import conftest, descriptors
+import numpy as np
+import tfnca
+from tfnca.engines import kernels
+assert not hasattr(kernels.run, "signatures")
+for name in ("Injected", "Injected MNISTCA"):
+    step = descriptors.LAYERS[name]()
+    shape = 1, 4, 4
+    state, masks = descriptors.random_state(step, shape), descriptors.random_masks(step, shape)
+    found = [
+        conftest.gradients(
+            lambda x: tfnca.rollout(step, x, 1, engine=engine, **masks), step, state, state
+        )
+        for engine in ("sparse", "dense")
+    ]
+    for sparse, dense in zip(*found, strict=True):
+        np.testing.assert_allclose(sparse, dense, atol=1e-4 * np.abs(dense).max())
+    print(name)
+"""
+
+
+def test_the_kernels_run_as_plain_python_where_numba_is_told_not_to_compile():
+    """To be debugged line by line, and counted by coverage; a wrapping hash warns there."""
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    environment = {"PYTHONPATH": path, "NUMBA_DISABLE_JIT": "1"}
+    printed, _ = python(NOT_COMPILED, PYTHONWARNINGS="ignore::RuntimeWarning", **environment)
+    assert printed.split("\n")[:-1] == ["Injected", "Injected MNISTCA"]
