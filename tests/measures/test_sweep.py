@@ -82,6 +82,22 @@ def test_lizards_are_swept_beside_the_host_alone(tmp_path):
     assert set(sweep.pictures(found)) == {"error.png", "host_error.png", "density.png"}
 
 
+@pytest.mark.parametrize("among", ["target", "host"])
+def test_a_sweeps_adversaries_stand_where_they_are_told_to(monkeypatch, among):
+    tailless, plain = np.zeros((6, 6, 4), np.float32), np.ones((6, 6, 4), np.float32)
+    tailless[:3] = 1
+    given = []
+
+    def masks(picture, density, runs, seed):
+        given.append(picture)
+        return np.zeros((runs, 6, 6), np.float32)
+
+    monkeypatch.setattr(sweep, "target_masks", masks)
+    step = tfnca.Injected(tfnca.GrowingCA(), tfnca.GrowingCA())
+    sweep.sweep_lizard(step, tailless, plain, (0.5,), horizon=1, runs=1, among=among)
+    np.testing.assert_array_equal(given, [{"target": tailless, "host": plain}[among]])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -370,7 +370,7 @@ def _zeros(*shape: int) -> np.ndarray:
 def _room(*shape: int) -> np.ndarray:
     """Room to write in, from a line of the cache on: a cell's sixteen channels lie on one.
 
-    What it holds is anybody's guess. Zeros would take as long as a twentieth of a digit's step.
+    What it holds is anybody's guess: whoever needs zeros takes `_zeros`.
     """
     size = math.prod(shape)
     room = np.empty(size + _LINE, np.float32)
