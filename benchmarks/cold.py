@@ -4,6 +4,7 @@ Each line is a process of its own, in which a Growing CA is rolled out, trained 
 injected, on a small grid, by the living-cells engine.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -47,6 +48,7 @@ print(*seconds)
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(
         "| cache | import Keras and TensorFlow | then tfnca | first rollout | first training step "
         "| first injection | the three |"

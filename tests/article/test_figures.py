@@ -113,6 +113,19 @@ def test_without_models_the_page_of_claims_stays(tmp_path, monkeypatch, capsys):
     assert page.read_text() == "numbers"
 
 
+def test_a_page_keeps_the_rows_of_models_that_are_not_there(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "claims.md"
+    page.write_text("| It persists. | ours | holds |\n|  | published | holds |\n")
+    monkeypatch.setenv("TFNCA_ORIGINALS", str(tmp_path / "absent"))
+    monkeypatch.setattr(claims, "gather", lambda *_: pytest.fail("measured what was to be lost"))
+    monkeypatch.setattr("sys.argv", ["claims", "--out", str(page)])
+    with pytest.raises(SystemExit) as stop:
+        claims.main()
+    assert stop.value.code == 2
+    assert "“published”, which would be lost" in capsys.readouterr().err
+    assert page.read_text().count("holds") == 2
+
+
 def rows(*errors, **more):
     keys = ("median", "shifted_median", "host_median")
     return [{"step": step} | dict.fromkeys(keys, error) | more for step, error in errors]
@@ -180,6 +193,14 @@ def test_verdicts_follow_the_numbers(judge, evidence, expected):
     number, share = judge(evidence)
     assert number
     assert claims.verdict(share) == expected
+
+
+def test_a_number_says_how_its_adversaries_were_trained():
+    tails = {"left": [0.0], "size": [1.0], "density": 0.3}
+    for among, said in (("host", "30% anywhere on the lizard: "), ("target", "30%: ")):
+        number, share = claims._as_trained(tails | {"among": among}, claims._vary)
+        assert (number.removeprefix(said), share) == claims._vary(tails)
+        assert number.startswith(said)
 
 
 def test_every_claim_has_evidence_and_is_listed_once():

@@ -23,6 +23,7 @@ from tfnca.measures.lizard import (
     measure_drift,
     measure_growing,
     measure_strengths,
+    standing_room,
     target_masks,
 )
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
@@ -64,6 +65,19 @@ def _adversary(models, mutation, density, name=None):
     return measure_adversary(step, target, density)
 
 
+def _tail_and_room(models):
+    """The target without a tail, and the picture on which a set's tailless adversaries stood."""
+    plain, target = (pad_target(models.target(name), PADDING) for name in ("lizard", "no_tail"))
+    return plain, target, standing_room(models.among("no_tail"), target, plain)
+
+
+def _tailless(models):
+    _, target, room = _tail_and_room(models)
+    step = Injected(models.lizard, models.adversary("no_tail"))
+    found = measure_adversary(step, target, models.density("no_tail"), room)
+    return found | {"among": models.among("no_tail")}
+
+
 def _red_hosts(models):
     """Share of the red lizard's opaque host cells that are more red than green at step 500."""
     target = pad_target(models.target("red"), PADDING)
@@ -78,15 +92,17 @@ def _red_hosts(models):
 
 def _tails(models):
     """How much of the tail is left in each run with tailless adversaries."""
-    target = pad_target(models.target("no_tail"), PADDING)
-    tail = lost_cells(pad_target(models.target("lizard"), PADDING), target)
+    plain, target, room = _tail_and_room(models)
+    tail = lost_cells(plain, target)
     step = Injected(models.lizard, models.adversary("no_tail"))
-    masks = target_masks(target, ADVERSARIES["no_tail"], RUNS, seed=1)
+    density = models.density("no_tail")
+    masks = target_masks(room, density, RUNS, seed=1)
     state = grown_states(models.lizard, SIZE, RUNS, seed=1)
     state = np.asarray(rollout(step, state, 1500, mask=masks, seed=1, step_offset=200))
     alpha = np.clip(state[..., ALPHA], 0, 1)
     cells = (alpha > LIVING_THRESHOLD).sum((1, 2)) / (target[..., ALPHA] > LIVING_THRESHOLD).sum()
-    return {"left": alpha[:, tail].mean(1).tolist(), "size": cells.tolist()}
+    left, size = alpha[:, tail].mean(1).tolist(), cells.tolist()
+    return {"left": left, "size": size, "density": density, "among": models.among("no_tail")}
 
 
 def _strengths(models):
@@ -118,7 +134,7 @@ def _compositions(models):
 EVIDENCE = {
     "digits": _digits,
     "lizard": _lizard,
-    "tailless_10": lambda models: _adversary(models, "no_tail", 0.1),
+    "tailless": _tailless,
     "red_60": lambda models: _adversary(models, "red", 0.6),
     "red_60_at_30": lambda models: _adversary(models, "red", 0.3),
     "red_10": lambda models: _adversary(models, "red", 0.1, "red_10"),

@@ -34,14 +34,14 @@ def seed_state(size: Any, batch: int = 1, channels: int = GROWING_CHANNELS) -> n
     Args:
         size: Side of the grid in cells, or ``(height, width)``.
         batch: Number of identical grids.
-        channels: Channels of the state.
+        channels: Channels of the state, 4 or more.
 
     Returns:
         Array ``(batch, height, width, channels)``: zeros, but for the cell at
         ``(height // 2, width // 2)`` whose alpha and hidden channels are 1.
 
     Raises:
-        ValueError: If a side or the batch is not positive.
+        ValueError: If a side or the batch is not positive, or there are fewer channels.
 
     Example:
 
@@ -65,14 +65,16 @@ def digit_state(images: Array, channels: int = MNIST_CHANNELS) -> Array:
 
     Args:
         images: Array ``(batch, height, width)`` of grey values in [0, 1].
-        channels: Channels of the state.
+        channels: Channels of the state, 11 or more.
 
     Returns:
         Tensor ``(batch, height, width, channels)``.
 
     Raises:
-        ValueError: If the images have other axes or values outside [0, 1].
+        ValueError: If the images have other axes or values outside [0, 1], or there are fewer
+            channels.
     """
+    channels = check_integer("channels", channels, NUM_CLASSES + 1)
     if len(images.shape) != 3:
         raise ValueError(
             f"images must be of shape (batch, height, width). Received: shape={tuple(images.shape)}"
@@ -92,7 +94,15 @@ def living_mask(state: Array) -> Array:
 
     Returns:
         Boolean tensor ``(batch, height, width, 1)``.
+
+    Raises:
+        ValueError: If the state has other axes.
     """
+    if len(state.shape) != 4:
+        raise ValueError(
+            "state must be of shape (batch, height, width, channels). Received: "
+            f"shape={tuple(state.shape)}"
+        )
     # Compared before pooling: what a maximum makes of NaN depends on the order of its neighbours.
     grown = ops.cast(state[..., ALPHA : ALPHA + 1] > LIVING_THRESHOLD, "float32")
     near = ops.max_pool(grown, 3, strides=1, padding="same", data_format="channels_last")

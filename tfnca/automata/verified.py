@@ -33,6 +33,9 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
         rule's noise: 0 for a cell that did not change, infinite where a change is no number. The
         engines' table of normal draws ends at 3.7, so that an honest cell stays below 5.
 
+    Raises:
+        ValueError: If the states do not fit the host.
+
     Example:
 
     >>> import numpy as np, tfnca

@@ -38,10 +38,11 @@ def rollout(
     """Runs a step many times over.
 
     Args:
-        step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`.
+        step: A `GrowingCA`, `MNISTCA`, `Injected`, `Perturbed`, `Verified`, or any other `Step`.
         state: Array or tensor ``(batch, height, width, channels)``.
-        steps: Number of steps.
-        mask: Where adversaries stand, ``(batch, height, width)``; only for injections.
+        steps: Number of steps, 0 or more.
+        mask: 1 where adversaries stand and 0 elsewhere, ``(batch, height, width)``; only for
+            injections.
         seed: Integer in [0, 2**63): one seed, one run, in every engine.
         step_offset: The number of the first step. Consecutive rollouts with consecutive offsets
             are one run, so adversaries are switched on and off between them.
@@ -134,14 +135,19 @@ def trajectory(
     Args:
         step: See `rollout`.
         state: See `rollout`.
-        steps: Number of steps.
-        every: Steps between two yielded states.
+        steps: Number of steps, 0 or more.
+        every: Steps between two yielded states, 1 or more.
         **kwargs: Passed to `rollout`.
 
     Yields:
-        ``(number of the step, state)``, first ``(step_offset, state)``.
+        ``(number of the step, state)``, states of the shape of `state`; first ``(step_offset,
+        state)``, last that after all `steps`.
+
+    Raises:
+        ValueError: As `rollout`, or if `every` is not positive.
     """
-    every, offset = check_integer("every", every, 1), kwargs.pop("step_offset", 0)
+    steps, every = check_integer("steps", steps, 0), check_integer("every", every, 1)
+    offset = kwargs.pop("step_offset", 0)
     yield offset, state
     for start in range(0, steps, every):
         count = min(every, steps - start)

@@ -66,7 +66,8 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
         if kind == "host":
             how = "trained among liars" if "bank" in config else "each cell by itself"
             return f"reads handwritten digits, {how}"
-        return f"makes every digit {'an' if config['digit'] == 8 else 'a'} {config['digit']}{share}"
+        article = "an" if config["digit"] == 8 else "a"
+        return f"should make every digit {article} {config['digit']}{share}"
     if kind == "host":
         return f"grows a {pattern(config)} from one cell"
     what = "".join(f"{kind.kind}: " for kind in KINDS.values() if kind.__name__ == layer)
