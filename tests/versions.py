@@ -29,7 +29,9 @@ def install(folder: Path, python: str, resolution: str) -> None:
     """Makes an environment with the package and what its tests need."""
     uv = [sys.executable, "-m", "uv"]
     where = ["--python", str(folder / "bin" / "python")]
-    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
+    subprocess.run(
+        [*uv, "venv", "--quiet", "--seed", "--clear", "--python", python, folder], check=True
+    )
     subprocess.run(
         [*uv, "pip", "install", "--quiet", *where, "--resolution", resolution, "-e", ".[dev]"],
         cwd=ROOT,

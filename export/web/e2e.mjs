@@ -29,6 +29,9 @@ function expect(condition, message) {
 const shot = (page, name, options) =>
   page.screenshot({ path: join(screenshots, `${name}.png`), ...options });
 
+/** Ends a page, with its browser: a playground that is left open goes on and takes the cores. */
+const leave = (page) => page.context().close();
+
 const part = (page, section, name) => page.locator(`#${section} [data-name="${name}"]`);
 
 /** Makes so many steps of the paused digits, whatever the pace of frames, so that a run is one run. */
@@ -442,13 +445,16 @@ async function moments(open, address) {
     expect((await other.locator("#k_no_tail").inputValue()) === "0.4", "another strength");
     expect(await part(other, "lizard", "lift").isChecked(), "not lifted");
     expect((await state(other)).seed === (await state(page)).seed, "another seed");
+    await leave(other);
     const hostile = await open();
     await hostile.goto(`${address}#play=growing&k_no_tail=1e999&seed=-4&figure=__proto__&lift=%3Cscript%3E&mask=AAAA&step=-7&x=${"9".repeat(5000)}`);
     await ready(hostile);
     expect((await hostile.locator("#k_no_tail").inputValue()) === "0", "a hostile strength");
     expect(!(await adversaries(hostile)).includes("1"), "hostile adversaries");
     expect(!hostile.errors.length, hostile.errors.join());
+    await leave(hostile);
   });
+  await leave(page);
   await check("the last seconds are a moving picture", async () => {
     const own = await open();
     await own.goto(`${address}?seed=3`);
@@ -461,6 +467,7 @@ async function moments(open, address) {
     expect(bytes.subarray(0, 6).toString() === "GIF89a", "no GIF");
     expect(bytes.readUInt16LE(6) === 288 && bytes.readUInt16LE(8) === 288, "another size");
     writeFileSync(join(screenshots, "growing.gif"), bytes);
+    await leave(own);
   });
   await check("compared with what happens without the attack", async () => {
     const own = await open();
@@ -490,6 +497,7 @@ async function moments(open, address) {
     expect(reset.alone === 1 && reset.twin === 0, "a reset is for both");
     await part(own, "lizard", "compare").click();
     expect(!(await own.locator("#lizard .view figcaption").count()), "still shown");
+    await leave(own);
   });
 }
 
@@ -510,7 +518,10 @@ await withSite(async (open, address) => {
   if (await page.locator('[data-figure="13"]').count()) await figures(page);
   if (models.mnist && models.growing_lizard) await crop(page);
   if (models.mnist) await own(page, models);
-  if (models.growing_lizard) await moments(open, address);
+  if (models.growing_lizard) {
+    await page.evaluate(() => [window.tfnca.mnist, window.tfnca.growing].forEach((each) => each.play(false)));
+    await moments(open, address);
+  }
   await check("no console error", async () => expect(!page.errors.length, page.errors.join("\n")));
   await check("no foreign request", async () => expect(!page.foreign.length, page.foreign.join()));
   await check("it works offline", async () => {
@@ -542,6 +553,7 @@ await withSite(async (open, address) => {
     });
     expect(names.every((name) => name === "tfnca-new"), `left: ${names.join()}`);
   });
+  await leave(page);
   await check("a damaged file of the site gives a message", async () => {
     const broken = await open();
     await broken.route("**/models/mnist/weights.bin", (route) => route.fulfill({ body: "x" }));
@@ -555,6 +567,7 @@ await withSite(async (open, address) => {
       return data.some((value) => value < 128);
     });
     expect(ink, "the canvas is blank");
+    await leave(broken);
   });
   await check("without WebGL it says so and runs", async () => {
     const plain = await open({ reducedMotion: "reduce", colorScheme: "dark" });
@@ -571,6 +584,7 @@ await withSite(async (open, address) => {
     const state = await part(plain, "digits", "steps").textContent();
     expect(/paused/.test(state), `reduced motion: ${state}`);
     await shot(plain, "dark", { fullPage: true });
+    await leave(plain);
   });
   await check("a phone has room for it", async () => {
     const phone = await open({

@@ -1,5 +1,6 @@
 """The living-cells engine against the dense one: the same states and the same gradients."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.verified import Verified
 from tfnca.data.digits import load_digits
-from tfnca.engines import tapes
+from tfnca.engines import sheets, tapes
 from tfnca.engines.rollout import run
 from tfnca.formats.load import load, load_perturbation
 
@@ -309,6 +310,31 @@ def test_no_steps_pass_the_gradient_on():
     np.testing.assert_array_equal(final, state)
     np.testing.assert_array_equal(of_state, state)
     assert not of_matrix.any()
+
+
+# Threads
+
+
+@pytest.mark.parametrize("name", ["GrowingCA", "Perturbed Injected", "Injected MNISTCA"])
+def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch):
+    step = random_step(name)
+    state = random_state(step, (11, *SHAPE[1:]))
+    masks = random_masks(step, state.shape[:3])
+    found = []
+    for count in (1, 3):
+        monkeypatch.setattr(sheets, "_CORES", count)
+        with ThreadPoolExecutor(count) as pool:
+            monkeypatch.setattr(sheets, "_pool", pool)
+            found.append(
+                gradients(
+                    lambda x: tfnca.rollout(step, x, 20, engine="sparse", **masks),
+                    step,
+                    state,
+                    np.ones_like(state),
+                )
+            )
+    for one, three in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, three)
 
 
 # Tapes

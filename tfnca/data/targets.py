@@ -67,7 +67,10 @@ def load_target(spec: str | Path, size: int = 40) -> np.ndarray:
     else:
         raise _refusal(spec, "there is no such name or file")
     # As published: Lanczos first, then RGB times alpha.
-    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    if max(image.size) > size:
+        image = image.convert("RGBa")  # of RGBA itself Pillow before 13 makes another thumbnail
+        image.thumbnail((size, size), Image.Resampling.LANCZOS)
+        image = image.convert("RGBA")
     picture = np.asarray(image, np.float32) / 255.0
     if picture[..., 3].max() == 0:
         raise _refusal(spec, "the picture is empty")

@@ -106,7 +106,7 @@ def optimised(function: Any, fuse: bool) -> Any:
     """
     frozen = convert_variables_to_constants_v2(function)
     graph = frozen.graph.as_graph_def()
-    _products_to_convolutions(graph)
+    _products_to_convolutions(graph, frozen.graph)
     for node in graph.node:
         node.device = _CPU  # convolutions are fused only where they run on a CPU
     with tf.Graph().as_default() as whole:
@@ -127,18 +127,25 @@ def optimised(function: Any, fuse: bool) -> Any:
     return graph
 
 
-def _products_to_convolutions(graph):
+def _products_to_convolutions(graph, shapes):
     """Turns products with a matrix over the channels into 1x1 convolutions.
 
     TensorFlow spells such a product out as ``<name>/transpose``, ``<name>/MatMul`` and a dozen
-    other nodes around ``<name>``.
+    other nodes around ``<name>``; with Keras 3.13 it is one BatchMatMulV2.
+
+    Args:
+        graph: A GraphDef, which is changed.
+        shapes: The same as a `tf.Graph`, which knows the shapes.
     """
     nodes = {node.name: node for node in graph.node}
     floats, integers = tf.float32.as_datatype_enum, tf.int32.as_datatype_enum
     for name, product in nodes.items():
-        if f"{name}/transpose" not in nodes or f"{name}/MatMul" not in nodes:
+        if f"{name}/transpose" in nodes and f"{name}/MatMul" in nodes:
+            source, kernel = nodes[f"{name}/transpose"].input[0], nodes[f"{name}/MatMul"].input[1]
+        elif product.op == "BatchMatMulV2" and _ranks(shapes, name) == [4, 2]:
+            source, kernel = product.input
+        else:
             continue
-        source, kernel = nodes[f"{name}/transpose"].input[0], nodes[f"{name}/MatMul"].input[1]
         axis = graph.node.add(name=f"{name}/kernel_axis", op="Const")
         axis.attr["dtype"].type = integers
         axis.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(0))
@@ -153,6 +160,10 @@ def _products_to_convolutions(graph):
         product.attr["T"].type = floats
         product.attr["strides"].list.i.extend([1, 1, 1, 1])
         product.attr["padding"].s = b"VALID"
+
+
+def _ranks(shapes, name):
+    return [tensor.shape.rank for tensor in shapes.get_operation_by_name(name).inputs]
 
 
 def _signature(function):

@@ -19,13 +19,15 @@ from tfnca.formats.tensors import Tensors
 
 _SAME_NUMBERS = {"Identity", "Reshape", "Squeeze"}
 _BIAS = {"BiasAdd", "Add", "AddV2"}
+_PRODUCTS = {"Conv2D", "MatMul", "BatchMatMulV2"}
 _FUSED = "_FusedConv2D"
 _SELECT = {"Select", "SelectV2"}
 
 _MAX_LAYERS = 16
 
 _DATA_PATH = {*_SAME_NUMBERS, *_BIAS, "Transpose"}
-"""Between two layers. A Dense layer on a grid is a transpose, a reshape, MatMul and a reshape."""
+"""Between two layers. A Dense layer on a grid is a transpose, a reshape, MatMul and a reshape; or,
+by Keras 3.13, a BatchMatMulV2."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Graph:
         biases: dict[str, tuple[str, str]] = {}
         for name, node in self.nodes.items():
             sources = self.inputs[name]
-            if node.op in ("Conv2D", "MatMul") and len(sources) == 2:
+            if node.op in _PRODUCTS and len(sources) == 2:
                 kernels[name] = self.constant(sources[1])
             elif node.op == _FUSED and len(sources) == 3:
                 kernels[name] = self.constant(sources[1])
