@@ -11,11 +11,12 @@ WEB := export/web
 # `make` alone sets up .venv.
 .PHONY: help reproduce test test-bounds coverage versions fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
 
+# uv takes half of pip's time; pip stands in where only its settings say where packages are.
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip uv
+	$(VENV)/bin/python -m uv pip install --quiet --python $(VENV)/bin/python --editable '.[$(EXTRAS)]' || $(VENV)/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@
 
 help:  ## what there is to make
@@ -28,26 +29,28 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 	$(RUN) export/tfjs.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/tfjs
 	$(RUN) -m tfnca.article.report out/reproduce
 
+# Each worker takes a file at a time, those that take longest first (tests/conftest.py).
+PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
 # What needs Node is skipped where there is none; the closing lines then say how to have it run.
 test: $(READY) $(if $(shell command -v npm),web-packages)  ## the whole test suite
-	$(RUN) -m pytest -q -n 2 --dist loadfile
+	$(RUN) $(PYTEST)
 
 # The cache of compiled code does not know of NUMBA_BOUNDSCHECK, so this has one of its own.
 test-bounds: $(READY)  ## the engines' tests, every index of compiled code checked
 	mkdir -p out
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/out/bounds-cache $(RUN) -m pytest -q -n 2 --dist loadfile tests/engines tests/test_conformance.py tests/training
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/out/bounds-cache $(RUN) $(PYTEST) tests/engines tests/test_conformance.py tests/training
 
 # The kernels' lines are counted in a run of their own, as plain Python, on the smallest grids.
 COVERED := --cov --cov-append --cov-report=
 coverage: $(READY)  ## the share of tfnca's lines that the suite runs
 	$(VENV)/bin/python -m pip install --quiet 'pytest-cov>=7'
 	rm -f .coverage*
-	$(RUN) -m pytest -q -n 2 --dist loadfile $(COVERED)
+	$(RUN) $(PYTEST) $(COVERED)
 	NUMBA_DISABLE_JIT=1 $(RUN) -m pytest -q -n 2 -W ignore::RuntimeWarning $(COVERED) tests/engines/test_sparse.py -k "not long_runs"
 	$(VENV)/bin/python -m coverage report --skip-covered --sort=cover
 
 versions: $(READY)  ## the suite on the oldest and the newest versions allowed
-	$(VENV)/bin/python -m pip install --quiet 'uv>=0.8'
 	$(RUN) tests/versions.py
 
 SECONDS ?= 60

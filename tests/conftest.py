@@ -17,6 +17,26 @@ import pytest
 import tensorflow as tf
 from descriptors import random_masks
 
+SLOW_FILES = (
+    "test_web.py",
+    "test_loading.py",
+    "test_sparse.py",
+    "test_jobs.py",
+    "test_benchmarks.py",
+    "test_published.py",
+    "test_xla.py",
+    "test_saved_model.py",
+    "test_full_disk.py",
+    "test_workers.py",
+)
+"""Those that take half a minute or more."""
+
+
+def pytest_collection_modifyitems(items):
+    """Slow files first, so that no worker is left with one of them when the other has done."""
+    places = {name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 def pytest_terminal_summary(terminalreporter):
     """One line for each reason for which tests were skipped; the reason says how to run them."""

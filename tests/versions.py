@@ -51,7 +51,17 @@ def versions(folder: Path) -> list[str]:
 
 def suite(folder: Path, tests: list[str], workers: str) -> tuple[str, bool]:
     """Runs tests; returns pytest's last line in short, and whether all passed."""
-    command = [folder / "bin" / "python", "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile"]
+    command = [
+        folder / "bin" / "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        workers,
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+    ]
     done = subprocess.run(
         [*command, *tests],
         cwd=ROOT,

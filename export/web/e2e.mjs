@@ -474,6 +474,7 @@ async function moments(open, address) {
     await own.goto(`${address}?seed=3`);
     await ready(own);
     await part(own, "lizard", "grid").scrollIntoViewIfNeeded();
+    await part(own, "lizard", "speed").selectOption("max");
     await own.waitForFunction(() => window.tfnca.growing.ca.index > 150, null, PATIENCE);
     await part(own, "lizard", "compare").click();
     await own.locator("#k_no_tail").fill("1");
