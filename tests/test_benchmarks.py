@@ -21,6 +21,7 @@ ORIGINALS = Path(os.environ.get("TFNCA_ORIGINALS", ROOT.parent / "shared" / "ori
 
 sys.path.insert(0, str(FOLDER))
 import bench  # noqa: E402
+import colours  # noqa: E402
 import ours  # noqa: E402
 import problems  # noqa: E402
 import published  # noqa: E402
@@ -159,6 +160,18 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
         bench.gpu()
     with pytest.raises(ImportError, match="sees no GPU"):
         worker.take_gpu("ours")
+
+
+def test_colours_return_at_the_pace_they_are_given(monkeypatch):
+    monkeypatch.setattr(colours, "RUNS", 1)
+    monkeypatch.setattr(colours, "AT", (1, 4))
+    host = tfnca.load("growing_lizard")
+    plain, blue = (tfnca.pad_target(tfnca.load_target(name), 16) for name in ("lizard", "blue"))
+    left = [colours.left_of_a_shift(colours.paced(host, pace), plain, blue) for pace in (1.0, 0.25)]
+    assert all(fast < slow - 0.1 for fast, slow in zip(*left, strict=True)), left
+    seed = tfnca.seed_state(72)
+    grown = [np.asarray(tfnca.rollout(ca, seed, 300)) for ca in (host, colours.paced(host, 0.5))]
+    assert np.square(grown[0] - grown[1])[..., :4].mean() < 5e-5
 
 
 def test_a_recipes_row_holds_its_measures():

@@ -1,0 +1,81 @@
+"""How fast a Growing CA's colours return, which decides how far a matrix can shift them.
+
+    python benchmarks/colours.py saved_models/growing_lizard/model.keras
+    python benchmarks/colours.py saved_models/growing_lizard/model.keras --pace 0.5 --out slow.keras
+
+Shifts the colours of grown patterns a tenth of the way to another picture's, and prints what is
+left of it some steps later: a table's row. With --pace the last layer's share of red, green and
+blue is multiplied by it first, so that colours go where they went, at another pace; --out keeps
+that CA, to attack.
+"""
+
+import argparse
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import tfnca
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.state import ALPHA
+from tfnca.commands import POSITIVE, Parser, check_output, plain_errors
+from tfnca.measures.lizard import grown_states
+
+RUNS, SHIFT, AT = 16, 0.1, (1, 2, 4, 8, 16, 32)
+
+
+def paced(ca: GrowingCA, pace: float) -> GrowingCA:
+    """A copy whose colours change `pace` times as fast; where they come to rest is the same."""
+    factors = np.where(np.arange(ca.channels) < ALPHA, pace, 1.0).astype(np.float32)
+    kernel, bias, last_kernel, last_bias = ca.get_weights()
+    copy = GrowingCA.from_config(ca.get_config())
+    copy.set_weights([kernel, bias, last_kernel * factors, last_bias * factors])
+    return copy
+
+
+def left_of_a_shift(ca: GrowingCA, plain: np.ndarray, other: np.ndarray) -> list[float]:
+    """What is left of a shift of the colours from `plain` towards `other` after `AT` steps."""
+    shift = SHIFT * (other - plain)[..., :ALPHA]
+    here = np.array(grown_states(ca, plain.shape[:2], RUNS, seed=1))
+    there = here.copy()
+    there[..., :ALPHA] += shift
+    pairs = [
+        tfnca.trajectory(ca, state, AT[-1], seed=1, step_offset=200) for state in (here, there)
+    ]
+    found = []
+    for (now, without), (_, shifted) in zip(*pairs, strict=True):
+        if now - 200 in AT:
+            moved = (np.asarray(shifted) - np.asarray(without))[..., :ALPHA]
+            found.append(float((moved * shift).sum() / (RUNS * np.square(shift).sum())))
+    return found
+
+
+def main() -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a Growing CA, any format")
+    parser.add_argument("--plain", default="lizard", help="what it grows (default: %(default)s)")
+    parser.add_argument("--target", default="blue", help="colours to go to (default: %(default)s)")
+    parser.add_argument("--pace", type=float, default=1.0, check=POSITIVE, help="(default: 1)")
+    parser.add_argument("--out", type=Path, help="where to keep the CA at that pace, a .keras file")
+    options = parser.parse_args()
+    with plain_errors():
+        ca = tfnca.load(options.model)
+        if not isinstance(ca, GrowingCA):
+            raise ValueError(f"model must be a Growing CA. Received: {type(ca).__name__}")
+        plain, other = (
+            tfnca.pad_target(tfnca.load_target(name), 16)
+            for name in (options.plain, options.target)
+        )
+        if np.array_equal(plain, other):
+            raise ValueError(f"--target must differ from --plain. Received: {options.target}")
+        ca = paced(ca, options.pace)
+        if options.out:
+            check_output(options.out)
+            keras.saving.save_model(ca, options.out)
+        print(f"| pace | {' | '.join(f'after {step}' for step in AT)} |\n|---{'|---' * len(AT)}|")
+        found = left_of_a_shift(ca, plain, other)
+        print(f"| {options.pace:g} | {' | '.join(f'{share:.2f}' for share in found)} |")
+
+
+if __name__ == "__main__":
+    main()
