@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -55,13 +56,20 @@ def fail(message: object) -> NoReturn:
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Turns bad input into one line with exit code 2, and Ctrl-C into exit code 130."""
+    # The error is left, and what its frames held is collected: at its own end Python 3.12 crashes
+    # on TensorFlow's graphs.
     try:
         yield
+        return
     except (ValueError, OSError) as error:
-        fail(error)
+        said: str | None = str(error)
     except KeyboardInterrupt:
+        said = None
+    if said is None:
         print("Stopped.", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(130)
+    gc.collect()
+    fail(said)
 
 
 def must(rule: str, holds: Callable[[Any], bool]) -> Check:
