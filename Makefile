@@ -11,12 +11,11 @@ WEB := export/web
 # `make` alone sets up .venv.
 .PHONY: help reproduce test test-bounds coverage versions fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
 
-# uv takes half of pip's time; pip stands in where only its settings say where packages are.
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --upgrade pip uv
-	$(VENV)/bin/python -m uv pip install --quiet --python $(VENV)/bin/python --editable '.[$(EXTRAS)]' || $(VENV)/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@
 
 help:  ## what there is to make
@@ -51,6 +50,7 @@ coverage: $(READY)  ## the share of tfnca's lines that the suite runs
 	$(VENV)/bin/python -m coverage report --skip-covered --sort=cover
 
 versions: $(READY)  ## the suite on the oldest and the newest versions allowed
+	$(VENV)/bin/python -m pip install --quiet 'uv>=0.8'
 	$(RUN) tests/versions.py
 
 SECONDS ?= 60

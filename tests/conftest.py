@@ -5,13 +5,6 @@ from collections import Counter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Of several pytest workers each gets cores of its own: threads of two that share cores wait for
-# each other. Before any library starts its threads, and for what a test starts as well.
-if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
-    cores, worker = sorted(os.sched_getaffinity(0)), os.environ["PYTEST_XDIST_WORKER"]
-    own = cores[int(worker.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
-    os.sched_setaffinity(0, own or cores)
-
 import numpy as np
 import pytest
 import tensorflow as tf
