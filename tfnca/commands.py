@@ -65,10 +65,10 @@ def plain_errors() -> Iterator[None]:
         said: str | None = str(error)
     except KeyboardInterrupt:
         said = None
+    gc.collect()
     if said is None:
         print("Stopped.", file=sys.stderr)
         raise SystemExit(130)
-    gc.collect()
     fail(said)
 
 

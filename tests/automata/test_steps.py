@@ -435,3 +435,10 @@ def test_mistakes_are_named(mistake):
     call, message = MISTAKES[mistake]
     with pytest.raises(ValueError, match=f"(?s){message}"):
         call()
+
+
+def test_states_of_other_axes_or_too_few_channels_are_refused():
+    with pytest.raises(ValueError, match=r"state must be of shape .*Received: shape=\(8, 8, 16\)"):
+        tfnca.living_mask(tfnca.seed_state(8)[0])
+    with pytest.raises(ValueError, match=r"channels must .*Received: "):
+        tfnca.digit_state(np.zeros((1, 8, 8), np.float32), channels=0)

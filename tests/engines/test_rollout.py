@@ -211,3 +211,10 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_fork_is_refused_and_does_not_wait_for_ever():
     command = [sys.executable, "-c", FORK]
     assert subprocess.run(command, capture_output=True, timeout=120).returncode == 7
+
+
+@pytest.mark.parametrize("wrong", [{"steps": -5}, {"steps": 2.5}, {"steps": 4, "every": 0}])
+def test_a_trajectory_refuses_what_a_rollout_does(wrong):
+    along = tfnca.trajectory(tfnca.GrowingCA(), tfnca.seed_state(8), **wrong)
+    with pytest.raises(ValueError, match=r"(steps|every) must .*Received: "):
+        next(along)
