@@ -77,7 +77,7 @@ def main():
     with (
         checked_out(options.revision) as then,
         tempfile.TemporaryDirectory() as folder,
-        open(Path(folder) / "log", "w") as log,
+        open(Path(folder) / "log", "w", encoding="utf-8") as log,
         tqdm(total=len(cases) * options.pairs * options.rounds) as bar,
     ):
         for engine, name in cases:

@@ -258,7 +258,7 @@ def scaling_cases(problems, weights, quick):
 def machine():
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         cpu = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
     return {"cpu": cpu, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
 
@@ -311,7 +311,10 @@ def main(options):
         images = load_digits("test", data_dir, count, source="idx" if data_dir else "sample").images
         return problems.rollout_problem(weights, "mnist", digit_state(images).numpy())
 
-    with tempfile.TemporaryDirectory() as folder, open(out / "workers.log", "w") as log:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(out / "workers.log", "w", encoding="utf-8") as log,
+    ):
         folder = Path(folder)
 
         def progress(name):

@@ -87,11 +87,11 @@ def main():
         subprocess.run(
             [*command, "--steps", options.steps, *rest, *variants[name]], check=True, cwd=ROOT
         )
-        metrics = json.loads((folder / "metrics.json").read_text())
-        seconds = json.loads((folder / "config.json").read_text())["seconds"]
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        seconds = json.loads((folder / "config.json").read_text(encoding="utf-8"))["seconds"]
         rows.append(summary(name, metrics, seconds))
-        (options.out / f"{options.attack}.json").write_text(json.dumps(rows, indent=2))
-        (options.out / f"{options.attack}.md").write_text(table(rows))
+        for ending, text in (("json", json.dumps(rows, indent=2)), ("md", table(rows))):
+            (options.out / f"{options.attack}.{ending}").write_text(text, encoding="utf-8")
     print(table(rows))
 
 

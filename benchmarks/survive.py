@@ -59,7 +59,7 @@ def command(folder, steps, resume, workers):
 
 def writing(folder):
     """The snapshot that is being written, if there is one."""
-    return next(iter(folder.glob(".snapshot.bin.*.tmp")), None)
+    return next(iter(folder.glob(".snapshot.bin.*.tmp*")), None)
 
 
 def has_snapshot(folder):
@@ -145,7 +145,7 @@ def main():
         folder.mkdir(parents=True)
     rng, workers = random.Random(arguments.seed), arguments.workers
     kills = []
-    with open(arguments.out / "runs.log", "w") as log:
+    with open(arguments.out / "runs.log", "w", encoding="utf-8") as log:
         subprocess.run(
             command(alone, arguments.steps, False, workers),
             check=True,
@@ -177,7 +177,7 @@ def main():
         "different": different,
         "moments": kills,
     }
-    (arguments.out / "survive.json").write_text(json.dumps(result, indent=2))
+    (arguments.out / "survive.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
     print(json.dumps({key: value for key, value in result.items() if key != "moments"}, indent=2))
     raise SystemExit(1 if different or result["kills"] < arguments.kills else 0)
 

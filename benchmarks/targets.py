@@ -45,7 +45,7 @@ def sweep(model, target, options, folder):
             "--densities", ",".join(map(str, DENSITIES)),
             "--test-digits", options.test_digits, *data(options),
         )  # fmt: skip
-    return json.loads(path.read_text())["summary"]
+    return json.loads(path.read_text(encoding="utf-8"))["summary"]
 
 
 def data(options):

@@ -111,7 +111,7 @@ def training(code: dict[str, Path], folder: Path, steps: int):
     for side, path in code.items():
         out = folder / f"takeover_{side}"
         python(path, *TRAIN, "--steps", steps, "--out", out)
-        rows[side] = json.loads((out / "metrics.json").read_text())
+        rows[side] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     for name in sorted(rows["old"].keys() & rows["new"].keys()):
         old, new = rows["old"][name], rows["new"][name]
         print(f"| metrics.json, {name} | {'the same' if old == new else 'differs'} |", flush=True)

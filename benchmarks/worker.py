@@ -31,7 +31,7 @@ PEERS = ("jax", "cax", "torch")
 def memory(field):
     """Resident megabytes of this process now (VmRSS) or at most (VmHWM); None off Linux."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
@@ -88,7 +88,9 @@ class Worker:
         self.before = memory("VmRSS")
         self.train_step()
         if self.before is not None:
-            Path("/proc/self/clear_refs").write_text("5")  # the maximum starts anew
+            Path("/proc/self/clear_refs").write_text(
+                "5", encoding="utf-8"
+            )  # the maximum starts anew
 
     def train(self):
         loss, seconds = timed(self.train_step)
@@ -113,10 +115,10 @@ def to_numpy(array):
 
 
 def main():
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints is not an answer
     with contextlib.suppress(OSError):  # if memory runs out, this process is the one to go
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     worker = None
     for line in sys.stdin:
         request = json.loads(line)

@@ -40,7 +40,7 @@ def steps_a_second(folder, workers, shards, steps):
     command += ["--steps", str(steps), "--measure", "none", "--snapshot-seconds", "1000"]
     command += ["--size", "24", "--padding", "8", "--pool-size", "128"]
     subprocess.run([*command, "--out", folder], check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
-    with open(Path(folder) / "history.csv") as file:
+    with open(Path(folder) / "history.csv", encoding="utf-8") as file:
         rows = {int(row["step"]): float(row["seconds"]) for row in csv.DictReader(file)}
     return (steps - steps // 2) / (rows[steps] - rows[steps // 2])
 
@@ -49,7 +49,7 @@ def milliseconds_to_gather(count):
     from launch import free_addresses, start
 
     addresses = free_addresses(count)
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         command = [sys.executable, "-c", GATHER]
         running = [start(i, addresses, command, log, quiet=True) for i in range(count)]
         for process in running:

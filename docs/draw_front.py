@@ -73,7 +73,9 @@ def side_by_side(pictures, lines, gap=40, margin=16, size=17):
 
 def quick_start():
     """What the README's quick start draws."""
-    source = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    source = (
+        (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    )
     namespace = {}
     exec(source.replace('"quick_start.png"', f'"{ROOT}/docs/images/quick_start.png"'), namespace)
 

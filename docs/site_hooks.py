@@ -72,11 +72,15 @@ def target(link, page, config):
 
 def on_files(files, config):
     for path, there in ELSEWHERE.items():
-        files.append(File.generated(config, there, content=(ROOT / path).read_text()))
+        files.append(
+            File.generated(config, there, content=(ROOT / path).read_text(encoding="utf-8"))
+        )
     for path in sorted((ROOT / "saved_models").rglob("*")):
         there = place(str(path.relative_to(ROOT)))
         if there is not None and "saved_model" not in path.relative_to(ROOT / "saved_models").parts:
-            content = path.read_text() if path.suffix == ".md" else path.read_bytes()
+            content = (
+                path.read_text(encoding="utf-8") if path.suffix == ".md" else path.read_bytes()
+            )
             files.append(File.generated(config, there, content=content))
     names = (
         "# API\n\nThe names of `tfnca` itself, which is what most people need.\n\n" + public_names()
@@ -90,7 +94,7 @@ def on_files(files, config):
 
 def public_names():
     """A line for each public name of `tfnca`, with where it is described."""
-    source = (ROOT / "tfnca/__init__.py").read_text()
+    source = (ROOT / "tfnca/__init__.py").read_text(encoding="utf-8")
     found = re.findall(r"^from (tfnca\S+) import ([^(\n]+|\([^)]*\))", source, flags=re.M)
     rows = ["| name | described in |", "|---|---|"]
     for module, imported in found:

@@ -16,7 +16,7 @@ from tfnca.formats.names import model_files
 ROOT = Path(__file__).parents[1]
 SOURCES = ["pyproject.toml", "setup.py", "README.md", "LICENSE", "tfnca", "saved_models"]
 MODEL_FILES = {"model.keras", "perturbation.npy", "config.json", "metrics.json", "preview.png"}
-NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.tmp")
+NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.tmp*")
 BEGINNER = """
 import sys, tfnca
 assert tfnca.__file__.startswith(sys.argv[1]), tfnca.__file__

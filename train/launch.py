@@ -91,7 +91,7 @@ def main():
     shards = ["--shards", str(given.workers)]  # of two, the script takes the later one
     command = [sys.executable, given.script, *shards, *given.options, "--strategy", "multiworker"]
     addresses = free_addresses(given.workers)
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         workers = [start(i, addresses, command, log) for i in range(given.workers)]
         try:
             first, code = wait(workers)

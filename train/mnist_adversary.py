@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfnca.automata.identity import model_facts
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.state import digit_state
@@ -16,7 +17,6 @@ from tfnca.automata.verified import Verified
 from tfnca.commands import DIGIT, MOMENTUM, NOT_NEGATIVE, POSITIVE, SHARE
 from tfnca.data.digits import load_digits
 from tfnca.engines.rollout import rollout
-from tfnca.files import weights_sha256
 from tfnca.formats.load import load
 from tfnca.jobs.digits import check_digits, digit_facts, quick_digits
 from tfnca.jobs.options import Common, in_order, option, run
@@ -82,7 +82,7 @@ def main(config: Config) -> None:
         raise ValueError(f"--host must be an MNIST CA. Received: {type(host).__name__}")
     digits = load_digits("train", config.data_dir)
     test = load_digits("test", config.data_dir, config.test_digits)
-    facts = digit_facts(digits) | {"host_sha256": weights_sha256(host)}
+    facts = digit_facts(digits) | model_facts("host", host)
     print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
     adversary = MNISTCA(noise_std=host.noise_std)
     if config.start is not None:
@@ -90,7 +90,7 @@ def main(config: Config) -> None:
         if not isinstance(adversary, MNISTCA):
             kind = type(adversary).__name__
             raise ValueError(f"--start must name an MNIST CA. Received: {kind}")
-        facts["start_sha256"] = weights_sha256(adversary)
+        facts |= model_facts("start", adversary)
     step = Injected(host, adversary)
     if config.tolerance is not None:
         step = Verified(host, adversary, config.tolerance, holds=True)

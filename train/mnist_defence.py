@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from tfnca.automata.identity import model_facts
 from tfnca.automata.injection import Injected
 from tfnca.automata.masks import random_mask
 from tfnca.automata.mnist import MNISTCA
@@ -22,7 +23,6 @@ from tfnca.automata.state import digit_state
 from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE, SHARE
 from tfnca.data.digits import load_digits
 from tfnca.engines.rollout import rollout
-from tfnca.files import weights_sha256
 from tfnca.formats.load import load
 from tfnca.jobs.digits import check_digits, digit_facts, quick_digits
 from tfnca.jobs.options import Common, in_order, option, run
@@ -120,10 +120,7 @@ def main(config: Config) -> None:
         state = rollout(step, digit_state(few.images), 200, mask=own, seed=config.seed)
         return draw_digits(state, few.labels, 1 - own)
 
-    facts = digit_facts(digits) | {
-        "start_sha256": weights_sha256(host),
-        "bank_sha256": ",".join(weights_sha256(liar) for liar in bank),
-    }
+    facts = digit_facts(digits) | model_facts("start", host) | model_facts("bank", *bank)
     turns = TakeTurns(step.host, bank)
     history = train(config, trainer, pool, config.steps, preview, [turns], **facts)
     measure = functools.partial(base_digits, host, digits=test)

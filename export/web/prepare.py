@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 
 import tfnca
+from tfnca.commands import plain_errors
 from tfnca.data.drawing import DRAWN
 from tfnca.data.targets import TARGETS, load_target
+from tfnca.files import replacing
 
 ROOT = Path(__file__).parents[2]
 MODELS = {
@@ -40,23 +42,29 @@ def main():
     parser.add_argument("--models", type=Path, default=models)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "site_data")
     args = parser.parse_args()
-    shutil.rmtree(args.out, ignore_errors=True)
-    args.out.mkdir(parents=True)
+    with plain_errors(), replacing(args.out, "site.json") as folder:
+        write_data(args.models, folder)
+    print(f"site: data in {args.out}")
+
+
+def write_data(models, out):
+    """Writes all that the page fetches into a new folder."""
     site = {
         "version": version("tfnca"),
-        "models": copy_models(args.models, args.out),
-        "perturbations": read_perturbations(args.models),
-        "targets": draw_targets(args.models),
+        "models": copy_models(models, out),
+        "perturbations": read_perturbations(models),
+        "targets": draw_targets(models),
         "digits": [[encode(255 * image) for image in images] for images in shown_digits()],
-        "influence": read_influence(args.models),
+        "influence": read_influence(models),
     }
-    (args.out / "site.json").write_text(json.dumps(site, separators=(",", ":"), allow_nan=False))
+    text = json.dumps(site, separators=(",", ":"), allow_nan=False)
+    (out / "site.json").write_text(text, encoding="utf-8")
     bundled = Path(__file__).parent / "node_modules/gifenc/LICENSE.md"
     notices = [ROOT / "tfnca/data/NOTICE", *([bundled] if bundled.exists() else [])]
-    (args.out / "NOTICE.txt").write_text("\n\n".join(path.read_text() for path in notices))
-    shutil.copy(ROOT / "LICENSE", args.out / "LICENSE.txt")
-    shutil.copy(Path(__file__).with_name("sw.js"), args.out)  # unbundled: it needs a fixed address
-    print(f"site: data in {args.out}")
+    text = "\n\n".join(path.read_text(encoding="utf-8") for path in notices)
+    (out / "NOTICE.txt").write_text(text, encoding="utf-8")
+    shutil.copy(ROOT / "LICENSE", out / "LICENSE.txt")
+    shutil.copy(Path(__file__).with_name("sw.js"), out)  # unbundled: it needs a fixed address
 
 
 def copy_models(models, out):
@@ -71,7 +79,7 @@ def copy_models(models, out):
         if not (folder / "model.json").is_file():
             print(f"site: no {folder}/model.json, so the page does without {use}")
             continue
-        documents[name] = json.loads((folder / "model.json").read_text())
+        documents[name] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         tensors[name] = dict(read_tensors(documents[name], folder))
     holders = {}
     for name, of_model in tensors.items():
@@ -81,7 +89,9 @@ def copy_models(models, out):
     for name, document in documents.items():
         (folder := out / "models" / name).mkdir(parents=True)
         document["weightsManifest"] = manifest(document, tensors[name], holders, folder)
-        (folder / "model.json").write_text(json.dumps(document, separators=(",", ":")))
+        (folder / "model.json").write_text(
+            json.dumps(document, separators=(",", ":")), encoding="utf-8"
+        )
     size = sum(file.stat().st_size for file in (out / "models").rglob("*.*"))
     print(f"site: {', '.join(documents) or 'no model'}: {size / 1000:.0f} kB")
     return {name: f"models/{name}/model.json" for name in documents}
@@ -166,7 +176,7 @@ def read_influence(models):
     """What influence.py has found, by class and number; None where it is of other models."""
     path = models / "mnist_adversary/influence.json"
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         files = [models / name / "model.keras" for name in ("mnist", "mnist_adversary")]
         same = found["models"] == [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
     except FileNotFoundError:

@@ -287,7 +287,7 @@ FILES = {
     ),
     "keras file that asks for too much": (
         keras_file(lambda config: config["config"].update(channels=10**6)),
-        "channels must be at most",
+        "no more than the 256 weights",
     ),
     "keras file of another size": (
         keras_file(lambda config: config["config"].update(channels=20)),

@@ -10,6 +10,7 @@ from expected import assert_holds
 from published_formats import growing_tensors, write
 
 import tfnca
+from tfnca.automata.identity import identity
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.formats import readers
 from tfnca.formats.load import load
@@ -148,11 +149,48 @@ def test_a_subclass_that_is_not_imported_does_not_load(tmp_path, registered):
         load(tmp_path / "rolled.keras")
 
 
-def test_a_class_of_another_package_does_not_load(tmp_path, registered):
+def test_a_class_loads_under_any_package_once_it_is_registered(tmp_path, registered):
     other = registered(make_rolled(), package="mine")
+    keras.saving.save_model(tfnca.Injected(tfnca.GrowingCA(), other()), tmp_path / "both.keras")
     keras.saving.save_model(other(), tmp_path / "rolled.keras")
+    assert type(load(tmp_path / "rolled.keras")) is other
+    assert [type(ca) for ca in load(tmp_path / "both.keras").networks] == [tfnca.GrowingCA, other]
+    keras.saving.get_custom_objects().pop("mine>Rolled")
     with pytest.raises(ValueError, match=r"a subclass of tfnca's .*found \['mine>Rolled'"):
         load(tmp_path / "rolled.keras")
+
+
+@pytest.mark.parametrize("package", ["mine", "tfnca"])
+def test_a_class_of_the_same_name_as_ours_does_not_take_its_place(tmp_path, monkeypatch, package):
+    ours = tfnca.GrowingCA
+    theirs = type("GrowingCA", (ours,), {})
+    known, name = keras.saving.get_custom_objects(), f"{package}>GrowingCA"
+    monkeypatch.setitem(known, name, theirs)  # and at the test's end what was there
+    keras.saving.register_keras_serializable(package)(theirs)
+    assert type(load("growing_lizard")) is type(tfnca.load_attack("no_tail").host) is ours
+    keras.saving.save_model(theirs(), tmp_path / "theirs.keras")
+    assert type(load(tmp_path / "theirs.keras")) is theirs
+    assert known[name] is theirs
+
+
+SAVED = {
+    "a bound without end": lambda: tfnca.MNISTCA(message_bound=float("inf")),
+    "much noise": lambda: tfnca.MNISTCA(noise_std=1e5),
+    "a tolerance without end": lambda: tfnca.Verified(
+        tfnca.MNISTCA(), tfnca.MNISTCA(), tolerance=float("inf")
+    ),
+    "a wide layer": lambda: tfnca.GrowingCA(hidden=4097),
+    "a long vector": lambda: tfnca.StateShift(5000),
+    "large steps": lambda: tfnca.GrowingCA(step_size=-1e6, angle=5000.0),
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_all_that_a_constructor_allows_is_saved_and_loaded(name, tmp_path):
+    model = SAVED[name]()
+    keras.saving.save_model(model, tmp_path / "model.keras")
+    found = load(tmp_path / "model.keras")
+    assert identity(found) == identity(model)
 
 
 def test_what_is_registered_but_no_step_does_not_load(tmp_path, registered):

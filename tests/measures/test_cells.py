@@ -64,6 +64,39 @@ def test_other_things_are_other_cells(tmp_path):
     assert len(list(tmp_path.iterdir())) == 7
 
 
+def test_whatever_changes_the_numbers_makes_another_cell(tmp_path):
+    lizard, digits = tfnca.GrowingCA(hidden=4), tfnca.MNISTCA(hidden=4)
+
+    def with_weights(model, **settings):
+        model = type(model)(hidden=4, **settings)
+        model.set_weights((lizard if model.family == "growing" else digits).get_weights())
+        return model
+
+    other = type("Other", (tfnca.GrowingCA,), {})(hidden=4)
+    other.set_weights(lizard.get_weights())
+    things = [
+        *(with_weights(lizard, **s) for s in ({}, {"fire_rate": 1.0}, {"angle": 0.1})),
+        *(with_weights(digits, **s) for s in ({}, {"message_bound": 2.0}, {"noise_std": 0.0})),
+        with_weights(lizard, step_size=0.5),
+        other,
+        tfnca.Injected(digits, digits),
+        *(tfnca.Verified(digits, digits, t, holds=h) for t in (4.0, 5.0) for h in (False, True)),
+        tfnca.Injected(with_weights(digits, message_bound=2.0), digits),
+        tfnca.Perturbed(lizard),
+        tfnca.Perturbed(with_weights(lizard, angle=0.1)),
+        tfnca.Perturbation(),
+        tfnca.StateShift(),
+    ]
+    for thing in things:
+        run_cells(square, CELLS[:1], (thing,), tmp_path)
+    assert len(list(tmp_path.iterdir())) == len(things)
+    for thing in things:  # a copy under another name is the same
+        copy = type(thing).from_config(thing.get_config() | {"name": "copy"})
+        copy.set_weights(thing.get_weights())
+        run_cells(square, CELLS[:1], (copy,), tmp_path)
+    assert len(list(tmp_path.iterdir())) == len(things)
+
+
 def test_a_dask_cluster_takes_them_unchanged(tmp_path, recwarn):
     """Two worker processes on loopback."""
     distributed = pytest.importorskip("distributed")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tfnca
+from tfnca.automata.identity import model_facts
 from tfnca.files import weights_sha256
 from tfnca.formats.load import load
 from tfnca.formats.names import find, model_files, short_names
@@ -142,3 +143,89 @@ def test_a_host_is_found_by_its_weights_whatever_its_folder_is_called(tmp_path):
     assert hosts == {"moved": (None, False), "attack": ("moved", True)}
     trained_on = json.loads((tmp_path / "attack" / "config.json").read_text())["host_sha256"]
     assert weights_sha256(load(tmp_path / "moved" / "model.keras")) == trained_on
+
+
+def write_model(folder, model, config=None, metrics=None):
+    folder.mkdir(parents=True)
+    keras.saving.save_model(model, folder / "model.keras")
+    for name, text in (("config.json", config), ("metrics.json", metrics)):
+        if text is not None:
+            (folder / name).write_bytes(text)
+
+
+BAD = {
+    "no zip": lambda folder: (folder / "model.keras").write_bytes(b"nothing"),
+    "no configuration": lambda folder: (folder / "model.keras").write_bytes(b"PK\5\6" + bytes(18)),
+    "no matrix": lambda folder: (
+        (folder / "model.keras").unlink(),
+        (folder / "perturbation.npy").write_bytes(b"nothing"),
+    ),
+}
+ODD = {
+    "no settings at all": (None, None),
+    "cut": (b"{", b"{"),
+    "lists": (b"[]", b"[]"),
+    "of other bytes": (b'{"target": "\xe9"}', b"\xff"),
+    "an attack that says little": (b'{"host_sha256": "0"}', b'{"attack": []}'),
+    "of other types": (b'{"host_sha256": [], "digit": {}}', b'{"base": 1, "from_seed": [{}]}'),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_is_no_model_is_left_out_and_the_others_are_listed(name, tmp_path, caplog):
+    write_model(tmp_path / "good", tfnca.GrowingCA(hidden=4))
+    write_model(tmp_path / "bad", tfnca.GrowingCA(hidden=4))
+    BAD[name](tmp_path / "bad")
+    assert [model.name for model in tfnca.models(tmp_path)] == ["good"]
+    assert f"{tmp_path / 'bad'}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "model",
+    [tfnca.GrowingCA(hidden=4), tfnca.MNISTCA(hidden=4), tfnca.Perturbation()],
+    ids=lambda model: type(model).__name__,
+)
+@pytest.mark.parametrize("name", ODD)
+def test_a_model_is_listed_whatever_is_beside_it(name, model, tmp_path):
+    write_model(tmp_path / "odd", model, *ODD[name])
+    write_model(tmp_path / "good", tfnca.GrowingCA(hidden=4), b'{"target": "lizard"}')
+    found = {model.name: model for model in tfnca.models(tmp_path)}
+    assert set(found) == {"good", "odd"}
+    assert found["good"].line == "grows a lizard from one cell"
+    assert str(found["odd"])
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_model_of_a_users_own_kind_is_listed(is_known, tmp_path, monkeypatch):
+    known = keras.saving.get_custom_objects()
+    own = type("Own", (tfnca.GrowingCA,), {})
+    monkeypatch.setitem(known, "mine>Own", own)
+    keras.saving.register_keras_serializable("mine")(own)
+    write_model(tmp_path / "own", own(hidden=4), b'{"target": "lizard"}')
+    write_model(
+        tmp_path / "attack",
+        tfnca.Perturbation(),
+        json.dumps({"target": "no_tail", **model_facts("host", own(hidden=4))}).encode(),
+    )
+    if not is_known:
+        known.pop("mine>Own")
+    found = {model.name: model for model in tfnca.models(tmp_path)}
+    assert (found["own"].layer, found["own"].line) == ("Own", "a model of the class Own")
+    assert found["attack"].kind == "perturbation"
+
+
+def test_the_host_is_told_by_its_settings_too(tmp_path):
+    host = tfnca.GrowingCA(hidden=4, fire_rate=1.0)
+    config = {"target": "no_tail", "host": "a.keras", **model_facts("host", host)}
+    write_model(tmp_path / "attack", tfnca.Perturbation(), json.dumps(config).encode())
+    other = tfnca.GrowingCA(hidden=4)
+    other.set_weights(host.get_weights())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same(tfnca.load_attack(tmp_path / "attack", host=host).host, host)
+    with pytest.warns(UserWarning, match="attacks another host"):
+        tfnca.load_attack(tmp_path / "attack", host=other)
+    write_model(tmp_path / "other", other)
+    write_model(tmp_path / "the host", host)
+    (model,) = (model for model in tfnca.models(tmp_path) if model.kind == "perturbation")
+    assert model.host == "the host"

@@ -309,7 +309,7 @@ def table(evidence):
 
 def check_kept(path, sets):
     """Raises ValueError if a page has rows of models that are not there to be measured."""
-    page = Path(path).read_text() if Path(path).exists() else ""
+    page = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
     present = {models.name for models in sets if models.folder.is_dir()}
     for name in ("ours", "published"):
         if f"| {name} |" in page and name not in present:

@@ -152,14 +152,14 @@ def gather(models, cache):
 
     Args:
         models: An `Ours` or `Published`.
-        cache: Folder of JSON files.
+        cache: Folder of JSON files, each of these models: where one changed, all is measured anew.
 
     Returns:
         Dictionary; what a set of models does not have is missing.
     """
-    found = {}
+    found, stamp = {}, models.stamp
     for name, measure in tqdm(EVIDENCE.items(), desc=models.name, unit="measure"):
-        path = Path(cache) / f"{models.name}_{name}.json"
+        path = Path(cache) / f"{models.name}_{name}_{stamp}.json"
         if not path.exists():
             try:
                 result = measure(models)
@@ -168,5 +168,5 @@ def gather(models, cache):
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json.dumps(result))
-        found[name] = json.loads(path.read_text())
+        found[name] = json.loads(path.read_text(encoding="utf-8"))
     return found

@@ -50,8 +50,8 @@ def write_report(folder):
         folder: A finished run of ``train/mnist_adversary.py``.
     """
     folder = Path(folder)
-    config = json.loads((folder / "config.json").read_text())
-    metrics = json.loads((folder / "metrics.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     if "attack" not in metrics and metrics.get("measure") == "none":
         raise ValueError(f"The run was not measured: --measure none. Received: {folder}")
     if "density" not in config:

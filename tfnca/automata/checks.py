@@ -45,6 +45,13 @@ def check_rate(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> fl
     return number
 
 
+def check_number(name: str, value: Any) -> Any:
+    """Returns `value` as it is; raises ValueError unless it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number. Received: {name}={value!r}")
+    return value
+
+
 def check_density(density: float) -> float:
     """Returns `density` as a float; raises ValueError unless it lies in (0, 1]."""
     if not isinstance(density, numbers.Real) or not 0.0 < density <= 1.0:

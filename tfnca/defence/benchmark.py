@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from tfnca.automata.identity import is_host
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.verified import Verified
 from tfnca.commands import DIGIT, POSITIVE, Parser, plain_errors
 from tfnca.data.digits import Digits, load_digits
-from tfnca.files import weights_sha256, write_atomically
+from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.digits import TARGET_DIGIT, digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.progress import Bar, Clock
@@ -137,7 +138,7 @@ def benchmark(
         runs = [measure_digits(host, digits, [(200, None)], seed) for seed in seeds]
         alone[host_name] = mean_and_spread(runs)[-1]
         for attack_name, (adversary, settings) in attacks.items():
-            same = settings.get("host_sha256") == weights_sha256(host)
+            same = bool(is_host(host, settings))
             careful = settings.get("tolerance") is not None
             steps = {
                 ("none", False): Injected(host, adversary),

@@ -9,6 +9,7 @@ import keras
 
 from tfnca.automata.step import Step
 from tfnca.export.signatures import Signatures
+from tfnca.files import writing
 from tfnca.types import Array
 
 FORMATS = {".tflite": "litert", ".onnx": "onnx"}
@@ -49,10 +50,11 @@ def save_portable(step: Step, path: str | Path) -> None:
     model = keras.Model(inputs, _Masked(signatures, list(specs))(inputs))
     model(inputs)  # Keras' ONNX exporter refuses a model that nobody has called
     path.parent.mkdir(parents=True, exist_ok=True)
-    model.export(path, format=FORMATS[path.suffix], verbose=False)
-    if path.suffix == ".tflite" and (borrowed := re.search(rb"Flex\w+", path.read_bytes())):
-        path.unlink()
-        raise ValueError(
-            "LiteRT must have every operation of the step itself. "
-            f"Received: {borrowed[0].decode()} in {type(step).__name__}"
-        )
+    with writing(path) as temporary:
+        model.export(temporary, format=FORMATS[path.suffix], verbose=False)
+        borrowed = re.search(rb"Flex\w+", temporary.read_bytes())
+        if path.suffix == ".tflite" and borrowed:
+            raise ValueError(
+                "LiteRT must have every operation of the step itself. "
+                f"Received: {borrowed[0].decode()} in {type(step).__name__}"
+            )

@@ -53,4 +53,5 @@ def save_saved_model(step: Step, folder: str | Path, measures: dict | None = Non
         except tf.errors.OpError as error:  # TensorFlow's own kind, for a full disk too
             raise OSError(f"{folder} cannot be written. Received: {error.message}") from error
         (temporary / EXTRA).parent.mkdir()
-        (temporary / EXTRA).write_text(json.dumps(metadata(step, measures), indent=2) + "\n")
+        about = json.dumps(metadata(step, measures), indent=2) + "\n"
+        (temporary / EXTRA).write_text(about, encoding="utf-8")

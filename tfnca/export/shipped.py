@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tfnca.automata.identity import is_host
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.step import Step
 from tfnca.export.saved_model import EXTRA, save_saved_model
 from tfnca.export.signatures import load_step, metadata
 from tfnca.export.tfjs import save_tfjs
-from tfnca.files import weights_sha256
 from tfnca.formats.load import load
 
 EXPORTS: dict[str, Callable] = {"saved_model": save_saved_model, "tfjs": save_tfjs}
@@ -18,8 +18,8 @@ EXPORTS: dict[str, Callable] = {"saved_model": save_saved_model, "tfjs": save_tf
 def shipped(root: str | Path) -> Iterator[tuple[Path, Path, Path | None]]:
     """The models that are shipped with exports.
 
-    A base stands alone. An adversary or a perturbation goes with the base in `root` whose weights
-    have the checksum in its ``config.json``.
+    A base stands alone. An adversary or a perturbation goes with the base in `root` that its
+    ``config.json`` speaks of.
 
     Args:
         root: The folder of trained models, each ``<name>/model.keras``; deeper folders hold
@@ -33,18 +33,15 @@ def shipped(root: str | Path) -> Iterator[tuple[Path, Path, Path | None]]:
     """
     paths = sorted(Path(root).glob("*/model.keras"))
     models = {path: load(path) for path in paths}
-    hosts = {weights_sha256(model): path for path, model in models.items()}
     for path, model in models.items():
-        config = json.loads((path.parent / "config.json").read_text())
-        wanted = config.get("host_sha256")
+        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+        wanted = config.get("host_identity", config.get("host_sha256"))
         if wanted is None and not isinstance(model, StatePerturbation):
             yield path.parent, path, None
-        elif wanted in hosts:
-            yield path.parent, path, hosts[wanted]
+        elif host := next((p for p, other in models.items() if is_host(other, config)), None):
+            yield path.parent, path, host
         else:
-            raise ValueError(
-                f"{path.parent} needs its host in {root}. Received: host_sha256={wanted}"
-            )
+            raise ValueError(f"{path.parent} needs its host in {root}. Received: {wanted}")
 
 
 def stale(root: str | Path) -> Iterator[tuple[Path, Step, dict]]:
@@ -80,7 +77,9 @@ def refresh(root: str | Path) -> Iterator[Path]:
 def _about(folder):
     """What an export says about itself, or None."""
     if (folder / EXTRA).is_file():
-        return json.loads((folder / EXTRA).read_text())
+        return json.loads((folder / EXTRA).read_text(encoding="utf-8"))
     if (folder / "model.json").is_file():
-        return json.loads((folder / "model.json").read_text())["userDefinedMetadata"]
+        return json.loads((folder / "model.json").read_text(encoding="utf-8"))[
+            "userDefinedMetadata"
+        ]
     return None

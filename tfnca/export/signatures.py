@@ -138,7 +138,7 @@ def load_step(
         names.append(name or stem)
         if (metrics := path.parent / "metrics.json").exists():
             # Browsers read no NaN.
-            text = metrics.read_text()
+            text = metrics.read_text(encoding="utf-8")
             measures[names[-1]] = json.loads(text, parse_constant=lambda constant: None)
     are_perturbations = [isinstance(model, StatePerturbation) for model in loaded]
     if len(loaded) > 1 and not all(are_perturbations):
@@ -148,6 +148,10 @@ def load_step(
             raise ValueError("A perturbation needs its host (--host). Received: none")
         return mix(load(host, host_name), loaded, names), measures
     return (Injected(load(host, host_name), loaded[0]) if host else loaded[0]), measures
+
+
+_USUAL = {"step_size": 1.0, "angle": 0.0}
+"""Settings that an export tells of only where a network has another value."""
 
 
 def metadata(step: Step, measures: dict | None = None) -> dict:
@@ -171,6 +175,12 @@ def metadata(step: Step, measures: dict | None = None) -> dict:
         about["noise_std"] = [network.noise_std for network in networks]
     if any(network.message_bound for network in networks):
         about["message_bound"] = [network.message_bound for network in networks]
+    for name, usual in _USUAL.items():
+        values = [getattr(network, name) for network in networks]
+        if values != [usual] * len(networks):
+            about[name] = values
+    if step.tolerance is not None:
+        about |= {"tolerance": step.tolerance, "holds": step.holds}
     if names := strengths(mixed(step)):
         about["perturbations"] = names
     about |= {"licence": LICENCE, "weights_sha256": weights_sha256(step)}

@@ -16,7 +16,9 @@ from tfnca.automata.step import Step
 from tfnca.export.signatures import Signatures, metadata
 from tfnca.files import replacing
 
-TFJS_OPS = frozenset(files("tfnca.export").joinpath("tfjs_ops.txt").read_text().split())
+TFJS_OPS = frozenset(
+    files("tfnca.export").joinpath("tfjs_ops.txt").read_text(encoding="utf-8").split()
+)
 """What TensorFlow.js can run: the operations in `op_list` of @tensorflow/tfjs-converter 4.22.0."""
 
 FUSED = (["BiasAdd"], ["BiasAdd", "Relu"])
@@ -73,7 +75,7 @@ def save_tfjs(
     with replacing(folder, "model.json") as temporary:
         # Sorted, because protobuf's maps have no order.
         text = json.dumps(document, separators=(",", ":"), sort_keys=True)
-        (temporary / "model.json").write_text(text)
+        (temporary / "model.json").write_text(text, encoding="utf-8")
         (temporary / "weights.bin").write_bytes(data)
 
 

@@ -17,9 +17,7 @@ MAX_BYTES = 256 * 2**20
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_FILES = 1000
 MAX_NODES = 10_000
-
-MAX_SIDE = 4096
-"""Bounds on what is read: in all, as text, files in a zip or folder, a graph, a layer's width."""
+"""Bounds on what is read: in all, as text, files in a zip or folder, a graph."""
 
 
 class Budget:
@@ -200,16 +198,20 @@ def starts_text(data: bytes, opening: bytes) -> bool:
     return data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(opening)
 
 
-def parse_json(where: str | Path, text: str, to_the_end: bool = True) -> Any:
-    """The value of a JSON text; names in an object must differ, numbers be finite.
+def parse_json(where: str | Path, text: str, to_the_end: bool = True, finite: bool = True) -> Any:
+    """The value of a JSON text; names in an object must differ.
 
     Args:
         where: What messages call the file.
         text: The text.
         to_the_end: Whether the value must be all there is.
+        finite: Whether numbers must be finite, as JSON's own are; Python and Keras write
+            ``Infinity`` too.
     """
 
-    def refuse(constant: str) -> None:
+    def refuse(constant: str) -> float:
+        if not finite and constant != "NaN":
+            return float(constant)
         raise ValueError(f"{constant} is no JSON number")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tfnca.automata.perception import NUM_KERNELS
 from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.state import ALPHA, GROWING_CHANNELS, MNIST_CHANNELS, NUM_CLASSES
 from tfnca.automata.step import CellularAutomaton
-from tfnca.formats.archive import MAX_SIDE, check_finite, some
+from tfnca.formats.archive import check_finite, some
 from tfnca.formats.tensors import Tensors
 
 ROW_ORDERS = ("channel", "kernel")
@@ -59,9 +59,9 @@ def build_ca(
     sizes += [shape[-2] // (NUM_KERNELS if growing else 1) for shape in kernels[:1]]
     channels = mode([*sizes, GROWING_CHANNELS if growing else MNIST_CHANNELS])
     least = ALPHA + 1 if growing else NUM_CLASSES + 2
-    if not least <= channels <= MAX_SIDE or not 1 <= hidden <= MAX_SIDE:
+    if channels < least or hidden < 1:
         raise ValueError(
-            f"{where} must have {least} to {MAX_SIDE} channels and a width of 1 to {MAX_SIDE}. "
+            f"{where} must have at least {least} channels and a width of 1. "
             f"Received: channels={channels}, hidden={hidden}"
         )
     if not growing and row_order != "channel":
@@ -69,12 +69,7 @@ def build_ca(
             f"{where} holds an MNIST CA, whose perception is learned: its rows have one order. "
             f"Received: row_order={row_order!r}"
         )
-    shapes: list[tuple[int, ...]]
-    if growing:
-        shapes = [(1, 1, NUM_KERNELS * channels, hidden)]
-    else:
-        shapes = [(3, 3, channels, hidden), (hidden,), (1, 1, hidden, hidden)]
-    shapes += [(hidden,), (1, 1, hidden, channels - fixed), (channels - fixed,)]
+    shapes = ca_shapes(growing, channels, hidden)
     for (name, array), shape in zip(tensors, shapes, strict=True):
         plain = shape[2:] if shape[:2] == (1, 1) else shape
         flattened = (math.prod(shape),) if flat else shape
@@ -92,6 +87,15 @@ def build_ca(
     return step
 
 
+def ca_shapes(growing: bool, channels: int, hidden: int) -> list[tuple[int, ...]]:
+    """The shapes of a CA's kernel, bias, kernel, bias …, of a `GrowingCA` or else an `MNISTCA`."""
+    shapes: list[tuple[int, ...]] = [(1, 1, NUM_KERNELS * channels, hidden)]
+    if not growing:
+        shapes = [(3, 3, channels, hidden), (hidden,), (1, 1, hidden, hidden)]
+        channels -= 1  # the grey never changes, so the update has no such row
+    return [*shapes, (hidden,), (1, 1, hidden, channels), (channels,)]
+
+
 def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:
     """The perturbation that an array describes.
 
@@ -105,8 +109,8 @@ def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:
     Raises:
         ValueError: If no kind's has, or several have, or if what it holds is not valid there.
     """
-    if not array.size or max(array.shape, default=0) > MAX_SIDE:
-        raise ValueError(f"{where} must have sides of 1 to {MAX_SIDE}. Received: {array.shape}")
+    if not array.size or not array.ndim:
+        raise ValueError(f"{where} must be a matrix or a vector. Received: shape={array.shape}")
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):  # an overflow is found as not finite
             array = array.astype(np.float32)

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tfnca.automata.growing import GrowingCA
+from tfnca.automata.identity import model_facts
 from tfnca.automata.state import ALPHA, to_rgb
 from tfnca.automata.step import Step
 from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE
 from tfnca.data.targets import TARGETS, load_target, pad_target
 from tfnca.engines.rollout import trajectory
-from tfnca.files import arrays_sha256, weights_sha256
+from tfnca.files import arrays_sha256
 from tfnca.formats.load import load
 from tfnca.jobs.options import Common, in_order, option
 from tfnca.jobs.run import CA_STEPS, DROPS, make_optimizer, schedule
@@ -95,7 +96,7 @@ class Attack(Common):
 def attack_facts(config: Attack, host: GrowingCA) -> dict[str, str]:
     """What the files held that an attack's options name."""
     return {
-        "host_sha256": weights_sha256(host),
+        **model_facts("host", host),
         "target_sha256": arrays_sha256(load_target(config.target)),
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnca.files import write_atomically
+from tfnca.files import write_atomically, writing
 from tfnca.formats.load import load
 from tfnca.jobs.options import Common, device_name
 from tfnca.measures.progress import on_screen
@@ -24,12 +24,8 @@ from tfnca.zoo.summary import main_measures
 
 def save_weights(folder: Path, trainer: Trainer) -> None:
     """Writes ``model.keras``, what was trained, and ``optimizer.npz``, to go on from."""
-    temporary = folder / ".model.keras"
-    try:
+    with writing(folder / "model.keras") as temporary:
         trainer.save(temporary)
-        temporary.replace(folder / "model.keras")
-    finally:
-        temporary.unlink(missing_ok=True)
     buffer = io.BytesIO()
     arrays = {each.path: np.asarray(each) for each in trainer.optimizer.variables}
     np.savez(buffer, **arrays)  # type: ignore[arg-type]

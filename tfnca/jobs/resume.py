@@ -12,8 +12,9 @@ def check_same_run(config: Common, facts: dict[str, Any]) -> None:
     """Compares a configuration with the one that the run in its folder was begun with.
 
     An option is left out where it `may_change`. One that names a file is compared by what the file
-    held: by the fact ``<option>_sha256``, where both runs have it. ``--steps`` may grow: what is
-    done stays, and what is left follows the longer run's schedule, since drops are fractions of it.
+    held: by the fact ``<option>_identity`` or else ``<option>_sha256``, where both runs have it.
+    ``--steps`` may grow: what is done stays, and what is left follows the longer run's schedule,
+    since drops are fractions of it.
 
     Args:
         config: The configuration to go on with.
@@ -24,7 +25,7 @@ def check_same_run(config: Common, facts: dict[str, Any]) -> None:
     """
     path = Path(config.out) / "config.json"
     try:
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(before, dict):
             raise ValueError("no settings")
     except (OSError, ValueError) as error:
@@ -36,10 +37,11 @@ def check_same_run(config: Common, facts: dict[str, Any]) -> None:
     before = defaults(type(config), before.get("recipe")) | before
     changed = []
     for field in dataclasses.fields(config):
-        name, fact = field.name, f"{field.name}_sha256"
+        name = field.name
         old, new = before[name], getattr(config, name)
-        if fact in facts and fact in before:
-            same = facts[fact] == before[fact]
+        both = [f"{name}_{kind}" for kind in ("identity", "sha256")]
+        if both := [fact for fact in both if fact in facts and fact in before]:
+            same = facts[both[0]] == before[both[0]]
         else:
             same = old == new or (name == "steps" and old < new)
         if not same and not field.metadata["may_change"]:

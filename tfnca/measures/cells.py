@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from tfnca.automata.step import Step
-from tfnca.files import arrays_sha256, weights_sha256, write_atomically
+from tfnca.automata.identity import identity
+from tfnca.files import arrays_sha256, write_atomically
 
 
 def run_cells(
@@ -41,7 +42,11 @@ def run_cells(
         The results, in the order of the cells.
     """
     paths = [Path(folder) / f"{_key(work, about, cell)}.json" if folder else None for cell in cells]
-    found = {n: json.loads(p.read_text()) for n, p in enumerate(paths) if p and p.exists()}
+    found = {
+        n: json.loads(p.read_text(encoding="utf-8"))
+        for n, p in enumerate(paths)
+        if p and p.exists()
+    }
     calls = (delayed(_numbered)(work, n, cells[n]) for n in range(len(cells)) if n not in found)
     with tqdm(total=len(cells), initial=len(found), unit=unit) as bar:
         for number, result in Parallel(jobs, return_as="generator_unordered")(calls):
@@ -59,15 +64,17 @@ def _numbered(work: Callable[..., Any], number: int, cell: dict[str, Any]) -> tu
 
 def _key(work: Callable[..., Any], about: Sequence[Any], cell: dict[str, Any]) -> str:
     """A cell's name: the same for the same work on the same things."""
-    name = getattr(work, "func", work).__name__
-    text = json.dumps([name, [_identity(thing) for thing in about], cell], sort_keys=True)
+    done = getattr(work, "func", work)
+    text = json.dumps(
+        [f"{done.__module__}.{done.__qualname__}", [_identity(thing) for thing in about], cell],
+        sort_keys=True,
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _identity(thing: Any) -> Any:
-    if isinstance(thing, Step):
-        settings = [network.get_config() | {"name": None} for network in thing.networks]
-        return [type(thing).__name__, weights_sha256(thing), json.dumps(settings, default=str)]
+    if isinstance(thing, keras.layers.Layer):
+        return identity(thing)
     if isinstance(thing, np.ndarray):
         return [thing.shape, arrays_sha256(thing)]
     return thing

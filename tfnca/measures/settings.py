@@ -29,7 +29,7 @@ def settings_beside(model: str | Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        settings = json.loads(path.read_text())
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} cannot be read. Received: {error}") from None
     return settings if isinstance(settings, dict) else {}

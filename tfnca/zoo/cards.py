@@ -39,7 +39,7 @@ def stale_cards(root: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
     cards = {Path(root, model.name, "README.md"): card(model) for model in found}
     cards[Path(root, "README.md")] = index(found)
     for path, text in cards.items():
-        if not path.is_file() or path.read_text() != text:
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
             yield path, text
 
 
@@ -63,8 +63,8 @@ def card(model: ShippedModel) -> str:
     for name in ("config.json", "metrics.json"):
         if not (folder / name).is_file():
             raise ValueError(f"A card needs {name} beside its model. Received: {folder}")
-    config = json.loads((folder / "config.json").read_text())
-    metrics = json.loads((folder / "metrics.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     parts = [head(model, config, metrics), f"# {model.name}"]
     if (folder / "preview.png").is_file():
         parts += [f"![{model.name}](preview.png)", f"*{shown(model, config)}.*"]
@@ -323,7 +323,7 @@ def _row(model: ShippedModel) -> list[str]:
     if (folder / "preview.png").is_file():
         picture = f'<img src="{model.name}/preview.png" width="240" alt="{model.name}">'
     short = f" ({model.short})" if model.short else ""
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     measures = main_measures(metrics)
     said = str(measures[0])
     for nothing in measures:  # an adversary that paints itself proves nothing: its host's cells too

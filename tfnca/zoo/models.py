@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 import os
 import warnings
 import zipfile
@@ -9,14 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfnca.automata.identity import identity, is_host
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import Step
 from tfnca.files import weights_sha256
+from tfnca.formats.archive import MAX_TEXT_BYTES, refusing
 from tfnca.formats.load import load, load_perturbation
 from tfnca.formats.names import find, model_files, shipped_folder, short_names
 from tfnca.zoo.summary import line, main_measures
+
+_log = logging.getLogger(__name__)
 
 ORDER = ("host", "adversary", "perturbation")
 """The kinds of models, as they are listed."""
@@ -77,7 +82,8 @@ def models(root: str | os.PathLike[str] | None = None) -> ModelList:
         root: Another folder of trained models.
 
     Returns:
-        A list of `ShippedModel` that prints as a table.
+        A list of `ShippedModel` that prints as a table. A file that is no model is left out,
+        and named in the log, as is what else cannot be read.
 
     Examples:
         >>> import tfnca
@@ -86,28 +92,43 @@ def models(root: str | os.PathLike[str] | None = None) -> ModelList:
     """
     files = model_files(root or shipped_folder())
     short = {name: alias for alias, name in short_names(list(files)).items() if alias != name}
-    about = {name: (_config(path), _layer(path)) for name, path in files.items()}
-    kinds = {name: _kind(*each) for name, each in about.items()}
     hosts = _hosts(files)
-    found = []
+    found = ModelList()
     for name, path in files.items():
-        config, layer = about[name]
-        host = hosts.get(config.get("host_sha256", ""), _host_file(config))
-        found.append(
-            ShippedModel(
-                name=name,
-                short=short.get(name),
-                kind=kinds[name],
-                layer=layer,
-                host=None if kinds[name] == "host" else host,
-                host_ships=config.get("host_sha256") in hosts,
-                line=line(config, kinds[name], layer),
-                measures={each.name: each.value for each in main_measures(_metrics(path))},
-                path=str(path),
-            )
-        )
+        try:
+            found.append(_describe(name, short.get(name), path, hosts))
+        except ValueError as error:
+            _log.warning("%s is left out: %s", path, error)
     found.sort(key=lambda model: ("/" in model.name, ORDER.index(model.kind), model.name))
-    return ModelList(found)
+    return found
+
+
+def _describe(name: str, short: str | None, path: Path, hosts: dict[str, str]) -> ShippedModel:
+    """What there is to say of one model; ValueError if its file is none."""
+    layer, config = _layer(path), _tolerant(path, "config.json")
+    kind, host = _kind(config, layer), _trained_for(config, hosts)
+    try:
+        about = line(config, kind, layer)
+    except (LookupError, TypeError, ValueError) as error:
+        _log.warning("%s says too little in its config.json. Received: %r", path, error)
+        about = f"a model of the class {layer}"
+    try:
+        found = main_measures(_tolerant(path, "metrics.json"))
+        measures = {each.name: float(each.value) for each in found}
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        _log.warning("%s has no measures of ours in its metrics.json. Received: %r", path, error)
+        measures = {}
+    return ShippedModel(
+        name=name,
+        short=short,
+        kind=kind,
+        layer=layer,
+        host=None if kind == "host" else host or _host_file(config),
+        host_ships=host is not None,
+        line=about,
+        measures=measures,
+        path=str(path),
+    )
 
 
 def load_attack(
@@ -139,19 +160,19 @@ def load_attack(
         The article's three attacks.
     """
     path = Path(find(name))
-    attack, config = load(path), _config(path)
-    wanted = config.get("host_sha256")
+    attack, config = load(path), _json(path, "config.json")
+    wanted = _wanted(config)
     if wanted is None and not isinstance(attack, StatePerturbation) and host is None:
         raise ValueError(
             "load_attack takes an adversary or a perturbation whose config.json names its host, "
             f"or needs host=. Received: name={str(name)!r}, a {type(attack).__name__}"
         )
     files = model_files(shipped_folder())
-    shipped = _hosts(files)
+    shipped = _trained_for(config, _hosts(files))
     if host is not None:
         attacked = host if isinstance(host, Step) else load(host)
-    elif wanted in shipped:
-        attacked = load(files[shipped[wanted]])
+    elif shipped is not None:
+        attacked = load(files[shipped])
     else:
         raise ValueError(
             f"load_attack needs host=: {name} was trained for {_host_file(config)}, which does not "
@@ -159,24 +180,38 @@ def load_attack(
         )
     wrap = Perturbed if isinstance(attack, StatePerturbation) else Injected
     step = wrap(attacked, attack)
-    actual = weights_sha256(attacked)
-    if wanted not in (None, actual):
+    if is_host(attacked, config) is False:
         given = host.name if isinstance(host, Step) else host
+        attacks = _hosts(files).get(identity(attacked), given)
         warnings.warn(
-            f"{name} was trained for {shipped.get(wanted, _host_file(config))} and attacks "
-            f"another host: {shipped.get(actual, given)}.",
+            f"{name} was trained for {shipped or _host_file(config)} and attacks another host: "
+            f"{attacks}.",
             stacklevel=2,
         )
     return step
 
 
 def _hosts(files: dict[str, Path]) -> dict[str, str]:
-    """The hosts among models: ``{checksum of the weights: name}``."""
-    return {
-        _sha256(path): name
-        for name, path in files.items()
-        if _kind(_config(path), _layer(path)) == "host"
-    }
+    """The hosts among models, ``{checksum: name}``: of all that a model is, and of its weights."""
+    hosts: dict[str, str] = {}
+    for name, path in files.items():
+        try:
+            if _kind(_tolerant(path, "config.json"), _layer(path)) == "host":
+                for checksum in _checksums(path, path.stat().st_mtime_ns):
+                    hosts.setdefault(checksum, name)
+        except ValueError as error:  # `models` says so where it matters
+            _log.debug("%s is no host: %s", path, error)
+    return hosts
+
+
+def _wanted(config: dict[str, Any]) -> Any:
+    """The checksum by which a ``config.json`` names a host: `identity`, or once its weights'."""
+    return config.get("host_identity", config.get("host_sha256"))
+
+
+def _trained_for(config: dict[str, Any], hosts: dict[str, str]) -> str | None:
+    """The name of the host that a ``config.json`` speaks of, None if it is not among `hosts`."""
+    return hosts.get(str(_wanted(config)))
 
 
 def _host_file(config: dict[str, Any]) -> str:
@@ -186,36 +221,42 @@ def _host_file(config: dict[str, Any]) -> str:
 def _kind(config: dict[str, Any], layer: str) -> str:
     if layer in {kind.__name__ for kind in KINDS.values()}:
         return "perturbation"
-    return "adversary" if "host_sha256" in config else "host"
+    return "adversary" if _wanted(config) is not None else "host"
 
 
 def _layer(path: Path) -> str:
-    """The class of the model in a file, without loading it."""
+    """The class of the model in a file, without loading it; ValueError if it does not say."""
     if path.suffix == ".npy":
         return type(load_perturbation(path)).__name__
-    with zipfile.ZipFile(path) as parts:
-        return json.loads(parts.read("config.json"))["class_name"]
-
-
-def _sha256(path: Path) -> str:
-    return _sha256_of(path, path.stat().st_mtime_ns)
+    with refusing(path, "Keras file"), zipfile.ZipFile(path) as parts:
+        if parts.getinfo("config.json").file_size > MAX_TEXT_BYTES:
+            raise ValueError(f"config.json must have at most {MAX_TEXT_BYTES} bytes")
+        return str(json.loads(parts.read("config.json"))["class_name"])
 
 
 @functools.cache
-def _sha256_of(path: Path, changed: int) -> str:
-    """The checksum of a file's weights; `changed` is when it was written."""
-    return weights_sha256(load(path))
-
-
-def _config(path: Path) -> dict[str, Any]:
-    return _json(path, "config.json")
-
-
-def _metrics(path: Path) -> dict[str, Any]:
-    return _json(path, "metrics.json")
+def _checksums(path: Path, changed: int) -> tuple[str, str]:
+    """A file's `identity` and that of its weights; `changed` is when it was written."""
+    model = load(path)
+    return identity(model), weights_sha256(model)
 
 
 def _json(path: Path, name: str) -> dict[str, Any]:
     """A file beside a model, or nothing where there is none."""
     file = (path if path.is_dir() else path.parent) / name
-    return json.loads(file.read_text()) if file.is_file() else {}
+    if not file.is_file():
+        return {}
+    with refusing(file, "JSON file"):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it must hold an object")
+    return found
+
+
+def _tolerant(path: Path, name: str) -> dict[str, Any]:
+    """As `_json`, but nothing where the file cannot be read."""
+    try:
+        return _json(path, name)
+    except ValueError as error:
+        _log.warning("%s", error)
+        return {}

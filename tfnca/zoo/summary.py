@@ -61,7 +61,10 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
         kind: ``"host"``, ``"adversary"`` or ``"perturbation"``.
         layer: The name of its class.
     """
-    share = f", run by {percent(config['density'])} of the cells" if kind == "adversary" else ""
+    if layer not in ("GrowingCA", "MNISTCA", *(known.__name__ for known in KINDS.values())):
+        return f"a model of the class {layer}"
+    has_share = kind == "adversary" and "density" in config
+    share = f", run by {percent(config['density'])} of the cells" if has_share else ""
     if layer == "MNISTCA":
         if kind == "host":
             how = "trained among liars" if "bank" in config else "each cell by itself"

@@ -1,7 +1,10 @@
 """``.keras`` files: our own models; of a model of others, the weights alone."""
 
+import contextlib
 import io
+import math
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +12,14 @@ import h5py
 import keras
 
 # What ships is registered with Keras when it is imported.
-from tfnca.automata import growing, injection, mnist, perturbed  # noqa: F401
+from tfnca.automata import injection, perturbed, verified  # noqa: F401
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perturbations import StatePerturbation
+from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.step import Step
 from tfnca.formats.archive import (
-    MAX_SIDE,
     check_finite,
     decode,
     is_zip,
@@ -23,13 +29,17 @@ from tfnca.formats.archive import (
     unzip,
     zip_names,
 )
-from tfnca.formats.build import build_ca
+from tfnca.formats.build import build_ca, ca_shapes
 from tfnca.formats.hdf5 import check_hdf5, read_hdf5
 from tfnca.formats.readers.base import Models, Source, reader
 from tfnca.formats.tensors import arrange
 
-PACKAGE = "tfnca>"
-"""What Keras' names of our registered classes start with."""
+OURS = {
+    name: known
+    for name, known in keras.saving.get_custom_objects().items()
+    if isinstance(known, type) and known.__module__.startswith("tfnca.")
+}
+"""The package's own classes by the names that they are registered under."""
 
 _WEIGHTS = "model.weights.h5"
 _PARTS = {"config.json", "metadata.json", _WEIGHTS}
@@ -47,13 +57,14 @@ def read(source: Source) -> Models:
     parts = unzip(where, source.data, source.budget)
     if set(parts) != _PARTS:
         raise ValueError(f"{where} must hold {some(sorted(_PARTS))}. Received: {some(parts)}")
-    config = parse_json(where, decode(where, parts["config.json"]))
-    if isinstance(config, dict) and not str(config.get("registered_name")).startswith(PACKAGE):
+    config = parse_json(where, decode(where, parts["config.json"]), finite=False)
+    if isinstance(config, dict) and config.get("registered_name") not in known_classes():
         return _weights_alone(source, config, parts[_WEIGHTS])
-    with refusing(where, "Keras file of tfnca"):
-        _check_config(config)
+    with refusing(where, "Keras file of tfnca"), _ours_by_name(config):
         with h5py.File(io.BytesIO(parts[_WEIGHTS]), "r") as weights:
-            tensors = list(check_hdf5(where, weights, source.budget))
+            tensors = check_hdf5(where, weights, source.budget)
+            count = sum(math.prod(tensor.shape) for tensor in tensors.values())
+        _check_config(config, count)
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "model.keras").write_bytes(source.data)
             model = keras.saving.load_model(
@@ -78,8 +89,8 @@ def _weights_alone(source: Source, config: dict[str, Any], weights: bytes) -> Mo
     if any("update_layers" in name for name in arrays):  # ours alone call them that
         raise ValueError(
             f"{where} must be of a class that is known; a subclass of tfnca's loads once it is "
-            'imported, registered by @keras.saving.register_keras_serializable("tfnca"). '
-            f"Received: {foreign}"
+            "imported, registered by @keras.saving.register_keras_serializable with a package name "
+            f"of its own. Received: {foreign}"
         )
     try:
         return {"": build_ca(where, arrange(where, arrays), source.row_order)}
@@ -92,10 +103,41 @@ def known_classes() -> set[str]:
     return {
         name
         for name, known in keras.saving.get_custom_objects().items()
-        if name.startswith(PACKAGE)
-        and isinstance(known, type)
-        and issubclass(known, Step | StatePerturbation)
+        if isinstance(known, type) and issubclass(known, Step | StatePerturbation)
     }
+
+
+@contextlib.contextmanager
+def _ours_by_name(config: Any) -> Iterator[None]:
+    """Within this, what a file says is the package's own is so, whoever took that name since.
+
+    A user's class may be registered under ``tfnca>GrowingCA`` too; its files say another module.
+    """
+    known = keras.saving.get_custom_objects()
+    named = [each.get("registered_name") for each in _made(config) if _is_ours(each)]
+    others = {name: known[name] for name in named if known[name] is not OURS[name]}
+    known.update({name: OURS[name] for name in others})
+    try:
+        yield
+    finally:
+        known.update(others)
+
+
+def _is_ours(made: dict[str, Any]) -> bool:
+    return made.get("registered_name") in OURS and str(made.get("module")).startswith("tfnca.")
+
+
+def _made(config: Any) -> Iterator[dict[str, Any]]:
+    """The parts of a Keras file's configuration that name a class."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.values()
+            if "class_name" in value:
+                yield value
+        elif isinstance(value, list):
+            pending += value
 
 
 def _foreign(config: dict[str, Any]) -> str:
@@ -103,17 +145,36 @@ def _foreign(config: dict[str, Any]) -> str:
     return f"its classes must be among {sorted(known_classes())}, found {made}"
 
 
-def _check_config(config: Any, key: str = "") -> None:
-    """Raises ValueError unless a Keras file's configuration names only classes that are known."""
-    if isinstance(config, dict):
-        if "class_name" in config:
-            made = [config.get(key) for key in ("registered_name", "module", "class_name")]
-            if made[0] not in known_classes() and made != [None, "keras", "DTypePolicy"]:
-                raise ValueError(_foreign(config))
-        for name, value in config.items():
-            _check_config(value, name)
-    elif isinstance(config, list):
-        for value in config:
-            _check_config(value)
-    elif isinstance(config, int | float) and key != "shared_object_id" and abs(config) > MAX_SIDE:
-        raise ValueError(f"{key} must be at most {MAX_SIDE}, found {config}")
+def _check_config(config: Any, count: int) -> None:
+    """Raises ValueError unless a Keras file's configuration is safe to follow.
+
+    It may name only classes that are known, and ask for no more weights than the file has.
+
+    Args:
+        config: The configuration.
+        count: Numbers in the file's tensors.
+    """
+    asked = sum(map(_weights_asked_for, _made(config)))
+    if asked > count:
+        raise ValueError(f"it must ask for no more than the {count} weights it has, found {asked}")
+
+
+def _weights_asked_for(config: dict[str, Any]) -> int:
+    """How many weights, at least, the class that a configuration names will make by itself."""
+    made = [config.get(key) for key in ("registered_name", "module", "class_name")]
+    if made == [None, "keras", "DTypePolicy"]:
+        return 0
+    if made[0] not in known_classes():
+        raise ValueError(_foreign(config))
+    kind = keras.saving.get_registered_object(made[0])
+    sizes = {"channels": 1, "hidden": 1, **(config.get("config") or {})}
+    channels, hidden = (sizes[name] for name in ("channels", "hidden"))
+    if not all(isinstance(size, int | float) and size >= 1 for size in (channels, hidden)):
+        return 0  # the constructor says what is wrong with it
+    channels, hidden = int(channels), int(hidden)
+    if issubclass(kind, GrowingCA | MNISTCA):
+        shapes = ca_shapes(issubclass(kind, GrowingCA), channels, hidden)
+        return sum(math.prod(shape) for shape in shapes)
+    if issubclass(kind, Perturbation):
+        return channels**2
+    return channels if issubclass(kind, StateShift) else 0
