@@ -5,6 +5,7 @@ import gc
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import tfnca
@@ -162,3 +163,127 @@ def test_an_animation_may_be_larger_than_its_grid(tmp_path):
     with Image.open(tmp_path / "moving.webp") as moving:
         assert moving.size == (15, 12)
         assert moving.n_frames == 2
+
+
+GREEN, CLEAR = (0, 255, 0), (255, 255, 255)
+
+
+def halves(kind):
+    """A picture that is green on the left and clear on the right, 16×16."""
+    left = np.zeros((16, 16, 4))
+    left[:, :8] = 0.0, 1.0, 0.0, 1.0
+    white = left[..., :3] + 1.0 - left[..., 3:]
+    return {
+        "floats": white,
+        "bytes": np.round(255 * white).astype(np.uint8),
+        "RGBA": left,
+        "RGBA bytes": np.round(255 * left).astype(np.uint8),
+        "a tensor": tf.constant(left, tf.float32),
+    }[kind]
+
+
+KINDS = ["floats", "bytes", "RGBA", "RGBA bytes", "a tensor"]
+
+
+def assert_green_and_white(frame, tolerance):
+    frame = np.asarray(frame, int)
+    for column, colour in ((3, GREEN), (12, CLEAR)):
+        assert np.abs(frame[8, column, :3] - colour).max() <= tolerance
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("a.png", "PNG"), ("a.jpg", "JPEG"), ("A.JPEG", "JPEG"), ("a.webp", "WEBP")],
+)
+def test_a_picture_is_what_its_ending_says(tmp_path, name, format, kind):
+    save_png(tmp_path / name, halves(kind))
+    with Image.open(tmp_path / name) as image:
+        assert image.format == format
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+    assert_green_and_white(white, 6)
+
+
+MOVING = [
+    *((save_animation, name, kind) for name in ("a.webp", "a.gif") for kind in KINDS),
+    (save_animation, "a.mp4", "RGBA"),
+    (save_video, "a.gif", "RGBA"),
+    (save_video, "a.mp4", "RGBA bytes"),
+]
+STARTS = {"a.webp": b"RIFF", "a.gif": b"GIF89a"}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.parametrize(("save", "name", "kind"), MOVING)
+def test_a_moving_picture_is_what_its_ending_says(tmp_path, save, name, kind):
+    save(tmp_path / name, iter([halves(kind), np.full((16, 16, 3), 0.5)]), fps=10)
+    data = (tmp_path / name).read_bytes()
+    assert data.startswith(STARTS[name]) if name in STARTS else data[4:8] == b"ftyp"
+    frames = imageio.mimread(tmp_path / name)
+    gc.collect()
+    assert len(frames) == 2
+    assert_green_and_white(frames[0], 8 if name in STARTS else 20)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_target_comes_back_as_it_was(tmp_path):
+    target = tfnca.lizard(size=20)
+    save_png(tmp_path / "target.png", target)
+    np.testing.assert_allclose(tfnca.load_target(tmp_path / "target.png", 20), target, atol=0.01)
+
+
+NO_PICTURES = {
+    "no picture": (np.zeros((3, 3, 2)), "A picture must be"),
+    "an empty one": (np.zeros((0, 3, 3)), "A picture must be"),
+    "a batch": (np.zeros((1, 3, 3, 3)), "A picture must be"),
+    "whole numbers": (np.zeros((3, 3, 3), int), "A picture must be"),
+    "bytes as floats": (np.full((3, 3, 3), 255.0), "divide bytes by 255"),
+}
+
+
+@pytest.mark.parametrize("name", NO_PICTURES)
+def test_what_is_no_picture_is_refused(tmp_path, name):
+    picture, message = NO_PICTURES[name]
+    with pytest.raises(ValueError, match=message):
+        save_png(tmp_path / "a.png", picture)
+    for save, ending in ((save_video, "mp4"), (save_animation, "webp")):
+        with pytest.raises(ValueError, match=message):
+            save(tmp_path / f"a.{ending}", [picture])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_refused(tmp_path):
+    frame = np.zeros((16, 16, 3))
+    for save, name in ((save_png, "a.gif"), (save_png, "a"), (save_video, "a.png")):
+        with pytest.raises(ValueError, match=f"must end with one of .*Received: .*{name}"):
+            save(tmp_path / name, frame if save is save_png else [frame])
+    for save, name in ((save_video, "a.mp4"), (save_animation, "a.gif")):
+        with pytest.raises(ValueError, match="one frame at least"):
+            save(tmp_path / name, [])
+        with pytest.raises(ValueError, match="of one size"):
+            save(tmp_path / name, [frame, frame[:8]])
+        with pytest.raises(ValueError, match="fps must"):
+            save(tmp_path / name, [frame], fps=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tiles_of_bytes_and_of_clear_pictures(tmp_path):
+    for kind in KINDS:
+        np.testing.assert_allclose(tile([halves(kind)] * 2), tile([halves("floats")] * 2))
+    for arguments, message in (
+        ({"images": np.zeros((0, 3, 3, 3))}, "images must be"),
+        ({"images": np.zeros((2, 3, 3, 3)), "columns": 0}, "columns must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tile(**arguments)
+
+
+def test_digits_need_labels_and_masks_of_their_own():
+    for arguments, message in (
+        ((np.zeros((1, 4, 4, 3)),), "state must be an MNIST CA's"),
+        ((cells(3, 4), [3, 4]), "labels must be of shape"),
+        ((cells(3, 4), None, np.zeros((1, 1, 1))), "mask must be of shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            digits_to_rgb(*arguments)

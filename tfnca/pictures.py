@@ -1,8 +1,7 @@
 """Pictures: palettes, tiles, plots and videos."""
 
 import io
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy as np
 from keras import ops
 from PIL import Image, ImageDraw, ImageFont
 
+from tfnca.automata.checks import check_integer, check_rate
 from tfnca.automata.state import GREY, LIVING_THRESHOLD, NUM_CLASSES
-from tfnca.files import write_atomically
+from tfnca.files import write_atomically, writing
 from tfnca.types import Array
 
 DIGIT_COLOURS = np.array(
@@ -53,8 +53,21 @@ def digits_to_rgb(
 
     Returns:
         Array ``(batch, height, width, 3)`` in [0, 1].
+
+    Raises:
+        ValueError: If the state is no MNIST CA's, or labels or mask do not fit it.
     """
     state = ops.convert_to_numpy(state)
+    if state.ndim != 4 or state.shape[-1] <= NUM_CLASSES:
+        raise ValueError(
+            "state must be an MNIST CA's, (batch, height, width, channels) with more than "
+            f"{NUM_CLASSES} channels. Received: shape={state.shape}"
+        )
+    for name, given, axes in (("labels", labels, 1), ("mask", mask, 3)):
+        if given is not None and np.shape(given) != state.shape[:axes]:
+            raise ValueError(
+                f"{name} must be of shape {state.shape[:axes]}. Received: {np.shape(given)}"
+            )
     alive = state[..., GREY] > LIVING_THRESHOLD
     logits = state[..., -NUM_CLASSES:]
     said = logits.argmax(-1)
@@ -84,7 +97,7 @@ def tile(
     """Many pictures as one, on white.
 
     Args:
-        images: Array ``(count, height, width, 3)``.
+        images: Array ``(count, height, width, 3)`` in [0, 1]; or bytes or RGBA, see `to_uint8`.
         columns: Pictures in a row; about as many as rows if not given.
         gap: Pixels between pictures, before scaling.
         scale: Side of a pixel's square.
@@ -94,6 +107,14 @@ def tile(
         Array ``(height, width, 3)``.
     """
     images = np.asarray(images)
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(
+            f"images must be of shape (count, height, width, 3). Received: {images.shape}"
+        )
+    if images.dtype == np.uint8 or images.shape[-1] != 3:
+        images = np.stack([on_white(image) / np.float32(255) for image in images])
+    gap, scale = check_integer("gap", gap, 0), check_integer("scale", scale, 1)
+    columns = None if columns is None else check_integer("columns", columns, 1)
     if labels:
         images = images.repeat(scale, 1).repeat(scale, 2)
         named = [caption(image, text, 20) for image, text in zip(images, labels, strict=True)]
@@ -135,78 +156,186 @@ def draw_digits(state: Array, labels: Array, mask: Array | None = None) -> np.nd
     return tile(pictures, columns=10, scale=3, labels=_digit_captions(state, labels))
 
 
-def to_uint8(image: np.ndarray) -> np.ndarray:
-    """A picture in [0, 1] as bytes."""
+def to_uint8(image: Array) -> np.ndarray:
+    """A picture as bytes.
+
+    Args:
+        image: Grey ``(height, width)``, RGB or RGBA ``(height, width, 3 or 4)``: bytes, which stay
+            as they are, or floats in [0, 1], whose RGB is premultiplied where there is an alpha
+            and in the file is not. NaN is black.
+
+    Returns:
+        uint8 array of the same shape.
+
+    Raises:
+        ValueError: If it is no such picture.
+    """
+    image = np.asarray(ops.convert_to_numpy(image))
+    has_axes = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (3, 4))
+    has_type = image.dtype.kind in "fb" or image.dtype == np.uint8
+    if not has_axes or not has_type or image.size == 0:
+        raise ValueError(
+            "A picture must be (height, width, 3), or with an alpha (height, width, 4), in floats "
+            f"in [0, 1] or in bytes. Received: {image.dtype} of shape {image.shape}"
+        )
+    if image.dtype == np.uint8:
+        return image
+    image = np.nan_to_num(image if image.dtype.kind == "f" else image.astype(np.float32))
+    if image.max() > _BRIGHTEST:
+        raise ValueError(
+            "A picture in floats must lie in [0, 1]; divide bytes by 255. "
+            f"Received: values up to {image.max():g}"
+        )
+    if image.ndim == 3 and image.shape[-1] == 4:
+        colours = image[..., :3] / np.maximum(image[..., 3:], 1e-6)
+        image = np.concatenate([colours, image[..., 3:]], axis=-1)
     return np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def png_bytes(image: np.ndarray) -> bytes:
-    """A picture ``(height, width, 3)`` in [0, 1] as a PNG file's bytes."""
+_BRIGHTEST = 16.0
+"""More than this no picture in [0, 1] comes to by overshooting; bytes do."""
+
+
+def on_white(image: Array) -> np.ndarray:
+    """A picture, see `to_uint8`, as RGB bytes ``(height, width, 3)``, white where it is clear."""
+    image = np.asarray(ops.convert_to_numpy(image))
+    if image.dtype.kind == "f" and image.ndim == 3 and image.shape[-1] == 4:
+        image = image[..., :3] + 1.0 - np.clip(image[..., 3:], 0.0, 1.0)
+    image = to_uint8(image)
+    if image.ndim == 2:
+        return image[..., None].repeat(3, axis=-1)
+    if image.shape[-1] == 3:
+        return image
+    alpha = image[..., 3:] / 255.0
+    return np.round(image[..., :3] * alpha + 255.0 * (1.0 - alpha)).astype(np.uint8)
+
+
+STILLS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+MOVING = {".webp": "WEBP", ".gif": "GIF"}
+VIDEOS = (".mp4", ".mov", ".mkv")
+"""What pictures and moving pictures are written as, by the file's ending."""
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "PNG": {"optimize": True},
+    "JPEG": {"quality": 95},
+    "WEBP": {"lossless": True},
+}
+
+
+def _ending(path: str | Path, known: Iterable[str]) -> str:
+    ending = Path(path).suffix.lower()
+    if ending not in (known := tuple(known)):
+        raise ValueError(f"The file must end with one of {', '.join(known)}. Received: {path}")
+    return ending
+
+
+def png_bytes(image: Array) -> bytes:
+    """A picture, see `to_uint8`, as a PNG file's bytes."""
+    return _still(image, "PNG")
+
+
+def _still(image: Array, kind: str) -> bytes:
+    pixels = on_white(image) if kind == "JPEG" else to_uint8(image)
+    options = _OPTIONS[kind]
     buffer = io.BytesIO()
-    Image.fromarray(to_uint8(image)).save(buffer, "PNG", optimize=True)
+    Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def save_png(path: str | Path, image: np.ndarray) -> None:
-    """Writes a picture ``(height, width, 3)`` in [0, 1], or a target, premultiplied RGBA."""
-    if image.shape[-1] == 4:
-        colours = image[..., :3] / np.maximum(image[..., 3:], 1e-6)
-        image = np.concatenate([colours, image[..., 3:]], axis=-1)
-    write_atomically(path, png_bytes(image))
-
-
-def save_video(path: str | Path, frames: Iterable[np.ndarray], fps: int = 20) -> None:
-    """Writes frames ``(height, width, 3)`` in [0, 1] as an mp4 that browsers play.
+def save_png(path: str | Path, image: Array) -> None:
+    """Writes a picture: a PNG, or what else of `STILLS` the file's ending says.
 
     Args:
-        path: File to write.
-        frames: An iterable of pictures of one size.
-        fps: Frames per second.
+        path: The file.
+        image: See `to_uint8`; a target too, premultiplied RGBA. A JPEG is on white.
+
+    Raises:
+        ValueError: If the ending is another, or `image` is no picture.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    write_atomically(path, _still(image, STILLS[_ending(path, STILLS)]))
+
+
+def save_video(path: str | Path, frames: Iterable[Array], fps: float = 20) -> None:
+    """Writes frames as an mp4 that browsers play.
+
+    Args:
+        path: File to write; one of `MOVING` is written by `save_animation`.
+        frames: An iterable of pictures of one size, see `on_white`.
+        fps: Frames per second.
+
+    Raises:
+        ValueError: If the ending is another, or there is no frame or one of another size.
+    """
+    if Path(path).suffix.lower() in MOVING:
+        save_animation(path, frames, fps)
+        return
+    _ending(path, (*VIDEOS, *MOVING))
     options: dict[str, Any] = {
         "codec": "libx264",
         "macro_block_size": 2,
         "pixelformat": "yuv420p",
         "quality": 7,
     }
-    try:
+    pictures = list(_frames(frames, fps))  # before ffmpeg starts, which is not stopped in a moment
+    with writing(path) as temporary:
         writer: Any
         with imageio.get_writer(temporary, fps=fps, **options) as writer:
-            for frame in frames:
-                writer.append_data(to_uint8(frame))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            for frame in pictures:
+                writer.append_data(frame)
 
 
 def save_animation(
-    path: str | Path, frames: Iterable[np.ndarray], fps: int = 12, scale: int = 1
+    path: str | Path, frames: Iterable[Array], fps: float = 12, scale: int = 1
 ) -> None:
-    """Writes frames ``(height, width, 3)`` in [0, 1] as a looping animated WebP.
+    """Writes frames as a looping animated WebP or GIF.
 
     Args:
-        path: The file.
-        frames: The frames.
+        path: The file; one of `VIDEOS` is written by `save_video`.
+        frames: An iterable of pictures of one size, see `on_white`.
         fps: Frames a second.
         scale: Pixels of a cell's side.
+
+    Raises:
+        ValueError: If the ending is another, or there is no frame or one of another size.
     """
-    pixels = [to_uint8(frame).repeat(scale, axis=0).repeat(scale, axis=1) for frame in frames]
-    first, *others = map(Image.fromarray, pixels)
+    ending = _ending(path, (*MOVING, *VIDEOS))
+    scale = check_integer("scale", scale, 1)
+    scaled = (frame.repeat(scale, axis=0).repeat(scale, axis=1) for frame in _frames(frames, fps))
+    if ending in VIDEOS:
+        save_video(path, scaled, fps)
+        return
+    first, *others = map(Image.fromarray, scaled)
     buffer = io.BytesIO()
     options = {"save_all": True, "append_images": others, "loop": 0, "quality": 70}
-    first.save(buffer, "WEBP", duration=1000 // fps, **options)
+    first.save(buffer, MOVING[ending], duration=int(1000 // fps), **options)
     write_atomically(path, buffer.getvalue())
 
 
+def _frames(frames: Iterable[Array], fps: float) -> Iterator[np.ndarray]:
+    """Frames as RGB bytes, one at least and all of one size."""
+    check_rate("fps", fps, 0.1, 1000.0)
+    shape = None
+    for frame in frames:
+        picture = on_white(frame)
+        shape = shape or picture.shape
+        if picture.shape != shape:
+            raise ValueError(
+                f"Frames must be of one size. Received: {shape[:2]} and {picture.shape[:2]}"
+            )
+        yield picture
+    if shape is None:
+        raise ValueError("A moving picture needs one frame at least. Received: none")
+
+
 def caption(image: np.ndarray, text: str, size: int = 16) -> np.ndarray:
-    """A picture ``(height, width, 3)`` in [0, 1] with a line of text above it."""
+    """A picture, see `on_white`, with a line of text above it: ``(height, width, 3)`` in [0, 1]."""
+    image = on_white(image)
     height, width, _ = image.shape
     font = ImageFont.load_default(size)
     sheet = Image.new(
         "RGB", (max(width, int(font.getlength(text)) + 4), height + 2 * size), "white"
     )
-    sheet.paste(Image.fromarray(to_uint8(image)), (0, 2 * size))
+    sheet.paste(Image.fromarray(image), (0, 2 * size))
     ImageDraw.Draw(sheet).text((2, size // 3), text, fill=(60, 60, 60), font=font)
     return np.asarray(sheet, np.float32) / 255.0

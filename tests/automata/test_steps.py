@@ -442,3 +442,35 @@ def test_states_of_other_axes_or_too_few_channels_are_refused():
         tfnca.living_mask(tfnca.seed_state(8)[0])
     with pytest.raises(ValueError, match=r"channels must .*Received: "):
         tfnca.digit_state(np.zeros((1, 8, 8), np.float32), channels=0)
+
+
+ALPHA = np.linspace(0, 1, 16).reshape(1, 4, 4)
+WRONG_STARTS = {
+    "a tuple of one": (lambda: tfnca.seed_state((72,)), r"size must be a side.*Received: .*72"),
+    "three sides": (lambda: tfnca.seed_state((4, 4, 4)), "size must be a side"),
+    "a word for a size": (lambda: tfnca.seed_state("a"), "size must be an integer"),
+    "lists of unequal length": (lambda: tfnca.digit_state([[[0.5], [0.5, 0.1]]]), "images must be"),
+    "a list of a picture": (lambda: tfnca.digit_state([[0.5, 0.1]]), "images must be of shape"),
+    "a picture as a state": (lambda: tfnca.to_rgb(np.zeros((1, 4, 4, 3))), "four channels"),
+    "bytes as a state": (lambda: tfnca.to_rgb(np.zeros((1, 4, 4, 4), np.uint8)), "four channels"),
+    "alpha as allowed cells": (lambda: tfnca.random_mask(ALPHA, 0.5, seed=0), "where must be true"),
+    "NaN as allowed cells": (
+        lambda: tfnca.random_mask(np.full((1, 4, 4), np.nan), 0.5, seed=0),
+        "where must be true",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STARTS)
+def test_what_is_no_start_is_refused(name):
+    call, message = WRONG_STARTS[name]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_lists_and_any_kind_of_truth_are_taken():
+    images = np.full((2, 3, 4), 0.5)
+    np.testing.assert_array_equal(tfnca.digit_state(images.tolist()), tfnca.digit_state(images))
+    for kind in (bool, np.uint8, np.float32):
+        assert np.all(np.asarray(tfnca.random_mask(np.ones((1, 4, 4), kind), 1.0, seed=0)) == 1)
+    assert tfnca.seed_state(np.int64(5)).shape == tfnca.seed_state((5, 5)).shape

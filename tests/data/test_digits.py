@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfnca
 from tfnca.data import digits
 from tfnca.data.digits import cell_labels, load_digits, make_sample
 
@@ -425,3 +426,39 @@ def test_cell_labels_in_a_graph():
     np.testing.assert_array_equal(
         graph(test.images, test.labels), cell_labels(test.images, test.labels)
     )
+
+
+IMAGES, LABELS = np.full((3, 4, 5), 0.5), [1, 2, 3]
+NO_DIGITS = {
+    "fewer labels": (IMAGES, LABELS[:2], "equally many"),
+    "bytes": (np.full((3, 4, 5), 200, np.uint8), LABELS, "divide bytes by 255"),
+    "a picture": (IMAGES[0], LABELS, "images must be"),
+    "no numbers": (IMAGES.astype(str), LABELS, "images must be"),
+    "a class of 10": (IMAGES, [1, 2, 10], "labels must lie"),
+    "half a class": (IMAGES, [1, 2, 2.5], "labels must be integers"),
+    "one-hot": (IMAGES, np.eye(10)[:3], "labels must be integers"),
+}
+
+
+@pytest.mark.parametrize("name", NO_DIGITS)
+def test_what_are_no_digits_is_refused(name):
+    images, labels, message = NO_DIGITS[name]
+    with pytest.raises(ValueError, match=message):
+        tfnca.Digits(images, labels, "made here")
+
+
+def test_lists_are_digits_too():
+    digits = tfnca.Digits(IMAGES.tolist(), LABELS, "made here")
+    assert (digits.images.dtype, digits.labels.dtype) == (np.float32, np.int32)
+    np.testing.assert_array_equal(digits.images, IMAGES)
+    pool = tfnca.DigitPool(digits, size=4, batch_size=4)
+    assert float(np.max(pool.variables["states"])) == pytest.approx(0.5, abs=1 / 255)
+    with pytest.raises(ValueError, match="count must be"):
+        digits.first(-1)
+
+
+def test_each_image_has_a_label_of_its_own():
+    with pytest.raises(ValueError, match="equally many"):
+        cell_labels(np.ones((2, 3, 3)), [8])
+    with pytest.raises(ValueError, match="labels must lie"):
+        cell_labels(np.ones((1, 3, 3)), [10])

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tfnca
 from tfnca.data.digits import Digits
 from tfnca.training.damage import circle_masks
+from tfnca.training.pools import Pool
 
 SIZE, SLOTS, BATCH = 12, 20, 8
 LOSS = tfnca.TargetLoss(np.zeros((SIZE, SIZE, 4)))
@@ -359,7 +360,7 @@ def test_how_many_are_new_and_mutated_is_free():
     "wrong", [{"fresh": -1}, {"mutated": -1}, {"fresh": BATCH, "mutated": 1}, {"fresh": BATCH}]
 )
 def test_more_new_and_mutated_digits_than_a_batch_are_named(wrong):
-    with pytest.raises(ValueError, match=r"fresh and mutated .*Received: fresh="):
+    with pytest.raises(ValueError, match=r"(fresh|mutated) must .*Received: "):
         digit_pool(**wrong)
 
 
@@ -478,3 +479,57 @@ def test_the_last_of_a_batch():
     assert batch.slots.numpy().tolist() == [7]
     assert batch.labels.numpy().tolist() == [3]
     assert batch.mask is None
+
+
+class Aged(Pool):
+    """A pool of a user's own, which counts how often each slot was drawn."""
+
+    def __init__(self, states, batch_size):
+        super().__init__(states, batch_size)
+        self.variables["age"] = tf.Variable(np.zeros(len(states), np.int32), trainable=False)
+
+    def draw(self, seed, index, loss):
+        slots = self._draw_slots(tf.stack([seed, index]))
+        self.variables["age"].scatter_nd_add(slots[:, None], tf.ones_like(slots))
+        return tfnca.Batch(slots, tf.gather(self.variables["states"], slots))
+
+
+def test_a_pools_own_variables_are_left_to_it():
+    pool = Aged(np.zeros((4, 5, 5, 16), np.float32), 2)
+    batch = pool.draw(0, 0, None)
+    pool.put(batch, batch.state + 1)
+    assert pool.variables["age"].numpy().sum() == 2
+    assert pool.variables["states"].numpy().mean() == 0.5
+
+
+ALPHA_OF_A_LEAF = np.linspace(0, 1, 25).reshape(5, 5)
+SEEDS = tfnca.seed_state(5)
+WRONG_GROWING = {
+    "alpha in place of cells": (dict(where=ALPHA_OF_A_LEAF, density=0.1), "where must be true"),
+    "bytes": (dict(starts=(255 * SEEDS).astype(np.uint8)), "starts .*divide a picture's bytes"),
+    "half a restart": (dict(restarts=0.5), "restarts must be an integer"),
+    "a word": (dict(batch_size="8"), "batch_size must be an integer"),
+    "one radius": (dict(radii=0.2), "radii must ascend"),
+    "three radii": (dict(radii=(0.1, 0.2, 0.3)), "radii must ascend"),
+    "a loss below 0": (dict(hopeless=-1.0), "hopeless must be"),
+    "NaN": (dict(hopeless=float("nan")), "hopeless must be"),
+}
+WRONG_DIGITS = {
+    "three densities": (dict(density=(0.1, 0.2, 0.3)), "density must be a share"),
+    "half a digit": (dict(fresh=0.5), "fresh must be an integer"),
+    "no digits": (dict(digits=DIGITS.images), "digits must be"),
+    "too large a batch": (dict(batch_size=500), "batch_size must be an integer in 1 to"),
+}
+
+
+@pytest.mark.parametrize("name", [*WRONG_GROWING, *WRONG_DIGITS])
+def test_each_argument_of_a_pool_is_checked(name):
+    if name in WRONG_GROWING:
+        arguments, message = WRONG_GROWING[name]
+        kind, usual = tfnca.GrowingPool, {"starts": SEEDS, "size": 8, "batch_size": 4}
+    else:
+        arguments, message = WRONG_DIGITS[name]
+        kind, usual = tfnca.DigitPool, {"digits": DIGITS, "size": 8, "batch_size": 4}
+    kind(**usual)
+    with pytest.raises(ValueError, match=message):
+        kind(**usual | arguments)

@@ -229,3 +229,20 @@ def test_the_host_is_told_by_its_settings_too(tmp_path):
     write_model(tmp_path / "the host", host)
     (model,) = (model for model in tfnca.models(tmp_path) if model.kind == "perturbation")
     assert model.host == "the host"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [("tail", "no_tail"), ("no_tial", "no_tail"), ("Mnist", "mnist"), ("lizards", "lizard")],
+)
+def test_a_name_that_may_have_been_meant_is_named(wanted, meant):
+    for find_it in (tfnca.load, tfnca.load_attack):
+        with pytest.raises(ValueError, match=f"did you mean '{meant}'.*Received: path='{wanted}'"):
+            find_it(wanted)
+
+
+def test_a_folder_that_hides_a_model_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist").mkdir()
+    with pytest.raises(ValueError, match=r"mnist holds no model .* hides .*mnist/model\.keras"):
+        tfnca.load("mnist")

@@ -10,6 +10,8 @@ from keras import KerasTensor, ops
 
 from tfnca.types import Array
 
+_RGBA = 4
+
 _TOLERANCE = 1e-3
 """How far a grey value or a colour may lie outside [0, 1]: what resampling a picture does."""
 
@@ -43,13 +45,6 @@ def check_rate(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> fl
     if not low <= number <= high or math.isinf(number):
         raise ValueError(f"{name} must lie in [{low}, {high}]. Received: {name}={value!r}")
     return number
-
-
-def check_number(name: str, value: Any) -> Any:
-    """Returns `value` as it is; raises ValueError unless it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number. Received: {name}={value!r}")
-    return value
 
 
 def check_density(density: float) -> float:
@@ -188,12 +183,66 @@ def check_states(states, name):
     """Returns `states` as float32; raises ValueError unless ``(count, height, width, channels)``,
     no axis empty, and finite."""
     states = np.asarray(states)
+    if states.dtype == np.uint8:
+        raise ValueError(
+            f"{name} must hold floating-point numbers; divide a picture's bytes by 255. "
+            "Received: uint8"
+        )
     if states.ndim != 4 or states.size == 0:
         raise ValueError(
             f"{name} must be of shape (count, height, width, channels). "
             f"Received: shape={states.shape}"
         )
     return check_array(states, states.shape, name).astype(np.float32)
+
+
+def check_numbers(name: str, values: Any) -> np.ndarray:
+    """Returns nested lists as an array; raises ValueError unless they are numbers in a block."""
+    try:
+        return np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must be an array of numbers. Received: {type(values).__name__}"
+        ) from None
+
+
+def check_target(name: str, target: Any, grid: tuple | None = None) -> np.ndarray:
+    """Returns a picture as float32; raises ValueError unless it is premultiplied RGBA.
+
+    Args:
+        name: What a message calls it.
+        target: The picture, ``(height, width, 4)`` in [0, 1].
+        grid: ``(height, width)`` that it must have; any if None.
+    """
+    target = np.asarray(target)
+    if target.ndim != 3 or target.shape[-1] != _RGBA or 0 in target.shape:
+        raise ValueError(
+            f"{name} must be RGBA of shape (height, width, 4). Received: shape={target.shape}"
+        )
+    check_unit(name, target)
+    target = target.astype(np.float32)
+    if np.any(target[..., :-1] > target[..., -1:] + _TOLERANCE):
+        raise ValueError(
+            f"{name} must be premultiplied: multiply its RGB by its alpha, as tfnca.load_target "
+            "does. Received: RGB above alpha"
+        )
+    if grid is not None and target.shape[:2] != tuple(grid):
+        raise ValueError(
+            f"{name} must be of the grid's size {tuple(grid)}. Received: {target.shape[:2]}"
+        )
+    return target
+
+
+def check_cells(name: str, cells: Any) -> None:
+    """Raises ValueError unless `cells` are booleans, or 0 and 1, if they can be seen."""
+    if not is_concrete(cells):
+        return
+    values = np.asarray(cells)
+    if values.dtype.kind not in "fiub" or not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            f"{name} must be true where adversaries may stand and false elsewhere, such as "
+            f"target[..., 3] >= 0.1. Received: {values.dtype} with other values than 0 and 1"
+        )
 
 
 def check_labels(labels, classes):

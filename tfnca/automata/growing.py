@@ -7,14 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from tfnca.automata import randomness
-from tfnca.automata.checks import (
-    check_channels,
-    check_integer,
-    check_number,
-    check_rate,
-    reject_mask,
-    reject_noise,
-)
+from tfnca.automata.checks import check_channels, check_rate, reject_mask, reject_noise
 from tfnca.automata.perception import NUM_KERNELS, perceive
 from tfnca.automata.state import GROWING_CHANNELS, living_mask
 from tfnca.automata.step import GROWING, CellularAutomaton, grid_shape
@@ -69,11 +62,11 @@ class GrowingCA(CellularAutomaton):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.channels = channels = check_integer("channels", channels, 1)
-        self.hidden = hidden = check_integer("hidden", hidden, 1)
+        self.channels = channels
+        self.hidden = hidden
         self.fire_rate = check_rate("fire_rate", fire_rate)
-        self.step_size = check_number("step_size", step_size)
-        self.angle = check_number("angle", angle)
+        self.step_size = step_size
+        self.angle = angle
         self.update_layers = [
             layers.Dense(hidden, activation="relu", name="hidden", dtype=self.dtype_policy),
             layers.Dense(

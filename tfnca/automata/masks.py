@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfnca.automata import randomness
-from tfnca.automata.checks import check_rate
+from tfnca.automata.checks import check_cells, check_rate
 from tfnca.types import Array
 
 _MASK_STREAM = 2
@@ -27,7 +27,8 @@ def random_mask(where: Array, density: float | Array, seed: Any, index: Any = 0)
         float32 tensor ``(batch, height, width)`` of zeros and ones.
 
     Raises:
-        ValueError: If `where` has other axes, or a number given as `density` lies outside [0, 1].
+        ValueError: If `where` has other axes or values, or a number given as `density` lies outside
+            [0, 1].
 
     Example:
 
@@ -35,6 +36,7 @@ def random_mask(where: Array, density: float | Array, seed: Any, index: Any = 0)
     >>> float(np.mean(tfnca.random_mask(np.ones((8, 64, 64)), 0.1, seed=0))).__round__(2)
     0.1
     """
+    check_cells("where", where)
     if not tf.is_tensor(density):
         density = check_rate("density", density)
     where = ops.cast(where, "bool")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tfnca.automata.checks import check_integer, check_unit
+from tfnca.automata.checks import check_integer, check_numbers, check_unit
 from tfnca.types import Array
 
 LIVING_THRESHOLD = 0.1
@@ -48,9 +48,10 @@ def seed_state(size: Any, batch: int = 1, channels: int = GROWING_CHANNELS) -> n
     >>> seed_state(72).shape
     (1, 72, 72, 16)
     """
-    height, width = (
-        check_integer("size", side, 1) for side in ((size, size) if np.isscalar(size) else size)
-    )
+    sides = (size, size) if np.ndim(size) == 0 else tuple(size)
+    if len(sides) != 2:
+        raise ValueError(f"size must be a side, or (height, width). Received: size={size!r}")
+    height, width = (check_integer("size", side, 1) for side in sides)
     batch, channels = (
         check_integer("batch", batch, 1),
         check_integer("channels", channels, ALPHA + 1),
@@ -75,6 +76,8 @@ def digit_state(images: Array, channels: int = MNIST_CHANNELS) -> Array:
             channels.
     """
     channels = check_integer("channels", channels, NUM_CLASSES + 1)
+    if not hasattr(images, "shape"):
+        images = check_numbers("images", images)
     if len(images.shape) != 3:
         raise ValueError(
             f"images must be of shape (batch, height, width). Received: shape={tuple(images.shape)}"
@@ -141,7 +144,15 @@ def to_rgb(state: Array) -> np.ndarray:
 
     Returns:
         Array ``(batch, height, width, 3)`` in [0, 1].
+
+    Raises:
+        ValueError: If the state has fewer channels or is made of bytes.
     """
     state = ops.convert_to_numpy(state)
+    if state.ndim < 3 or state.shape[-1] <= ALPHA or state.dtype == np.uint8:
+        raise ValueError(
+            "state must hold floating-point numbers in four channels at least, RGBA first. "
+            f"Received: {state.dtype} of shape {state.shape}"
+        )
     alpha = np.clip(state[..., ALPHA : ALPHA + 1], 0.0, 1.0)
     return np.clip(1.0 - alpha + state[..., :ALPHA], 0.0, 1.0)

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfnca.automata.checks import check_integer, check_labels, check_unit, is_concrete
 from tfnca.automata.state import LIVING_THRESHOLD, NUM_CLASSES
 
 _SAMPLE = Path(__file__).parent / "mnist_sample.npz"
@@ -42,14 +43,36 @@ class Digits:
         labels: int32 array ``(count,)`` of 0–9.
         source: ``"idx: …"``, ``"tfds: …"`` or ``"sample: …"``: the origin, how many digits of
             which split, and why nothing better was at hand.
+
+    Raises:
+        ValueError: If images or labels are not such, or not equally many.
     """
 
     images: np.ndarray
     labels: np.ndarray
-    source: str
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        images = np.asarray(ops.convert_to_numpy(self.images))
+        if images.ndim != 3 or images.dtype.kind not in "fiub":
+            raise ValueError(
+                "images must be numbers of shape (count, height, width). "
+                f"Received: {images.dtype} of shape {images.shape}"
+            )
+        check_unit("images", images)
+        labels = np.asarray(ops.convert_to_numpy(self.labels))
+        check_labels(labels, NUM_CLASSES)
+        if len(images) != len(labels):
+            raise ValueError(
+                "images and labels must be equally many. "
+                f"Received: {len(images)} images and {len(labels)} labels"
+            )
+        object.__setattr__(self, "images", images.astype(np.float32, copy=False))
+        object.__setattr__(self, "labels", labels.astype(np.int32, copy=False))
 
     def first(self, count: int) -> "Digits":
         """The first `count` of them, or all."""
+        count = check_integer("count", count, 1)
         return dataclasses.replace(self, images=self.images[:count], labels=self.labels[:count])
 
 
@@ -158,6 +181,9 @@ def cell_labels(images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor) 
     Returns:
         float32 tensor ``(batch, height, width, 10)``: one-hot on living cells, zero elsewhere.
 
+    Raises:
+        ValueError: If there are not as many labels as images, or one is not in 0 to 9.
+
     Example:
 
     >>> import numpy as np
@@ -167,6 +193,13 @@ def cell_labels(images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor) 
     """
     # Published: grey >= 0.1. Here the CA's own grey > 0.1, since a dead cell cannot learn to
     # speak; no digit tells the two apart (25/255 < 0.1 < 26/255).
+    if is_concrete(labels):
+        check_labels(labels, NUM_CLASSES)
+    counts = [each.shape[0] if hasattr(each, "shape") else len(each) for each in (images, labels)]
+    if None not in counts and counts[0] != counts[1]:
+        raise ValueError(
+            f"images and labels must be equally many. Received: {counts[0]} and {counts[1]}"
+        )
     living = ops.cast(ops.convert_to_tensor(images, "float32") > LIVING_THRESHOLD, "float32")
     one_hot = ops.one_hot(ops.cast(labels, "int32"), NUM_CLASSES, dtype="float32")
     return living[..., None] * one_hot[:, None, None, :]

@@ -27,6 +27,7 @@ from tfnca.commands import DIGIT, POSITIVE, Parser, plain_errors
 from tfnca.data.digits import Digits, load_digits
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
+from tfnca.measures.checks import INJECTED, check_digits, check_seeds
 from tfnca.measures.digits import TARGET_DIGIT, digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.progress import Bar, Clock
 from tfnca.measures.settings import settings_beside
@@ -87,8 +88,9 @@ def measure_attack(
         steps, and ``placed``, one adversary at the best place from the start: each with the
         measures of `digit_measures` that apply, and ``_sd`` over seeds.
     """
+    check_digits(step, digits, target, INJECTED)
     found: dict[str, Any] = {}
-    seeds = list(seeds)
+    seeds = check_seeds(seeds)
     for name, density in (("10 %", 0.1), ("1 %", 0.01)):
         runs = []
         for seed in seeds:

@@ -14,7 +14,8 @@ from tfnca.automata.step import Step
 from tfnca.automata.verified import deviation
 from tfnca.data.digits import Digits
 from tfnca.engines.rollout import rollout
-from tfnca.measures.digits import digit_mask
+from tfnca.measures.checks import INJECTED, check_digits
+from tfnca.measures.digits import TARGET_DIGIT, digit_mask
 
 
 def watch(
@@ -40,6 +41,7 @@ def watch(
         liar's largest deviation so far exceeds an honest cell's; ``found`` and ``accused``, the
         shares of liars and of honest cells that were over 5 at least once.
     """
+    check_digits(step, digits, TARGET_DIGIT, INJECTED)
     mask = np.asarray(digit_mask(digits, density, seed))
     state = digit_state(digits.images, step.channels)
     alive = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0]

@@ -24,7 +24,7 @@ from tfnca.formats.archive import (
     unzip,
 )
 from tfnca.formats.build import ROW_ORDERS
-from tfnca.formats.names import find
+from tfnca.formats.names import find, hidden_model
 from tfnca.formats.readers import READERS, Model, Reader, Source
 
 _log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def _choose(
             f"Received: name={name!r}"
         )
     which = "in a format that tfnca knows" if name is None else f"called {name!r}"
-    raise ValueError(f"{path} holds no {what} {which}. Received: {found}")
+    raise ValueError(f"{path} holds no {what} {which}{hidden_model(path)}. Received: {found}")
 
 
 def _gather(path: Path, budget: Budget) -> tuple[Mapping[str, bytes], list[str], bool]:

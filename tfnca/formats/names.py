@@ -1,5 +1,6 @@
 """The models that ship, by name: from a checkout and from an installed package alike."""
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -69,11 +70,28 @@ def find(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     if name in files:
         return files[name]
     known = [name for name in files if "/" not in name]  # below are those whose host does not ship
+    near = _near(wanted, [*aliases, *files])
     raise ValueError(
         "path must be a file, a folder, a checkpoint's prefix, or a name that tfnca.models() "
-        f"lists: {', '.join(known)} (growing_ and perturbation_ may be left out), … "
-        f"Received: path={wanted!r}"
+        f"lists: {', '.join(known)} (growing_ and perturbation_ may be left out), …"
+        f"{f'; did you mean {near}?' if near else ''} Received: path={wanted!r}"
     )
+
+
+def _near(wanted: str, names: list[str]) -> str:
+    """A name that may have been meant, or nothing."""
+    close = difflib.get_close_matches(wanted, names, n=1)
+    inside = sorted((name for name in names if wanted and wanted in name), key=len)
+    return repr((close or inside or [""])[0]) if close or inside else ""
+
+
+def hidden_model(path: str | os.PathLike[str]) -> str:
+    """What to say where a file or folder has the name of a model that ships; nothing elsewhere."""
+    files = model_files(shipped_folder())
+    name = short_names(list(files)).get(os.fspath(path), os.fspath(path))
+    if name not in files:
+        return ""
+    return f". It hides the model of that name that ships: {files[name]}"
 
 
 def _exists(path: str | os.PathLike[str]) -> bool:

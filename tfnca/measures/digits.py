@@ -12,10 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfnca.automata.checks import check_labels
 from tfnca.automata.masks import random_mask
-from tfnca.automata.state import class_logits, digit_state, is_digit_cell
+from tfnca.automata.state import NUM_CLASSES, class_logits, digit_state, is_digit_cell
 from tfnca.automata.step import Step
 from tfnca.data.digits import Digits
+from tfnca.measures.checks import ALONE, INJECTED, check_digits, check_seeds
 from tfnca.measures.progress import SILENT, Bar, Progress, Silent, advance
 
 TARGET_DIGIT = 8
@@ -42,6 +44,8 @@ def digit_measures(
         cells), ``agreement``, ``takeover``, and with a mask ``host_cell_accuracy`` and
         ``host_takeover``.
     """
+    _check_state(state, labels, mask)
+    check_labels([target], NUM_CLASSES)
     labels = np.asarray(labels)
     said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
     alive = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0]
@@ -61,6 +65,19 @@ def digit_measures(
         measures["host_cell_accuracy"] = (right & hosts).sum() / max(hosts.sum(), 1)
         measures["host_takeover"] = _share_taken(said, hosts, target, others)
     return {name: float(value) for name, value in measures.items()}
+
+
+def _check_state(state: Any, labels: Any = None, mask: Any = None) -> None:
+    """Raises ValueError unless states are an MNIST CA's, and labels and mask fit them."""
+    shape = tuple(np.shape(state))
+    if len(shape) != 4 or shape[-1] <= NUM_CLASSES:
+        raise ValueError(
+            "state must be an MNIST CA's, (batch, height, width, channels) with more than "
+            f"{NUM_CLASSES} channels. Received: shape={shape}"
+        )
+    for name, given, axes in (("labels", labels, 1), ("mask", mask, 3)):
+        if given is not None and np.shape(given) != shape[:axes]:
+            raise ValueError(f"{name} must be of shape {shape[:axes]}. Received: {np.shape(given)}")
 
 
 def _share_taken(said: np.ndarray, cells: np.ndarray, target: int, others: np.ndarray) -> float:
@@ -97,6 +114,7 @@ def measure_digits(
         ``flipped``, the share of the other digits of which half of the living host cells have
         said the target at some measured step since the mask came on.
     """
+    check_digits(step, digits, target)
     labels = digits.labels
     state = digit_state(digits.images, step.channels)
     rows: list[dict[str, Any]] = []
@@ -134,6 +152,7 @@ def has_flipped(
     Returns:
         Boolean array ``(batch,)``.
     """
+    _check_state(state, None, mask)
     said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
     hosts = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0] & (np.asarray(mask) < 0.5)
     count = hosts.sum((1, 2))
@@ -153,6 +172,7 @@ def swap_digits(
     Returns:
         The new states and labels.
     """
+    _check_state(state, labels)
     images, labels = np.roll(images, -1, axis=0), np.roll(labels, -1)
     fresh = digit_state(images, state.shape[-1])
     alive = keras.ops.cast(is_digit_cell(fresh), "float32")
@@ -228,6 +248,8 @@ def attack_digits(
         digit, from the start, at 200), and ``steps_to_flip``: the step after their appearance
         by which half of the digits that are not the target have flipped, None if never.
     """
+    check_digits(step, digits, target, INJECTED)
+    seeds = check_seeds(seeds)
     at = [*range(10, 600, 10), *range(202, 260, 2)]
     attacks, thin, bar = [], [], progress(len(seeds) * 800)
     for seed in seeds:
@@ -272,6 +294,8 @@ def base_digits(
         20, 50, 200 and `horizon` steps; ``swapped``, at 200 steps, when each digit is swapped under
         its settled state, and 200 steps later.
     """
+    check_digits(step, digits, TARGET_DIGIT, ALONE)
+    seeds = check_seeds(seeds)
     base, swapped, bar = [], [], progress(len(seeds) * (horizon + 400))
     twice = [(200, None), (200, None)]
     for seed in seeds:

@@ -7,14 +7,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfnca.automata.checks import check_target
 from tfnca.automata.masks import random_mask
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, STATE_BOUND, seed_state
-from tfnca.automata.step import Step
+from tfnca.automata.step import GROWING, Step
 from tfnca.engines.rollout import rollout, trajectory
+from tfnca.measures.checks import (
+    ALONE,
+    ATTACKED,
+    check_ascending,
+    check_mask_given,
+    check_step,
+)
 from tfnca.measures.progress import SILENT, Bar, advance
-from tfnca.training.losses import TargetLoss, pattern_centres
+from tfnca.training.losses import pattern_centres
 
 HORIZONS = (96, 200, 500, 1000, 5000)
 """CA steps at which a lizard is measured; training ends its rollouts before the first."""
@@ -47,6 +55,7 @@ def grown_states(
     Returns:
         Tensor ``(runs, height, width, channels)``.
     """
+    check_step(host, GROWING, name="host")
     return advance(host, seed_state(size, runs, host.channels), steps, bar, seed=seed)
 
 
@@ -60,6 +69,7 @@ def shifted_errors(state: tf.Tensor | np.ndarray, target: np.ndarray) -> np.ndar
     Returns:
         Array ``(batch,)``.
     """
+    check_target("target", target, np.shape(state)[1:3])
     state = np.asarray(keras.ops.convert_to_numpy(state)[..., : ALPHA + 1], np.float64)
     target = np.asarray(target, np.float64)
     # |s - t|² = |s|² + |t|² - 2 s·t, the last for all cyclic shifts at once.
@@ -97,7 +107,10 @@ def measure_growing(
         List of dictionaries: ``step``; ``median``, ``mean`` and ``worst`` mean squared RGBA
         error; ``shifted_median``, after the best shift; ``dead``, how many grids are empty.
     """
-    target = TargetLoss(target).target
+    check_step(step, GROWING)
+    check_mask_given(step, mask)
+    check_ascending(at)
+    target = check_target("target", target, np.shape(state)[1:3])
     rows, now = [], 0
     for stop in at:
         state = advance(
@@ -173,6 +186,8 @@ def measure_damage(
     Reference:
         The Growing CA article's regenerating regime.
     """
+    check_step(step, GROWING, ALONE)
+    check_target("target", target)
     size = target.shape[:2]
     generator = np.random.default_rng(seed)
     body = np.argwhere(target[..., ALPHA] > LIVING_THRESHOLD)
@@ -221,6 +236,7 @@ def measure_bounds(
         at the end; ``identity``, the median and worst mean squared difference of RGBA between the
         runs under the identity and without it, same fire masks.
     """
+    check_step(host, GROWING, ALONE, "host")
     seeds = seed_state(size, runs, host.channels)
     largest = {"growing": 0.0, "grown": 0.0}
     for now, state in trajectory(host, seeds, steps, every, seed=seed):
@@ -273,6 +289,9 @@ def measure_lift(
     Reference:
         The article's Figure 11: perturbations are switched off at step 500.
     """
+    check_step(step, GROWING, ATTACKED)
+    check_mask_given(step, mask)
+    check_target("plain", plain, np.shape(state)[1:3])
     state = advance(step, state, on, bar, mask=mask, seed=seed, step_offset=first_step)
     state = advance(step.host, state, off, bar, seed=seed, step_offset=first_step + on)
     errors = np.sort(shifted_errors(_bounded(state), plain))
@@ -307,6 +326,8 @@ def measure_drift(
         centre of mass of alpha moved since the measure before, in cells; ``away``, how far it is
         from where it was at the first; ``cells``, how many have alpha above 0.1; and ``dead``.
     """
+    check_step(step, GROWING)
+    check_mask_given(step, None)
     rows, before, first = [], None, None
     for now, values in trajectory(step, state, steps, every, seed=seed):
         bar.update(min(every, steps - now + every) if now else 0)
@@ -352,13 +373,20 @@ def standing_room(among: str, target: np.ndarray, host_target: np.ndarray) -> np
 
     Returns:
         A picture, for `target_masks`.
+
+    Raises:
+        ValueError: If `among` is neither, or the pictures are none, or not of one size.
     """
+    if among not in AMONG:
+        raise ValueError(f"among must be one of {AMONG}. Received: among={among!r}")
+    target = check_target("target", target)
+    host_target = check_target("host_target", host_target, target.shape[:2])
     return target if among == "target" else np.maximum(target, host_target)
 
 
 def target_masks(target: np.ndarray, density: float, runs: int, seed: int) -> tf.Tensor:
     """Adversaries on a picture's cells with alpha of at least 0.1, ``(runs, height, width)``."""
-    where = np.asarray(target)[..., ALPHA] >= LIVING_THRESHOLD
+    where = check_target("target", target)[..., ALPHA] >= LIVING_THRESHOLD
     return random_mask(np.repeat(where[None], runs, axis=0), density, seed)
 
 
@@ -390,6 +418,16 @@ def measure_strengths(
     Reference:
         The article's Figure 12.
     """
+    check_step(host, GROWING, ALONE, "host")
+    if not isinstance(perturbation, StatePerturbation):
+        raise ValueError(
+            f"perturbation must be a StatePerturbation. Received: {type(perturbation).__name__}"
+        )
+    if np.ndim(cells) != 2 or np.asarray(cells).dtype != bool or not np.any(cells):
+        raise ValueError(
+            "cells must be true for one cell at least of a grid (height, width), as lost_cells "
+            f"gives them. Received: shape={np.shape(cells)}"
+        )
     rows = []
     for k in strengths:
         step = Perturbed(host, perturbation.scaled(k))
@@ -411,7 +449,8 @@ def measure_strengths(
 
 def lost_cells(plain: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The cells that a picture has and its mutation lacks (alpha 0.1), ``(height, width)``."""
-    plain, target = np.asarray(plain), np.asarray(target)
+    plain = check_target("plain", plain)
+    target = check_target("target", target, plain.shape[:2])
     return (plain[..., ALPHA] > LIVING_THRESHOLD) & (target[..., ALPHA] <= LIVING_THRESHOLD)
 
 

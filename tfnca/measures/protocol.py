@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from tfnca.automata.checks import check_target
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import seed_state
-from tfnca.automata.step import Step
+from tfnca.automata.step import GROWING, Step
+from tfnca.measures.checks import ALONE, INJECTED, PERTURBED, check_ascending, check_step
 from tfnca.measures.lizard import (
     HORIZONS,
     RUNS,
@@ -47,6 +49,9 @@ def measure_base(
         each run; ``bounds``, what
         `measure_bounds` gives.
     """
+    check_step(step, GROWING, ALONE)
+    check_target("target", target)
+    check_ascending(at)
     size, bar = target.shape[:2], progress(200 + 2 * at[-1] + 1500)
     wounds = WOUNDS_PER_RUN * runs
     seeds = seed_state(size, runs, step.channels)
@@ -86,6 +91,10 @@ def measure_perturbation(
         ``from_seed`` and ``from_grown``, rows of `measure_growing`; what `measure_lift` and
         `measure_drift` give; and the perturbation's own measures, such as a matrix's ``spectrum``.
     """
+    check_step(step, GROWING, PERTURBED)
+    check_target("target", target)
+    check_target("plain", plain, target.shape[:2])
+    check_ascending(at)
     size, host = target.shape[:2], step.host
     drifting = min(1000, at[-1])
     bar = progress(200 + 500 + 2 * at[-1] + 1000 + drifting)
@@ -128,6 +137,9 @@ def measure_adversary(
         Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` of the host without
         adversaries, the same cells left out; ``from_grown``, those with them.
     """
+    check_step(step, GROWING, INJECTED)
+    check_target("target", target)
+    check_ascending(at)
     size, host, bar = target.shape[:2], step.host, progress(200 + 500 + at[-1])
     grown = grown_states(host, size, runs, seed=1, bar=bar)
     among = target if among is None else among

@@ -21,13 +21,14 @@ import tensorflow as tf
 
 from tfnca.automata.checks import check_density
 from tfnca.automata.injection import Injected
-from tfnca.automata.step import MNIST, Step
+from tfnca.automata.step import GROWING, MNIST, Step
 from tfnca.commands import DIGIT, POSITIVE, Parser, must, plain_errors
 from tfnca.data.digits import Digits, load_digits
 from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.cells import run_cells
+from tfnca.measures.checks import INJECTED, check_digits, check_seeds, check_step
 from tfnca.measures.digits import TARGET_DIGIT, digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
@@ -81,6 +82,8 @@ def sweep_digits(
         ``steps_to_flip`` (when half of the other digits have flipped; None if never) and
         ``recovered``, the digit accuracy 200 steps after the removal over the one before.
     """
+    check_digits(step, digits, target, INJECTED)
+    seeds = check_seeds(seeds)
     shared = {"horizon": horizon, "seeds": list(seeds), "target": target}
     found = run_cells(
         functools.partial(_digits_at, step, digits),
@@ -159,6 +162,7 @@ def sweep_lizard(
         ``back``, how many of the runs are the plain lizard again after 500 steps with
         adversaries and 500 without.
     """
+    check_step(step, GROWING, INJECTED)
     found = run_cells(
         functools.partial(_lizard_at, step, target, plain, standing_room(among, target, plain)),
         [

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfnca.automata.step import Step
 from tfnca.data.digits import Digits
+from tfnca.measures.checks import INJECTED, check_digits, check_seeds
 from tfnca.measures.digits import digit_mask
 from tfnca.measures.progress import Progress, Silent
 from tfnca.placement.graphs import CENTRALITIES, by_centrality
@@ -55,6 +56,8 @@ def study_placement(
         the best of all pairs; ``returns``, see `diminishing`;
         ``placements``, the greedy ones.
     """
+    check_digits(step, digits, target, INJECTED)
+    seeds = check_seeds(seeds)
     kept = np.flatnonzero(digits.labels != target)
     images, top = digits.images[kept], max(budgets)
     trials = Trials(step, images, target, steps)

@@ -11,6 +11,7 @@ from tfnca.automata.checks import check_integer, check_labels, check_unit
 from tfnca.automata.state import NUM_CLASSES, class_logits, digit_state, is_digit_cell
 from tfnca.automata.step import MNIST, Step
 from tfnca.engines.rollout import rollout
+from tfnca.measures.checks import INJECTED, check_step
 from tfnca.measures.progress import SILENT, Bar
 
 Query = tuple[int, Sequence[int]]
@@ -78,11 +79,7 @@ class Trials:
         every: int = 10,
         seed: int = 0,
     ) -> None:
-        if step.family != MNIST or not step.has_adversary:
-            raise ValueError(
-                "step must be Injected(host, adversary) of MNIST CAs. "
-                f"Received: {type(step).__name__}"
-            )
+        check_step(step, MNIST, INJECTED)
         check_unit("images", images)
         check_labels(np.array([target]), NUM_CLASSES)
         self.step = step

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfnca.automata.checks import check_unit
+from tfnca.automata.checks import check_target
 from tfnca.automata.state import ALPHA, GREY, NUM_CLASSES, class_logits, is_digit_cell
 from tfnca.automata.step import GROWING, MNIST
 from tfnca.data.digits import cell_labels
@@ -78,7 +78,7 @@ class TargetLoss:
         overflow: float = 0.0,
         bound: float = 2.7,
     ) -> None:
-        self.target = np.asarray(target, np.float32)
+        self.target = check_target("target", target)
         self.own_weight = float(own_weight)
         if not 0 <= self.own_weight <= 1:
             raise ValueError(f"own_weight must lie in [0, 1]. Received: own_weight={own_weight}")
@@ -91,12 +91,6 @@ class TargetLoss:
         self.bound = float(bound)
         if not self.bound > 0:
             raise ValueError(f"bound must be positive. Received: bound={bound}")
-        if self.target.ndim != 3 or self.target.shape[-1] != ALPHA + 1:
-            raise ValueError(
-                "target must be RGBA of shape (height, width, 4). "
-                f"Received: shape={self.target.shape}"
-            )
-        check_unit("target", self.target)
 
     def __call__(self, state: tf.Tensor, batch: Batch = _NOTHING) -> tf.Tensor:
         batch, errors = _told(batch), self._cell_errors(state)

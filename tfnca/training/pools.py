@@ -7,17 +7,17 @@ sampling and write-back happen inside `Trainer.train_step`, in order. All its dr
 
 import copy
 import math
+import numbers
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfnca.automata.checks import (
+    check_cells,
     check_density,
     check_integer,
-    check_labels,
     check_states,
-    check_unit,
 )
 from tfnca.automata.masks import random_mask
 from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES, digit_state, is_digit_cell
@@ -50,13 +50,8 @@ class Pool:
     """Of which family of steps the states are, `GROWING` or `MNIST`; None for any."""
 
     def __init__(self, states: np.ndarray, batch_size: int, masks: tf.Tensor | None = None) -> None:
-        if not 0 < batch_size <= len(states):
-            raise ValueError(
-                f"batch_size must lie in 1 to the pool's size {len(states)}. "
-                f"Received: batch_size={batch_size}"
-            )
         self.size: int = len(states)
-        self.batch_size: int = check_integer("batch_size", batch_size, 1)
+        self.batch_size: int = check_integer("batch_size", batch_size, 1, self.size)
         self.variables: dict[str, tf.Variable] = {"states": tf.Variable(states, trainable=False)}
         if masks is not None:
             self.variables["masks"] = tf.Variable(tf.cast(masks, tf.uint8), trainable=False)
@@ -90,10 +85,15 @@ class Pool:
         raise NotImplementedError
 
     def put(self, batch: Batch, state: tf.Tensor) -> None:
-        """Writes a batch's final states back, with its masks and labels."""
+        """Writes a batch's final states back, with its masks and labels.
+
+        Variables of a pool's own are its own to write: it overrides this, and calls it.
+        """
         slots = tf.cast(batch.slots, tf.int32)[:, None]
         values = {"states": state, "masks": batch.mask, "labels": batch.labels}
         for name, variable in self.variables.items():
+            if name not in values:  # a pool of a user's own keeps more
+                continue
             variable.scatter_nd_update(slots, tf.cast(values[name], variable.dtype))
 
     def batches(self) -> Iterator[Batch]:
@@ -162,21 +162,26 @@ class GrowingPool(Pool):
     ) -> None:
         starts = check_states(starts, "starts")
         size = check_integer("size", size, 1)
-        restarts = len(starts) if restarts is None else restarts
-        if restarts < 0 or damaged < 0 or max(restarts, damaged) > batch_size:
+        batch_size = check_integer("batch_size", batch_size, 1, size)
+        restarts = check_integer("restarts", len(starts) if restarts is None else restarts, 0)
+        damaged = check_integer("damaged", damaged, 0)
+        if hopeless is not None and not (isinstance(hopeless, numbers.Real) and hopeless >= 0):
+            raise ValueError(f"hopeless must be a loss, 0 or more. Received: hopeless={hopeless!r}")
+        if max(restarts, damaged) > batch_size:
             raise ValueError(
                 f"restarts and damaged must lie in 0 to batch_size={batch_size}. "
                 f"Received: restarts={restarts}, damaged={damaged}"
             )
         if chosen not in ("worst", "any"):
             raise ValueError(f"chosen must be 'worst' or 'any'. Received: chosen={chosen!r}")
-        if not 0 < radii[0] <= radii[1] <= 2:
+        if np.shape(radii) != (2,) or not 0 < radii[0] <= radii[1] <= 2:
             raise ValueError(f"radii must ascend and lie in (0, 2]. Received: radii={radii}")
         if (where is None) != (density is None):
             raise ValueError("where and density go together. Received: only one of them")
         self.where = self.density = masks = None
         if where is not None and density is not None:
             self.density = density if callable(density) else check_density(density)
+            check_cells("where", where)
             self.where = np.asarray(where, bool)
             if self.where.shape != starts.shape[1:3]:
                 raise ValueError(
@@ -279,15 +284,17 @@ class DigitPool(Pool):
     ) -> None:
         size = check_integer("size", size, 1)
         channels = check_integer("channels", channels, GREY + 1 + NUM_CLASSES)
-        self.fresh = batch_size // 4 if fresh is None else fresh
-        self.mutated = batch_size // 4 if mutated is None else mutated
-        if min(self.fresh, self.mutated) < 0 or self.fresh + self.mutated > batch_size:
+        batch_size = check_integer("batch_size", batch_size, 1, size)
+        quarter = batch_size // 4
+        self.fresh = check_integer("fresh", quarter if fresh is None else fresh, 0)
+        self.mutated = check_integer("mutated", quarter if mutated is None else mutated, 0)
+        if not isinstance(digits, Digits):
+            raise ValueError(f"digits must be `tfnca.Digits`. Received: {type(digits).__name__}")
+        if self.fresh + self.mutated > batch_size:
             raise ValueError(
-                f"fresh and mutated must not be negative and sum to at most "
+                f"fresh and mutated must sum to at most "
                 f"batch_size={batch_size}. Received: fresh={fresh}, mutated={mutated}"
             )
-        check_unit("digits.images", digits.images)
-        check_labels(digits.labels, NUM_CLASSES)
         self.images = tf.Variable(np.round(digits.images * 255).astype(np.uint8), trainable=False)
         self.labels = tf.Variable(digits.labels.astype(np.int32), trainable=False)
         self.density = None if density is None else _density_range(density)
@@ -333,9 +340,9 @@ class DigitPool(Pool):
 
 def _density_range(density: float | tuple[float, float]) -> tuple[float, float]:
     """The lowest and the highest share of adversaries."""
-    low, high = density if isinstance(density, Sequence) else (density, density)
-    if check_density(low) > check_density(high):
+    shares = tuple(density) if isinstance(density, Sequence | np.ndarray) else (density, density)
+    if len(shares) != 2 or check_density(shares[0]) > check_density(shares[1]):
         raise ValueError(
             f"density must be a share, or a range of them. Received: density={density}"
         )
-    return float(low), float(high)
+    return float(shares[0]), float(shares[1])
