@@ -225,7 +225,12 @@ def test_evidence_is_measured_once_and_what_is_missing_left_out(models, tmp_path
     first = evidence.gather(models, tmp_path / "cache")
     assert first == evidence.gather(models, tmp_path / "cache") == {"red_hosts": {"share": 0.5}}
     assert calls == ["still"]
-    assert json.loads((tmp_path / "cache/still_red_hosts.json").read_text()) == {"share": 0.5}
+    (kept,) = (tmp_path / "cache").glob("still_red_hosts_*.json")
+    assert json.loads(kept.read_text()) == {"share": 0.5}
+    (models.folder / "mnist").mkdir()
+    (models.folder / "mnist" / "model.keras").write_bytes(b"another")
+    evidence.gather(models, tmp_path / "cache")
+    assert calls == ["still", "still"]
 
 
 def test_tails_and_red_hosts_of_a_lizard_that_stays_a_seed(models):

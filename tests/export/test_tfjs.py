@@ -17,7 +17,7 @@ from tfjs_jobs import MODULES, ROOT, array, arrays, final_states, graph_job, wri
 
 import tfnca
 from tfnca.export.demo_pages import save_demo
-from tfnca.export.signatures import mix
+from tfnca.export.signatures import metadata, mix
 from tfnca.export.tfjs import TFJS_OPS, check_ops, save_tfjs
 from tfnca.formats.readers.growing_demo import DEMO_PERTURBATIONS
 
@@ -274,3 +274,11 @@ def test_the_digits_page_reads_states_without_a_bound(tmp_path):
     step = tfnca.Injected(tfnca.MNISTCA(message_bound=1.0), tfnca.MNISTCA())
     with pytest.raises(ValueError, match="without a message_bound"):
         save_demo(step, tmp_path)
+
+
+def test_it_says_what_is_unlike_the_published(tmp_path):
+    about = metadata(tfnca.GrowingCA(hidden=4, angle=0.5, step_size=2.0))
+    assert (about["angle"], about["step_size"]) == ([0.5], [2.0])
+    verified = tfnca.Verified(tfnca.MNISTCA(hidden=4), tfnca.MNISTCA(hidden=4), 4.0, holds=True)
+    about = metadata(verified)
+    assert (about["tolerance"], about["holds"]) == (4.0, True)

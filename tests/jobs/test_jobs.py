@@ -270,6 +270,14 @@ def test_files_are_compared_by_what_they_held(tmp_path):
         check_same_run(config, {"host_sha256": "two"})
 
 
+def test_a_model_of_other_settings_is_another(tmp_path):
+    config = begun(tmp_path, {"host_sha256": "one", "host_identity": "one"})
+    check_same_run(config, {"host_sha256": "one", "host_identity": "one"})
+    check_same_run(config, {"host_sha256": "one"})  # of an earlier version
+    with pytest.raises(ValueError, match=r"--host was host, is host \(the content changed\)"):
+        check_same_run(config, {"host_sha256": "one", "host_identity": "two"})
+
+
 def test_an_option_that_came_later_had_its_default(tmp_path):
     config = begun(tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())

@@ -1,5 +1,6 @@
 """Evidence: what the article's claims rest on, measured with a whole set of models."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -147,6 +148,20 @@ EVIDENCE = {
 }
 
 
+_OF_MODELS = ("*", "*/model.keras", "*/perturbation.npy", "*/config.json")
+"""The files in a set's folder that a measure may depend on: published ones, and ours."""
+
+
+def _stamp(folder):
+    """What the files of a set of models hold, as a few hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in _OF_MODELS for path in Path(folder).glob(pattern)):
+        if path.is_file() and path.suffix != ".md":
+            digest.update(f"{path.relative_to(folder)} {path.stat().st_size} ".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def gather(models, cache):
     """All evidence of one set of models, measured or read from the cache.
 
@@ -157,7 +172,7 @@ def gather(models, cache):
     Returns:
         Dictionary; what a set of models does not have is missing.
     """
-    found, stamp = {}, models.stamp
+    found, stamp = {}, _stamp(models.folder)
     for name, measure in tqdm(EVIDENCE.items(), desc=models.name, unit="measure"):
         path = Path(cache) / f"{models.name}_{name}_{stamp}.json"
         if not path.exists():

@@ -1,6 +1,5 @@
 """The models of a whole set of experiments, published or ours, under one name each."""
 
-import hashlib
 import json
 import os
 import tempfile
@@ -29,16 +28,6 @@ ADVERSARIES = {"no_tail": 0.1, "red": 0.6}
 """The article's two injected adversaries of the lizard, and the share of cells that ran them."""
 
 
-def _stamp(folder, *patterns):
-    """What files hold, as a few hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-        if path.is_file():
-            digest.update(f"{path.relative_to(folder)} {path.stat().st_size} ".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 class Ours:
     """The models that ship, in a folder such as ``saved_models``.
 
@@ -57,11 +46,6 @@ class Ours:
 
     def __init__(self, folder="saved_models"):
         self.folder = Path(folder)
-
-    @property
-    def stamp(self):
-        """Of all files that a measure may depend on."""
-        return _stamp(self.folder, "*/model.keras", "*/perturbation.npy", "*/config.json")
 
     @cached_property
     def digits(self):
@@ -113,11 +97,6 @@ class Published:
 
     def __init__(self, folder=None):
         self.folder = Path(folder or os.environ.get("TFNCA_ORIGINALS", "../shared/originals"))
-
-    @property
-    def stamp(self):
-        """Of all files that a measure may depend on."""
-        return _stamp(self.folder, "*")
 
     @cached_property
     def digits(self):

@@ -49,8 +49,9 @@ def load(
       ``(1, 1, 48, 128)``, ``(48, 128)``, or PyTorch's ``(128, 48, 1, 1)``, ``(128, 48)``.
 
     Channels and widths come from the shapes. Fire rate and noise are not part of others' files:
-    they get the layers' defaults. Nothing that a file says is run: a class that is not registered
-    with Keras under ``"tfnca"`` is not made, and a pickle (``.pth``, ``.pt``) is never opened.
+    they get the layers' defaults. Nothing that a file says is run: only classes of steps and
+    perturbations that are registered with Keras are made, yours too, and a pickle (``.pth``,
+    ``.pt``) is never opened.
 
     Args:
         path: A file, a checkpoint's prefix, a zip, or a folder (its own files, no subfolders); or,

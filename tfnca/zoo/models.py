@@ -176,7 +176,7 @@ def load_attack(
     else:
         raise ValueError(
             f"load_attack needs host=: {name} was trained for {_host_file(config)}, which does not "
-            "ship. Received: host=None"
+            "ship. Give that file's path, or another host to attack. Received: host=None"
         )
     wrap = Perturbed if isinstance(attack, StatePerturbation) else Injected
     step = wrap(attacked, attack)
