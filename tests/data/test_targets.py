@@ -176,8 +176,8 @@ def test_its_edges_are_smooth():
     [
         ({"without": "wing"}, "without must be one of .*wing"),
         ({"color": "pink"}, "color must be .*pink"),
-        ({"size": 0}, "size must be a positive integer.*0"),
-        ({"size": 40.5}, "size must be a positive integer.*40.5"),
+        ({"size": 0}, "size must be an integer of at least 1.*0"),
+        ({"size": 40.5}, "size must be an integer of at least 1.*40.5"),
     ],
 )
 def test_lizard_names_what_it_refuses(arguments, message):

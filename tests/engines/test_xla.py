@@ -75,7 +75,9 @@ def problem(step):
         where = np.ones((6, 7)) if density else None
         start = random_state(step, (1, 6, 7))
         pool = tfnca.GrowingPool(start, 6, 3, damaged=1, where=where, density=density)
-        return tfnca.TargetLoss(random.random((6, 7, 4), np.float32)), pool
+        target = random.random((6, 7, 4), np.float32)
+        target[..., :3] *= target[..., 3:]
+        return tfnca.TargetLoss(target), pool
     digits = Digits(random.random((9, 6, 7), np.float32), np.arange(9), "drawn at random")
     pool = tfnca.DigitPool(digits, 6, 3, density=density, fresh=1, mutated=1)
     return tfnca.ClassLoss(), pool

@@ -20,9 +20,16 @@ def digit_states():
     return state
 
 
+def picture(random):
+    """A random premultiplied picture."""
+    target = random.random((*SHAPE[1:], 4)).astype(np.float32)
+    target[..., :3] *= target[..., 3:]
+    return target
+
+
 def test_target_loss_is_the_mean_squared_rgba_error():
     random = np.random.default_rng(0)
-    state, target = random.normal(size=(*SHAPE, 16)), random.random((*SHAPE[1:], 4))
+    state, target = random.normal(size=(*SHAPE, 16)), picture(random)
     expected = np.zeros(SHAPE[0])
     for i, y, x, c in np.ndindex(*SHAPE, 4):
         expected[i] += (state[i, y, x, c] - target[y, x, c]) ** 2 / (SHAPE[1] * SHAPE[2] * 4)
@@ -31,7 +38,7 @@ def test_target_loss_is_the_mean_squared_rgba_error():
 
 def test_an_adversarys_own_cells_may_count_less():
     random = np.random.default_rng(0)
-    target = random.random((*SHAPE[1:], 4)).astype(np.float32)
+    target = picture(random)
     state = random.normal(size=(*SHAPE, 16)).astype(np.float32)
     mask = random.choice([0.0, 1.0], SHAPE).astype(np.float32)
     errors = np.square(state[..., :4] - target).mean(-1)
@@ -65,7 +72,7 @@ def test_a_pattern_that_moves_costs_more():
 def test_what_leaves_the_bound_costs_its_mean_excess():
     random = np.random.default_rng(0)
     state = random.normal(scale=2.0, size=(*SHAPE, 16)).astype(np.float32)
-    target = random.random((*SHAPE[1:], 4)).astype(np.float32)
+    target = picture(random)
     plain = np.asarray(tfnca.TargetLoss(target)(state))
     excess = np.zeros(SHAPE[0])
     for index in np.ndindex(state.shape):

@@ -16,6 +16,10 @@ _TOLERANCE = 1e-3
 """How far a grey value or a colour may lie outside [0, 1]: what resampling a picture does."""
 
 
+_BRIGHTER = 0.05
+"""How far a premultiplied colour may exceed its alpha: what a picture that a CA grew does."""
+
+
 def is_concrete(values: Array) -> bool:
     """Whether `values` holds numbers that can be looked at, and is no tensor of a graph."""
     return not isinstance(values, KerasTensor) and (
@@ -221,7 +225,7 @@ def check_target(name: str, target: Any, grid: tuple | None = None) -> np.ndarra
         )
     check_unit(name, target)
     target = target.astype(np.float32)
-    if np.any(target[..., :-1] > target[..., -1:] + _TOLERANCE):
+    if np.any(target[..., :-1] > target[..., -1:] + _BRIGHTER):
         raise ValueError(
             f"{name} must be premultiplied: multiply its RGB by its alpha, as tfnca.load_target "
             "does. Received: RGB above alpha"

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from tfnca.automata.checks import check_integer
+
 
 class Drawn(NamedTuple):
     """A target that the package draws, and how to speak of it."""
@@ -102,9 +104,7 @@ def lizard(without=None, color=None, size=40):
         )
     if color not in _COLORS:
         raise ValueError(f"color must be one of {tuple(_COLORS)}. Received: color={color!r}")
-    if size != int(size) or size < 1:
-        raise ValueError(f"size must be a positive integer. Received: size={size!r}")
-    size = int(size)
+    size = check_integer("size", size, 1)
     finer = max(2, -(-320 // size))
     picture = _draw(size * finer, without, _COLORS[None] | _COLORS[color])
     return picture.reshape(size, finer, size, finer, 4).mean(axis=(1, 3))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, features
 
-from tfnca.automata.checks import check_integer
+from tfnca.automata.checks import check_integer, check_target
 from tfnca.data.drawing import DRAWN, lizard
 
 TARGETS = tuple(DRAWN)
@@ -93,7 +93,8 @@ def pad_target(target: np.ndarray, padding: int = 16) -> np.ndarray:
         Array ``(height + 2 * padding, width + 2 * padding, 4)``.
 
     Raises:
-        ValueError: If the target is no RGBA picture, or the padding is negative or no integer.
+        ValueError: If the target is no premultiplied RGBA picture, or the padding is negative or
+            no integer.
 
     Example:
 
@@ -104,6 +105,7 @@ def pad_target(target: np.ndarray, padding: int = 16) -> np.ndarray:
         raise ValueError(
             f"target must be (height, width, 4). Received: target of shape {np.shape(target)}"
         )
+    check_target("target", target)
     if isinstance(padding, numbers.Real) and padding < 0:
         raise ValueError(f"padding must not be negative. Received: padding={padding}")
     padding = check_integer("padding", padding, 0)
