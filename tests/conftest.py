@@ -1,5 +1,6 @@
 """What the tests share: given draws, gradients, and a summary of what was skipped."""
 
+import gc
 import os
 from collections import Counter
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from descriptors import random_masks
+
+gc.disable()  # until all tests are imported: see pytest_collection_finish
 
 SLOW_FILES = (
     "test_web.py",
@@ -29,6 +32,12 @@ def pytest_collection_modifyitems(items):
     """Slow files first, so that no worker is left with one of them when the other has done."""
     places = {name: place for place, name in enumerate(SLOW_FILES)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+def pytest_collection_finish():
+    """Libraries stay, so the garbage collector need not look at their 400,000 objects again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter):
