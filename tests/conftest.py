@@ -1,8 +1,11 @@
-"""What the tests share: given draws, gradients, and a summary of what was skipped."""
+"""What the tests share: draws, gradients, commands, and a summary of what was skipped."""
 
 import gc
 import os
+import runpy
+import sys
 from collections import Counter
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -12,6 +15,8 @@ import tensorflow as tf
 from descriptors import random_masks
 
 gc.disable()  # until all tests are imported: see pytest_collection_finish
+
+ROOT = Path(__file__).parents[1]
 
 SLOW_FILES = (
     "test_web.py",
@@ -57,6 +62,29 @@ def random_draws(step, shape, steps, seed=0):
         size = (steps, networks, *shape, step.channels - 1)
         draws["noise"] = random.normal(scale=0.05, size=size).astype(np.float32)
     return draws | random_masks(step, shape, seed=seed)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs a script or a module; returns its exit code, what it printed, and its complaints."""
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    monkeypatch.chdir(ROOT)
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        try:
+            if script.endswith(".py"):
+                runpy.run_path(script, run_name="__main__")
+            else:
+                monkeypatch.delitem(sys.modules, script, raising=False)
+                runpy.run_module(script, run_name="__main__")
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
 
 
 @pytest.fixture(params=["dense", "sparse"])
