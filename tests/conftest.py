@@ -14,8 +14,6 @@ import pytest
 import tensorflow as tf
 from descriptors import random_masks
 
-gc.disable()  # until all tests are imported: see what_stays_is_not_looked_at
-
 ROOT = Path(__file__).parents[1]
 
 SLOW_FILES = (
@@ -30,8 +28,14 @@ SLOW_FILES = (
     "test_guards.py",
     "test_workers.py",
 )
-"""Those that take half a minute or more. Of the first three, one runs compiled code: while one worker
-compiles it, the other needs none."""
+"""Those that take half a minute or more.
+
+Of the first three one alone runs compiled code, so that the other worker does not compile it too.
+"""
+
+
+def pytest_collection():
+    gc.disable()  # until all is imported: see what_stays_is_not_looked_at
 
 
 def pytest_collection_modifyitems(items):
