@@ -4,6 +4,7 @@ A new kind of layer joins the conformance suite, the engines' tests and the gold
 `LAYERS`.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,9 +35,24 @@ class Descriptor:
     def __call__(self):
         return self.make()
 
+    @functools.cached_property
+    def _kept(self):
+        layer = self.make()
+        return layer, layer.get_config(), layer.get_weights()
+
+    def shared(self):
+        """One layer for all tests that change nothing of it but weights, which are filled anew.
+
+        TensorFlow traces its rollouts once, where each new layer's would take a second.
+        """
+        layer, config, weights = self._kept
+        assert layer.get_config() == config, "a test changed a layer that others share"
+        layer.set_weights(weights)
+        return layer
+
     @property
     def is_step(self):
-        return isinstance(self.make(), Step)
+        return isinstance(self.shared(), Step)
 
     def call(self, layer, state):
         """Calls the layer with arguments that are the same each time."""
@@ -120,7 +136,7 @@ LAYERS = {
 """Keys start with the class's name."""
 
 STEPS = [name for name, descriptor in LAYERS.items() if descriptor.is_step]
-LIZARDS = [name for name, d in LAYERS.items() if getattr(d(), "family", GROWING) == GROWING]
+LIZARDS = [name for name, d in LAYERS.items() if getattr(d.shared(), "family", GROWING) == GROWING]
 """Those of a Growing CA."""
 WRAPPERS = [name for name, descriptor in LAYERS.items() if descriptor.wrap]
 

@@ -5,7 +5,6 @@ The disk is a real one, of a few hundred kilobytes in memory, where the tests ma
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -44,15 +43,6 @@ def files(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def call(*arguments):
-    command = [sys.executable, *map(str, arguments)]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    return done.returncode, done.stderr
-
-
 def check(code, said):
     lines = [line for line in said.splitlines() if line.startswith("error:")]
     assert (code, len(lines), "Traceback" in said) == (2, 1, False), said[-2000:]
@@ -69,37 +59,28 @@ def test_a_file_is_written_whole_or_not_at_all(disk):
 
 
 @pytest.mark.parametrize("script", ["saved_model.py", "tfjs.py"])
-def test_an_export(disk, script):
+def test_an_export(disk, script, command):
     model, out = MODELS / "growing_lizard/model.keras", disk / "out"
-    command = [f"export/{script}", model, "--out", out]
     fill(disk, 16)
     before = files(disk)
-    check(*call(*command))
+    code, _, said = command(f"export/{script}", model, "--out", out)
+    check(code, said)
     assert files(disk) == before
     assert not out.exists()
 
 
-def test_a_training(disk):
+def test_a_training(disk, command):
     """A run that can write no snapshot says so, and goes on once there is room."""
     out = disk / "out"
-    command = [
-        "train/growing.py",
-        "--size",
-        12,
-        "--padding",
-        2,
-        "--pool-size",
-        8,
-        "--batch-size",
-        4,
-    ]
-    command += ["--min-ca-steps", 2, "--max-ca-steps", 4, "--measure", "none", "--out", out]
-    command += ["--snapshot-seconds", 0]
-    assert call(*command, "--steps", 2)[0] == 0
+    small = ["--size", 12, "--padding", 2, "--pool-size", 8, "--batch-size", 4]
+    small += ["--min-ca-steps", 2, "--max-ca-steps", 4, "--measure", "none"]
+    words = ["train/growing.py", *small, "--snapshot-seconds", 0, "--out", out]
+    assert command(*words, "--steps", 2)[0] == 0
     assert tfnca.load(out / "model.keras").channels == 16
     fill(disk, 4)
     before = files(disk)
-    check(*call(*command, "--steps", 4, "--resume"))
+    code, _, said = command(*words, "--steps", 4, "--resume")
+    check(code, said)
     after = files(disk)
     assert not [path for path in after if ".tmp" in path.name]
     for name in ("model.keras", "history.csv"):
@@ -107,19 +88,19 @@ def test_a_training(disk):
     # The newest has become the previous by the time that its successor does not fit.
     assert before[Path("out/snapshot.bin")] in after.values()
     (disk / "filling").unlink()
-    assert call(*command, "--steps", 4, "--resume")[0] == 0
+    assert command(*words, "--steps", 4, "--resume")[0] == 0
 
 
-def test_a_folder_that_is_read_only(tmp_path):
+def test_a_folder_that_is_read_only(tmp_path, command):
     if os.geteuid() == 0:
         folder = Path("/proc/none")  # root may write everywhere else
     else:
         folder = tmp_path / "closed"
         folder.mkdir(mode=0o500)
-    for command in (
+    for words in (
         ["export/tfjs.py", MODELS / "mnist/model.keras", "--out", folder / "out"],
         ["train/mnist.py", "--steps", 1, "--out", folder / "out"],
     ):
-        code, said = call(*command)
+        code, _, said = command(*words)
         lines = [line for line in said.splitlines() if line.startswith("error:")]
         assert (code, len(lines), "Traceback" in said) == (2, 1, False), said[-2000:]

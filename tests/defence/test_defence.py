@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,11 +87,10 @@ def models(tmp_path_factory):
     return folder
 
 
-def test_a_benchmark_of_a_folder(models, tmp_path):
-    options = "--test-digits", "4", "--mapped", "1", "--seeds", "1", "--out", tmp_path
-    command = [sys.executable, "-m", "tfnca.defence.benchmark", models, *options]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_a_benchmark_of_a_folder(models, tmp_path, command):
+    options = "--test-digits", 4, "--mapped", 1, "--seeds", 1, "--out", tmp_path
+    code, said, complaints = command("tfnca.defence.benchmark", models, *options)
+    assert code == 0, complaints
     found = json.loads((tmp_path / "benchmark.json").read_text())
     rows = {row["defence"]: row for row in found["attacks"] if not row["held"]}
     assert [(row["defence"], row["held"]) for row in found["attacks"]] == [
@@ -106,7 +103,7 @@ def test_a_benchmark_of_a_folder(models, tmp_path):
     assert not rows["verified"]["fresh"]
     table = (tmp_path / "README.md").read_text()
     assert table == leaderboard(found)
-    assert table in done.stdout
+    assert table in said
     first = table.splitlines()[2]
     assert first.startswith("| mnist | verified |")
 

@@ -124,13 +124,10 @@ def values_of(*shape):
     return st.builds(make, st.sampled_from(kinds), st.integers(0, 99), st.lists(odd, max_size=2))
 
 
-STEPS_MADE = {name: LAYERS[name]() for name in STEPS}
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_call_gives_the_dense_result_or_a_value_error(data):
-    step = STEPS_MADE[data.draw(st.sampled_from(STEPS))]
+    step = LAYERS[data.draw(st.sampled_from(STEPS))].shared()
     grid = data.draw(st.sampled_from([(1, 3, 4), (2, 4, 3), (1, 1, 1), (5, 2, 2), (0, 3, 3)]))
     channels = data.draw(st.sampled_from([step.channels] * 4 + [16, 20, 3]))
     state = data.draw(values_of(*grid, channels))
@@ -173,7 +170,7 @@ def test_any_call_gives_the_dense_result_or_a_value_error(data):
 @pytest.mark.parametrize("where", ["alpha or grey", "hidden", "last channel", "dead cell"])
 @pytest.mark.parametrize("name", STEPS)
 def test_both_engines_agree_on_what_is_not_finite(name, where, value):
-    step = LAYERS[name]()
+    step = LAYERS[name].shared()
     state = random_state(step, (2, 9, 10), seed=2)
     first = 3 if step.channels == 16 else 0
     channel = {"alpha or grey": first, "hidden": 8, "last channel": -1, "dead cell": 8}[where]
@@ -198,7 +195,7 @@ def test_both_engines_agree_on_what_is_not_finite(name, where, value):
 
 @pytest.mark.parametrize("name", STEPS)
 def test_what_stood_in_the_rooms_before_does_not_show(name, monkeypatch):
-    step = LAYERS[name]()
+    step = LAYERS[name].shared()
     state, masks = random_state(step, SHAPE), random_masks(step, SHAPE)
     upstream = np.random.default_rng(1).normal(size=state.shape).astype(np.float32)
 

@@ -31,14 +31,6 @@ def python(code, *arguments, before=(), **environment):
     return done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("module", ["tfnca", "tfnca.formats.load"])
-def test_an_import_loads_no_compiler(module):
-    code = (
-        f"import sys, {module}; print([m for m in ('numba', 'threadpoolctl') if m in sys.modules])"
-    )
-    assert python(code)[0].strip() == "[]"
-
-
 def test_one_specialisation_serves_every_kind_of_step():
     from tfnca.engines import kernels
 

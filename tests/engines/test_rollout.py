@@ -17,7 +17,7 @@ SHAPE = (2, 9, 8)
 
 
 def start(name):
-    step = LAYERS[name]()
+    step = LAYERS[name].shared()
     return step, random_state(step, SHAPE), random_masks(step, SHAPE)
 
 

@@ -78,7 +78,7 @@ def assert_engines_agree(step, state, steps, seed=0, upstream=None, **kwargs):
 
 def random_step(name, seed=0, scale=0.7):
     """A step whose networks are random, moderate, and unlike each other."""
-    step = LAYERS[name]()
+    step = LAYERS[name].shared()
     for k, ca in enumerate(step.networks):
         shuffled(ca, seed=10 * seed + k, scale=scale)
     return step
@@ -94,7 +94,7 @@ def sixteenths(values):
 
 @pytest.mark.parametrize("name", STEPS)
 def test_one_step_on_random_weights_and_states(name):
-    step = LAYERS[name]()
+    step = LAYERS[name].shared()
     for seed in range(4):
         for k, ca in enumerate(step.networks):
             shuffled(ca, seed=10 * seed + k)

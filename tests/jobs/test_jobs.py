@@ -399,29 +399,6 @@ def test_wrong_drops_are_named(drops):
 # Command lines, in this process
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Runs a script or a module; returns its exit code, what it printed, and its complaints."""
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
-    monkeypatch.chdir(ROOT)
-
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-        try:
-            if script.endswith(".py"):
-                runpy.run_path(script, run_name="__main__")
-            else:
-                sys.modules.pop(script, None)
-                runpy.run_module(script, run_name="__main__")
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
-
-
 def complaint(result):
     """The one line of a wrong call."""
     code, _, err = result

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -215,11 +213,10 @@ def test_a_cell_outside_the_grid_is_refused():
         Trials(STEP, DIGITS.images).mask([(0, [784])])
 
 
-def test_a_map_by_command(tmp_path):
+def test_a_map_by_command(tmp_path, command):
     models = "saved_models/mnist_adversary/model.keras", "--host", "saved_models/mnist/model.keras"
-    command = [sys.executable, "-m", "tfnca.placement", *models, "--map", "1"]
-    command += ["--steps", "6", "--out", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Best: row" in done.stdout
+    options = "--map", 1, "--steps", 6, "--out", tmp_path
+    code, said, complaints = command("tfnca.placement", *models, *options)
+    assert code == 0, complaints
+    assert "Best: row" in said
     assert (tmp_path / "map_1.png").read_bytes().startswith(b"\x89PNG")
