@@ -87,8 +87,9 @@ notebooks: $(READY)  ## the notebooks run anew, what they show stored in them
 exports: $(READY)  ## SavedModel and TF.js beside each trained model, where its weights changed
 	$(RUN) export/shipped.py
 
-cards: $(READY)  ## README.md beside each trained model, and over all of them
+cards: $(READY)  ## the model cards, and the numbers that documents quote
 	$(RUN) export/cards.py
+	$(VENV)/bin/python docs/quotes.py
 
 wheel: $(READY)  ## the package with its models, to install elsewhere: out/dist/
 	rm -rf build
@@ -105,10 +106,11 @@ site: $(READY) $(WEB)/node_modules/.package-lock.json  ## the web playgrounds
 serve: site  ## show them
 	$(VENV)/bin/python -m http.server --directory out/site 8000
 
-lint: $(READY)
+lint: $(READY)  ## ruff, mypy, and the words of the documents
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python tests/words.py
 
 clean:
 	rm -rf out $(VENV) $(WEB)/node_modules

@@ -1,30 +1,62 @@
-"""Draws docs/images/beyond/: what came of the study of placement, and of liars that are silenced.
+"""Draws docs/images/beyond/: influence maps, takeover by method, and the deviation test.
 
-The study's pictures are those that ``python -m tfnca.placement`` left in --study.
+The curves are the numbers of the table in docs/beyond/digits.md.
 """
 
-import argparse
+import re
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import tfnca
 from tfnca.files import write_atomically
 from tfnca.measures.digits import digit_mask
-from tfnca.pictures import digits_to_rgb, save_png, tile
+from tfnca.pictures import caption, digits_to_rgb, save_png, tile
+from tfnca.placement import influence_maps
+from tfnca.placement.pictures import draw_maps
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "docs/images/beyond"
+LINES = {
+    "greedy": ("#00695c", "o-"),
+    "most influential": ("#1565c0", "s-"),
+    "eigenvector": ("#ad1457", "v--"),
+    "most neighbours": ("#6a1b9a", "^--"),
+    "betweenness": ("#bf5600", "D--"),
+    "random": ("#424242", "x:"),
+}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", default="out/placement", help="default: %(default)s")
-    parser.add_argument("--out", default="docs/images/beyond", help="default: %(default)s")
-    arguments = parser.parse_args()
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
+def one_of_each_class():
     digits = tfnca.load_digits("test", count=30)
     chosen = [int(np.flatnonzero(digits.labels == k)[0]) for k in (0, 1, 2, 3, 4, 5, 6, 7, 9)]
-    digits = tfnca.Digits(digits.images[chosen], digits.labels[chosen], digits.source)
-    host, adversary = tfnca.load("mnist"), tfnca.load("mnist_adversary")
+    return tfnca.Digits(digits.images[chosen], digits.labels[chosen], digits.source)
+
+
+def draw_curves():
+    """The table's columns as lines, named where they end."""
+    text = (ROOT / "docs/beyond/digits.md").read_text()
+    table = re.search(r"^(\| adversaries in the digit .*\n(?:\|.*\n)+)", text, flags=re.M)[1]
+    head, _, *rows = ([cell.strip() for cell in row.strip("|").split("|")]
+                      for row in table.strip().splitlines())  # fmt: skip
+    numbers = 100 * np.array(rows, float)
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for method, (colour, style) in LINES.items():
+        rates = numbers[:, head.index(method)]
+        axes.plot(numbers[:, 0] / 100, rates, style, color=colour, label=method, clip_on=False)
+    axes.set_xscale("log")
+    axes.set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
+    axes.minorticks_off()
+    axes.set(xlabel="adversaries in the digit", ylabel="takeover rate, %", ylim=(0, 100))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right center", frameon=False)
+    figure.savefig(OUT / "takeover.png", dpi=110)
+
+
+def draw_deviation_test(digits, host, adversary):
     mask = digit_mask(digits, 0.1, seed=1)
     settled = tfnca.rollout(host, tfnca.digit_state(digits.images), 200, seed=1)
     attacked, verified = (
@@ -32,20 +64,24 @@ def main():
         for kind in (tfnca.Injected, tfnca.Verified)
     )
     rows = [
-        digits_to_rgb(settled, digits.labels),
-        digits_to_rgb(attacked, digits.labels, np.asarray(mask)),
-        digits_to_rgb(verified, digits.labels, np.asarray(mask)),
+        ("no adversaries", settled, None),
+        ("10 % adversaries (red)", attacked, np.asarray(mask)),
+        ("10 % adversaries, host with deviation test", verified, np.asarray(mask)),
     ]
-    count = len(chosen)
-    labels = [
-        *["nobody lies"] * count,
-        *["all are heard"] * count,
-        *["liars silenced"] * count,
+    pictures = [
+        caption(tile(digits_to_rgb(state, digits.labels, cells), columns=9, scale=3), text, 18)
+        for text, state, cells in rows
     ]
-    picture = tile(np.concatenate(rows), columns=count, scale=4, labels=labels)
-    save_png(out / "silenced.png", picture)
-    for name in ("maps.png", "takeover.png"):
-        write_atomically(out / name, (Path(arguments.study) / name).read_bytes())
+    save_png(OUT / "silenced.png", np.concatenate(pictures))
+
+
+def main():
+    OUT.mkdir(parents=True, exist_ok=True)
+    digits, step = one_of_each_class(), tfnca.load_attack("mnist_adversary")
+    maps = influence_maps(step, digits.images, seed=1, repeats=2)
+    write_atomically(OUT / "maps.png", draw_maps(digits.images, digits.labels, maps, columns=3))
+    draw_curves()
+    draw_deviation_test(digits, step.host, step.adversary)
 
 
 if __name__ == "__main__":

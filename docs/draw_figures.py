@@ -1,4 +1,7 @@
-"""Redraws the stills of docs/figures.md: ``python docs/draw_figures.py [ours|published]``."""
+"""Redraws the stills of docs/figures.md: ``python docs/draw_figures.py [SET]``.
+
+SET is the name of one set of models; without it both are drawn.
+"""
 
 import sys
 import tempfile
@@ -13,13 +16,18 @@ from tfnca.article.models import Ours, Published
 OUT = Path(__file__).parent / "images/figures"
 
 
+WIDE = (12, 13)
+"""Figures of many runs in a row, which the page shows one above the other."""
+
+
 def main(which: str | None = None) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     sets = [models for models in (Ours(), Published()) if which in (None, models.name)]
     work = [(number, models) for models in sets for number in FIGURES]
     with tempfile.TemporaryDirectory() as folder:
         for number, models in tqdm(work, unit="figure"):
-            write_figure(number, models, folder, moving=False)
+            width = 1500 if number in WIDE else 700
+            write_figure(number, models, folder, moving=False, width=width, titled=False)
             name = f"figure_{number:02d}_{models.name}"
             with Image.open(Path(folder) / f"{name}.png") as picture:
                 picture.convert("RGB").save(OUT / f"{name}.webp", quality=82, method=6)

@@ -1,4 +1,4 @@
-"""Draws the pictures of the README, docs/images/front.webp and quick_start.png, with what ships."""
+"""Draws the pictures of the README, docs/images/front.webp and quick_start.png."""
 
 from pathlib import Path
 
@@ -7,7 +7,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 import tfnca
 from tfnca.measures.digits import digit_mask
-from tfnca.pictures import digits_to_rgb, save_animation, tile, to_uint8
+from tfnca.pictures import (
+    ADVERSARY,
+    DIGIT_COLOURS,
+    WRONG_BACKGROUND,
+    digits_to_rgb,
+    save_animation,
+    tile,
+    to_uint8,
+)
 
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / "saved_models"
@@ -17,10 +25,15 @@ FRAMES = 25
 DIGIT_STEPS, LIZARD_STEPS = 5, 8
 """CA steps from a frame to the next."""
 
-SAID = [
-    ("Cells of a digit agree on what they are", "One cell grows into a lizard"),
-    ("One cell in ten (red) talks them into an 8", "One matrix on every cell takes its tail"),
-    ("Without the liars they recover", "Lifted, and the tail is back"),
+TITLES = [
+    ("1. Cells agree which digit they form", "1. A lizard grows from one cell"),
+    ("2. Attack: 10 % of the cells are adversaries", "2. Attack: every cell is perturbed"),
+    ("3. Attack removed: the digits recover", "3. Attack removed: the tail returns"),
+]
+KEY = [
+    ("chosen 8", DIGIT_COLOURS[8]),
+    ("adversary", ADVERSARY),
+    ("misclassified digit", WRONG_BACKGROUND),
 ]
 SEED = 3
 
@@ -57,18 +70,24 @@ def lizard_frames():
         yield tile(tfnca.to_rgb(state), scale=5)
 
 
-def side_by_side(pictures, lines, gap=40, margin=16, size=17):
-    """Two pictures with a line above each, as one picture in [0, 1]."""
-    height = max(len(picture) for picture in pictures) + 2 * margin + 2 * size
-    width = sum(picture.shape[1] for picture in pictures) + 2 * margin + gap
-    sheet = Image.new("RGB", (width, height), "white")
-    drawing, font, left = ImageDraw.Draw(sheet), ImageFont.load_default(size), margin
-    for picture, line in zip(pictures, lines, strict=True):
-        drawing.text((left, margin), line, fill=(50, 50, 50), font=font)
-        top = margin + 2 * size + (height - 2 * margin - 2 * size - len(picture)) // 2
-        sheet.paste(Image.fromarray(to_uint8(picture)), (left, top))
+def frame(pictures, titles, gap=40, margin=16, size=18):
+    """Two pictures side by side, a title above each and the colour key below the first."""
+    row, width = 2 * size, sum(picture.shape[1] for picture in pictures) + 2 * margin + gap
+    height = max(len(picture) for picture in pictures)
+    page = Image.new("RGB", (width, height + 2 * margin + 2 * row), "white")
+    drawing, font, left = ImageDraw.Draw(page), ImageFont.load_default(size), margin
+    for picture, title in zip(pictures, titles, strict=True):
+        drawing.text((left, margin), title, fill=(30, 30, 30), font=font)
+        top = margin + row + (height - len(picture)) // 2
+        page.paste(Image.fromarray(to_uint8(picture)), (left, top))
         left += picture.shape[1] + gap
-    return np.asarray(sheet, np.float32) / 255.0
+    left, top = margin, margin + row + height + size
+    for text, colour in KEY:
+        box = (left, top, left + size, top + size)
+        drawing.rectangle(box, fill=tuple(map(int, to_uint8(colour))), outline=(90, 90, 90))
+        drawing.text((left + size + 8, top - 2), text, fill=(30, 30, 30), font=font)
+        left += size + 30 + int(drawing.textlength(text, font=font))
+    return np.asarray(page, np.float32) / 255.0
 
 
 def quick_start():
@@ -82,7 +101,7 @@ def quick_start():
 
 def main():
     pairs = zip(digit_frames(), lizard_frames(), strict=True)
-    frames = [side_by_side(pair, SAID[i // FRAMES]) for i, pair in enumerate(pairs)]
+    frames = [frame(pair, TITLES[i // FRAMES]) for i, pair in enumerate(pairs)]
     save_animation(ROOT / "docs/images/front.webp", frames, fps=12)
     quick_start()
 

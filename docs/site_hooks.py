@@ -1,8 +1,8 @@
-"""Makes the documentation's site of what the repository holds anyway: see mkdocs.yml.
+"""Builds the documentation's site from the repository's files: see mkdocs.yml.
 
-The README is the start page, the models' cards are pages, each package of `tfnca` has a page of its
-API. So no text stands twice, and every document reads well in the repository too. Links are those
-of the repository; here they are turned into links between pages, or to the sources.
+The README is the start page, the model cards are pages, and each package of `tfnca` has a page of
+its API. No text is stored twice, and every document also reads well in the repository. Documents
+link to files of the repository; here those links become links between pages, or to the sources.
 """
 
 import posixpath
@@ -24,8 +24,13 @@ PACKAGES = (
     "defence",
     "zoo",
 )
-ELSEWHERE = {"README.md": "index.md", "export/web/README.md": "playgrounds.md"}
-"""Documents outside docs/ and where they stand in the site."""
+ELSEWHERE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "export/web/README.md": "playgrounds.md",
+}
+"""Documents outside docs/, and their pages in the site."""
 
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
 IMAGE = re.compile(r'(<img [^>]*src=")([^"]+)(")')
@@ -34,7 +39,7 @@ VERDICTS = {"holds": "good", "holds in part": "part", "does not hold": "bad"}
 
 
 def place(path):
-    """Where a file of the repository stands in the site; None if it is no part of it."""
+    """The site's path of a file of the repository, or None if the site does not contain it."""
     if path in ELSEWHERE:
         return ELSEWHERE[path]
     for folder, there in (("docs/", ""), ("saved_models/", "models/")):
@@ -56,7 +61,7 @@ def origin(page):
 
 
 def target(link, page, config):
-    """Where a link of a document leads in the site; None if nowhere."""
+    """The site's address of a document's link, or None if there is none."""
     if re.match(r"[a-z]+:|#|/", link):
         return link
     link, _, anchor = link.partition("#")
@@ -82,9 +87,7 @@ def on_files(files, config):
                 path.read_text(encoding="utf-8") if path.suffix == ".md" else path.read_bytes()
             )
             files.append(File.generated(config, there, content=content))
-    names = (
-        "# API\n\nThe names of `tfnca` itself, which is what most people need.\n\n" + public_names()
-    )
+    names = "# API\n\nMost programs need only these names of `tfnca` itself.\n\n" + public_names()
     files.append(File.generated(config, "api/index.md", content=names))
     for package in PACKAGES:
         content = f"# tfnca.{package}\n\n::: tfnca.{package}\n"

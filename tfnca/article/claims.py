@@ -47,21 +47,19 @@ def _ratio(value, holds, fails):
 
 def _takeover(digits):
     row = _row(digits["attack"], 400)
-    text = (
-        f"{_percent(row, 'takeover')} say 8; of host cells alone {_percent(row, 'host_takeover')}"
-    )
+    text = f"{_percent(row, 'takeover')}; host cells alone {_percent(row, 'host_takeover')}"
     return text, _ratio(row["host_takeover"], 0.95, 0.5)
 
 
 def _speed(digits):
     steps = digits["steps_to_flip"]
-    return f"half of the digits have flipped after {steps} steps", float(steps is not None)
+    return f"{steps} steps", float(steps is not None)
 
 
 def _recovery(digits):
     before, during, after = (_row(digits["attack"], step) for step in (200, 400, 600))
     text = (
-        f"right before {_percent(before, 'digit_accuracy')}, during "
+        f"before the attack {_percent(before, 'digit_accuracy')}, during "
         f"{_percent(during, 'digit_accuracy')}, 200 steps after {_percent(after, 'digit_accuracy')}"
     )
     share = after["digit_accuracy"] / before["digit_accuracy"]
@@ -70,18 +68,18 @@ def _recovery(digits):
 
 def _not_all(digits):
     row = _row(digits["attack"], 600)
-    return f"{_percent(row, 'takeover')} still say 8", _ratio(row["takeover"], 0.02, 0.0)
+    return _percent(row, "takeover"), _ratio(row["takeover"], 0.02, 0.0)
 
 
 def _thin(digits):
     row = digits["sparse"][0]
-    return f"{_percent(row, 'takeover')} say 8", _ratio(row["takeover"], 0.4, 0.05)
+    return _percent(row, "takeover"), _ratio(row["takeover"], 0.4, 0.05)
 
 
 def _persists(lizard):
     rows = lizard["from_seed"]
     early, late = _row(rows, 500), _row(rows, 5000)
-    text = f"error {early['median']:.5f} at 500, {late['median']:.5f} at 5,000 steps"
+    text = f"MSE {early['median']:.5f} at 500, {late['median']:.5f} at 5,000 steps"
     return text, float(late["median"] < 1.5 * early["median"])
 
 
@@ -115,7 +113,7 @@ def _host_effect(found):
 
 def _red_fails(found):
     alone, attacked, effect = _host_effect(found)
-    text = f"host cells' error {alone:.4f} without, {attacked:.4f} with adversaries"
+    text = f"MSE {alone:.4f} without, {attacked:.4f} with adversaries"
     return text, _ratio(effect, 0.1, 0.4)
 
 
@@ -125,13 +123,13 @@ def _red_reaches_hosts(found):
 
 def _unstable_later(found):
     early, late = (_row(found["from_grown"], step) for step in (500, 5000))
-    text = f"error {early['median']:.4f} at 500, {late['median']:.4f} at 5,000 steps"
+    text = f"MSE {early['median']:.4f} at 500, {late['median']:.4f} at 5,000 steps"
     return text, _ratio(late["median"] / early["median"], 3.0, 1.5)
 
 
 def _needs_majority(found):
     alone, attacked, effect = _host_effect(found)
-    return f"host cells' error {alone:.4f} without, {attacked:.4f} with", _ratio(effect, 0.1, 0.5)
+    return f"MSE {alone:.4f} without, {attacked:.4f} with adversaries", _ratio(effect, 0.1, 0.5)
 
 
 def _reached(perturbations):
@@ -141,7 +139,7 @@ def _reached(perturbations):
         for start in ("from_seed", "from_grown")
     }
     reached = sum(ratio < 0.5 for ratio in ratios.values())
-    text = f"{reached} of {len(ratios)} at less than half of the plain lizard's distance"
+    text = f"{reached} of {len(ratios)} at less than half of the baseline"
     return text, reached / len(ratios)
 
 
@@ -167,28 +165,28 @@ def _headless(perturbations):
         for name, found in perturbations.items()
     }
     order = sorted(relative, key=relative.get, reverse=True)
-    text = "error over the plain lizard's: " + ", ".join(f"{n} {relative[n]:.2f}" for n in order)
+    text = "MSE relative to the baseline: " + ", ".join(f"{n} {relative[n]:.2f}" for n in order)
     return text, 1.0 - order.index("no_head") / (len(order) - 1)
 
 
 def _falls_short(found):
     alone = found["host"][0]["median"]
     seed, grown = (_row(found[start], 500)["median"] for start in ("from_seed", "from_grown"))
-    text = f"error {seed:.4f} from the seed, {grown:.4f} from the grown lizard, {alone:.4f} without"
+    text = f"MSE {seed:.4f} from the seed, {grown:.4f} from grown, baseline {alone:.4f}"
     return text, _ratio(min(seed, grown) / alone, 0.5, 0.2)
 
 
 def _interpolates(rows):
     alphas = [row["alpha"] for row in rows if row["k"] >= 0]
     text = ", ".join(f"k={row['k']:g}: {row['alpha']:.2f}" for row in rows if row["k"] >= 0)
-    return f"mean alpha of the tail {text}", float(np.all(np.diff(alphas) > 0))
+    return text, float(np.all(np.diff(alphas) > 0))
 
 
 def _negative(rows):
     plain = next(row for row in rows if row["k"] == 0)
     text = ", ".join(f"k={row['k']:g}: {row['cells']:.0f}" for row in rows if row["k"] <= 0)
     last = rows[-1]["cells"] / plain["cells"]
-    return f"living cells at step 500: {text}", _ratio(last, 2.0, 1.0)
+    return text, _ratio(last, 2.0, 1.0)
 
 
 def _composes(found, name):
@@ -196,8 +194,8 @@ def _composes(found, name):
     row = _row(errors, 500)
     pace = np.mean([row["drift"] for row in drift[3:]])
     text = (
-        f"error {row['median']:.4f}, after the best shift {row['shifted_median']:.4f} (plain "
-        f"lizard {found[name]['plain']:.4f}); drifts {pace:.2f} cells in 100 steps"
+        f"MSE {row['median']:.4f}, after the best shift {row['shifted_median']:.4f}, baseline "
+        f"{found[name]['plain']:.4f}; drift {pace:.2f} cells in 100 steps"
     )
     return text, _ratio(row["shifted_median"] / found[name]["plain"], 0.5, 1.0)
 
@@ -208,62 +206,68 @@ def _drifts(found, name):
 
 
 CLAIMS = [
-    Claim("MNIST", "Adversaries (10 %) convince the digits that all of them are eights.",
-          "takeover of digits that are not 8, 200 steps after they appear", "digits", _takeover),
-    Claim("MNIST", "It takes few steps.",
-          "CA steps until half of the other digits have flipped", "digits", _speed),
-    Claim("MNIST", "When they are removed, most digits correct themselves: the adversaries had to "
-          "go on talking.", "digit accuracy", "digits", _recovery),
-    Claim("MNIST", "Some digits do not recover.",
-          "takeover 200 steps after the removal", "digits", _not_all),
-    Claim("MNIST", "Often far fewer adversaries are enough: one percent.",
-          "takeover with 1 % from the start, at least one in the digit", "digits", _thin),
-    Claim("Growing CA", "The pattern persists.", "median error from the seed", "lizard", _persists),
-    Claim("Growing CA", "It is robust to damage.", "wounds, circles of radius 0.4, after which "
-          "the error is below 0.0005 again within 300 steps", "lizard", _repairs),
-    Claim("Growing CA", "Tailless at 10 %: results vary; some tails go, some shrink, some patterns "
-          "become unstable.", "tail's mean alpha and the number of living cells at step 1,500; "
-          "each set with the share and the places that it was trained with", "tails",
+    Claim("Digits", "10 % adversaries convince all digits that they are eights.",
+          "takeover rate of digits that are not 8, after 200 steps", "digits", _takeover),
+    Claim("Digits", "It takes few steps.",
+          "steps until half of the other digits are misclassified as 8", "digits", _speed),
+    Claim("Digits", "Most digits correct themselves once the adversaries are removed, which must "
+          "therefore communicate continuously.", "digit accuracy", "digits", _recovery),
+    Claim("Digits", "Some digits do not recover.",
+          "takeover rate 200 steps after the removal", "digits", _not_all),
+    Claim("Digits", "Significantly fewer adversaries often suffice: 1 %.",
+          "takeover rate with 1 % from the start, at least one in each digit", "digits", _thin),
+    Claim("The lizard and adversaries", "The pattern persists.", "from the seed", "lizard",
+          _persists),
+    Claim("The lizard and adversaries", "It is robust to damage.", "wounds (circles of radius 0.4) "
+          "after which the MSE is below 0.0005 within 300 steps", "lizard", _repairs),
+    Claim("The lizard and adversaries", "Tailless at 10 %: results vary. Some tails disappear, "
+          "some shrink, some patterns become unstable.", "tail's mean alpha and number of living "
+          "cells at step 1,500, with the fraction and region of training", "tails",
           lambda found: _as_trained(found, _vary)),
-    Claim("Growing CA", "The attack works less well than on MNIST and does not last beyond the "
-          "training horizon.", "median error, the same tailless adversaries", "tailless",
+    Claim("The lizard and adversaries", "The attack is less effective than on digits and does not "
+          "last beyond the steps seen in training.", "the same tailless adversaries", "tailless",
           lambda found: _as_trained(found, _unstable_later)),
-    Claim("Growing CA", "Red with 10 % adversaries fails completely: the host's cells are "
-          "unaffected.", "error of the host's cells at step 500", "red_10", _red_fails),
-    Claim("Growing CA", "Red with 60 % turns some of the host's own cells red.",
-          "share of living host cells with more red than green at step 500", "red_hosts",
+    Claim("The lizard and adversaries", "Red with 10 % adversaries fails completely: the host's "
+          "cells are unaffected.", "the host's cells at step 500", "red_10", _red_fails),
+    Claim("The lizard and adversaries", "Red with 60 % turns some of the host's own cells red.",
+          "fraction of living host cells with more red than green at step 500", "red_hosts",
           _red_reaches_hosts),
-    Claim("Growing CA", "Red with 60 % is very unstable beyond the training horizon.",
-          "median error", "red_60", _unstable_later),
-    Claim("Growing CA", "It depends on a majority: at 20 to 30 % it does not work.",
-          "error of the host's cells at step 500, 30 %", "red_60_at_30", _needs_majority),
-    Claim("Perturbation", "A matrix on every living cell brings about the six mutations, from the "
-          "seed and from the grown lizard.", "median error at step 500", "perturbations", _reached),
-    Claim("Perturbation", "The new pattern is stable.",
-          "median error at 5,000 over that at 500 steps", "perturbations", _stable),
-    Claim("Perturbation", "Adding a vector to every cell would not be enough.",
-          "median error at step 500 of a trained vector, tailless", "shift", _falls_short),
-    Claim("Perturbation", "Once lifted, the lizard recovers easily.", "runs within 0.0005 of the "
-          "plain lizard after the best shift, 500 steps on and 500 off", "perturbations", _lifted),
-    Claim("Perturbation", "Headless is the least successful.",
-          "median error at step 500", "perturbations", _headless),
-    Claim("Directions", "From k = 1 to k = 0 the tail becomes more complete.",
+    Claim("The lizard and adversaries", "Red with 60 % is very unstable beyond the steps seen in "
+          "training.", "all cells", "red_60", _unstable_later),
+    Claim("The lizard and adversaries", "Red depends on a majority: it is unstable with 20 to 30 "
+          "%.", "the host's cells at step 500, 30 %", "red_60_at_30", _needs_majority),
+    Claim("Perturbations", "A matrix on every living cell brings about the six changes, from the "
+          "seed and from the grown lizard.", "MSE at step 500", "perturbations", _reached),
+    Claim("Perturbations", "The new pattern is stable.",
+          "MSE at 5,000 steps divided by that at 500", "perturbations", _stable),
+    Claim("Perturbations", "Adding a vector to every cell would not suffice.",
+          "a trained vector, tailless, at step 500", "shift", _falls_short),
+    Claim("Perturbations", "The lizard recovers easily once the perturbation is removed.", "runs "
+          "within 0.0005 of the plain lizard after the best shift, 500 steps after 500 steps of "
+          "attack", "perturbations", _lifted),
+    Claim("Perturbations", "Headless is the least successful.",
+          "at step 500", "perturbations", _headless),
+    Claim("Strengths and combinations", "From k = 1 to k = 0 the tail becomes more complete.",
           "mean alpha of the tail's cells at step 500", "strengths", _interpolates),
-    Claim("Directions", "With negative k the pattern grows, in the end without bound.",
-          "median number of living cells", "strengths", _negative),
-    Claim("Directions", "Tailless and legless composed with strengths that sum to one work.",
-          "median error at 500 steps against a lizard without both", "compositions",
+    Claim("Strengths and combinations", "With negative k the pattern grows, in the end without "
+          "limit.", "living cells at step 500", "strengths", _negative),
+    Claim("Strengths and combinations", "Tailless and legless can be combined with strengths that "
+          "add up to one.", "at step 500, against a lizard without both", "compositions",
           lambda found: _composes(found, "half of each")),
-    Claim("Directions", "But the pattern starts to wander.",
-          "mean drift of the centre of mass, steps 400 to 1,000", "compositions",
+    Claim("Strengths and combinations", "But the pattern then drifts.",
+          "drift of the centre of mass, steps 400 to 1,000", "compositions",
           lambda found: _drifts(found, "half of each")),
-    Claim("Directions", "Both in full are almost as desired.",
-          "median error at 500 steps against a lizard without both", "compositions",
+    Claim("Strengths and combinations", "Both at full strength are almost as desired.",
+          "at step 500, against a lizard without both", "compositions",
           lambda found: _composes(found, "both in full")),
-    Claim("Directions", "They wander as well.",
-          "mean drift of the centre of mass, steps 400 to 1,000", "compositions",
+    Claim("Strengths and combinations", "They drift as well.",
+          "drift of the centre of mass, steps 400 to 1,000", "compositions",
           lambda found: _drifts(found, "both in full")),
 ]  # fmt: skip
+
+
+WHOSE = {"ours": "our models", "published": "the article's"}
+"""What the page calls a set of models."""
 
 
 def verdict(share):
@@ -280,28 +284,31 @@ def table(evidence):
     lines = [
         "# The article's claims as numbers",
         "",
-        "Made by `python -m tfnca.article.claims`; do not edit. Digits: the first 500 test "
-        "digits, mask and noise seeds 0, 1, 2, mean ± standard deviation over the seeds. Lizards: "
-        f"{RUNS} runs (seed 1) on a 72x72 grid, mean squared RGBA error, medians over the runs. "
-        "The sentences are in our words; the verdict is a threshold on the number beside it, "
-        "written out in `tfnca/article/claims.py`.",
+        "We measured every sentence of the article that can be checked, with our bundled models "
+        "and with the article's released models. The sentences are in our words. A verdict is a "
+        "threshold on the number in its row.",
+        "",
+        "Digits: the first 500 test digits, three seeds, mean ± standard deviation. Lizards: "
+        f"{RUNS} runs on a 72x72 grid, medians of the mean squared error (MSE) against the target "
+        "of the attack. The baseline is the MSE of the lizard without an attack. This page is "
+        "written by `python -m tfnca.article.claims`, and `tfnca/article/claims.py` contains the "
+        "thresholds.",
     ]
     for section in dict.fromkeys(claim.section for claim in CLAIMS):
         lines += [
             "",
             f"## {section}",
             "",
-            "| claim | models | verdict | number | what was measured |",
-            "|---|---|---|---|---|",
+            "| claim | models | verdict | number |",
+            "|---" * 4 + "|",
         ]
         for claim in (claim for claim in CLAIMS if claim.section == section):
-            shown = claim.text
+            shown = f"{claim.text} *Measured: {claim.measured}.*"
             for name, found in evidence.items():
                 if claim.evidence not in found:
                     continue
                 number, share = claim.judge(found[claim.evidence])
-                measured = claim.measured if shown else ""
-                cells = shown, name, f"**{verdict(share)}**", number, measured
+                cells = shown, WHOSE[name], f"**{verdict(share)}**", number
                 lines.append("| " + " | ".join(cells) + " |")
                 shown = ""
     return "\n".join(lines) + "\n"
@@ -311,10 +318,10 @@ def check_kept(path, sets):
     """Raises ValueError if a page has rows of models that are not there to be measured."""
     page = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
     present = {models.name for models in sets if models.folder.is_dir()}
-    for name in ("ours", "published"):
-        if f"| {name} |" in page and name not in present:
+    for name, whose in WHOSE.items():
+        if f"| {whose} |" in page and name not in present:
             raise ValueError(
-                f"{path} has rows of the models “{name}”, which would be lost; give another --out, "
+                f"{path} has rows of “{whose}”, which would be lost; give another --out, "
                 "or the models (the published ones in the folder TFNCA_ORIGINALS). Received: "
                 f"{' and '.join(sorted(present)) or 'no models'}"
             )

@@ -58,21 +58,21 @@ def _digits(step, phases, at, count=60, every=2):
             figure.frames.append(picture)
             if then in at and then > now:
                 found = digit_measures(states, digits.labels, mask=mask)
-                text = f"step {then}: {found['digit_accuracy']:.0%} right"
+                text = f"step {then}: accuracy {found['digit_accuracy']:.0%}"
                 if density:
-                    text += f", {found['takeover']:.0%} of the others' cells say 8"
+                    text += f", takeover rate {found['takeover']:.0%}"
                 figure.stills.append((text, picture))
         state, now = states, now + steps
     return figure
 
 
 def figure_2(models):
-    """Digits that nobody attacks; red behind those of which most cells are wrong"""
+    """Digits without an attack; a pink background marks those that most cells misclassify"""
     return _digits(models.digits, [(200, None)], at=(20, 50, 200))
 
 
 def figure_3(models):
-    """10 % adversaries (red cells), on at step 200 and off at 400"""
+    """10 % adversaries (red cells), from step 200 to step 400"""
     step = Injected(models.digits, models.digits_adversary)
     return _digits(step, [(200, None), (200, 0.1), (200, None)], at=(200, 400, 600))
 
@@ -139,7 +139,7 @@ def _named(mutation):
 
 
 def figure_5(models):
-    """The lizard grows from its seed; the number is its error, a mean square over RGBA"""
+    """The lizard grows from one cell; numbers are mean squared errors (MSE) over RGBA"""
     start = seed_state(SIZE, 1, models.lizard.channels)
     targets = [_padded(models, ["lizard"])]
     at = (20, 50, 100, 200)
@@ -158,7 +158,7 @@ def _targets(models, names):
 
 
 def figure_6(models):
-    """The mutations that adversaries should bring about, and how far they are from the lizard"""
+    """Targets of the adversaries, and the MSE of the unattacked lizard against each"""
     return _targets(models, ADVERSARIES)
 
 
@@ -171,34 +171,35 @@ def _injected(models, mutation, steps, at):
     state = grown_states(models.lizard, SIZE, 6, seed=SEED)
     labels = [f"run {run}" for run in range(1, 7)]
     figure = Figure()
+    figure.stills.append(("target", _mosaic(target[None], 1, [""])))
     for now, states in trajectory(step, state, steps, 5, mask=mask, seed=SEED, step_offset=200):
         picture = _mosaic(np.asarray(states), 3, labels, target)
         figure.frames.append(picture)
         if now - 200 in at:
-            name = "doing nothing" if now == 200 else f"step {now - 200}"
+            name = "before the attack" if now == 200 else f"step {now - 200}"
             figure.stills.append((name, picture))
     return figure, np.asarray(states), mask
 
 
 def figure_7(models):
-    """Tailless, {no_tail:.0%} adversaries, six runs; the number is the error against tailless"""
+    """Tailless, {no_tail:.0%} adversaries, six runs, with the MSE of each against the target"""
     return _injected(models, "no_tail", 1500, at=(0, 100, 500, 1500))[0]
 
 
 def figure_8(models):
-    """Red, {red:.0%} adversaries, six runs; the number is the error against red"""
+    """Red, {red:.0%} adversaries, six runs, with the MSE of each against the target"""
     figure, states, mask = _injected(models, "red", 500, at=(0, 100, 500))
     own = np.asarray(states) * (1.0 - mask[..., None])
     alive = own[..., 3] > 0.1
     redder = ((own[..., 0] > own[..., 1]) & alive).sum((1, 2)) / np.maximum(alive.sum((1, 2)), 1)
-    hosts_only = _mosaic(own, 3, [f"host's cells, {share:.0%} red" for share in redder])
+    hosts_only = _mosaic(own, 3, [f"host: {share:.0%} red" for share in redder])
     figure.frames.extend([hosts_only] * 50)
-    figure.stills.append(("step 500, adversaries hidden", hosts_only))
+    figure.stills.append(("step 500, host cells alone", hosts_only))
     return figure
 
 
 def figure_10(models):
-    """The mutations that perturbations should bring about, and how far they are from the lizard"""
+    """Targets of the perturbations, and the MSE of the unattacked lizard against each"""
     return _targets(models, MUTATIONS)
 
 
@@ -207,7 +208,7 @@ def _seeds(models, count):
 
 
 def figure_11(models):
-    """Six perturbations, on for 500 steps, lifted for 500, on again; error against what is due"""
+    """Six perturbations, on for 500 steps, off for 500, then on again, with the MSE"""
     host = models.lizard
     steps = [Perturbed(host, models.perturbation(mutation)) for mutation in MUTATIONS]
     phases = [(500, steps), (500, [host] * len(steps)), (500, steps)]
@@ -218,7 +219,7 @@ def figure_11(models):
 
 
 def figure_12(models):
-    """The tailless perturbation at nine strengths, k from 1 to -1"""
+    """The tailless perturbation at nine strengths k"""
     tail = models.perturbation("no_tail")
     strengths = np.linspace(1, -1, 9)
     steps = [Perturbed(models.lizard, tail.scaled(k)) for k in strengths]
@@ -235,12 +236,12 @@ def _composed(models, pairs):
 
 
 def figure_13(models):
-    """Tailless and legless composed, the strengths adding up to one"""
+    """Tailless and legless combined, with strengths that add up to one"""
     return _composed(models, [(k, 1 - k) for k in (1.0, 0.75, 0.5, 0.25, 0.0)])
 
 
 def figure_14(models):
-    """Tailless and legless, both in full"""
+    """Tailless and legless combined, both at full strength"""
     return _composed(models, [(1.0, 1.0)])
 
 
@@ -254,18 +255,39 @@ FIGURES = {
 # ---------------------------------------------------------------------------------------------
 
 
+def _arranged(stills, width, gap=12):
+    """Pictures of any sizes in rows of at most `width` pixels, or one picture."""
+    rows, row = [], []
+    for still in stills:
+        if row and sum(one.shape[1] + gap for one in row) + still.shape[1] > width:
+            rows.append(row)
+            row = []
+        row.append(still)
+    rows.append(row)
+    joined = []
+    for row in rows:
+        height = max(one.shape[0] for one in row)
+        padded = [np.pad(one, ((0, height - len(one)), (0, gap), (0, 0)), constant_values=1)
+                  for one in row]  # fmt: skip
+        joined.append(np.concatenate(padded, axis=1))
+    widest = max(one.shape[1] for one in joined)
+    return np.concatenate([_widened(one, widest) for one in joined])
+
+
 def _widened(picture, width):
     return np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=1)
 
 
-def write_figure(number, models, folder, moving=True):
+def write_figure(number, models, folder, moving=True, width=1500, titled=True):
     """Draws one figure with one set of models.
 
     Args:
         number: A key of `FIGURES`.
         models: An `Ours` or `Published`.
         folder: Where ``figure_<number>_<set>.{png,mp4,webp}`` go.
-        moving: Whether to write the videos too, beside the still.
+        moving: Whether to write the videos as well as the still.
+        width: Pixels that the stills may take side by side.
+        titled: Whether the picture has a title.
 
     Raises:
         ValueError: If a model that it shows is missing.
@@ -273,12 +295,13 @@ def write_figure(number, models, folder, moving=True):
     figure = FIGURES[number](models)
     stem = Path(folder) / f"figure_{number:02d}_{models.name}"
     stills = [caption(picture, text, 24) for text, picture in figure.stills]
-    width = max(still.shape[1] for still in stills)
-    columns = max(1, min(len(stills), 1500 // width))
-    sheet = tile(np.stack([_widened(still, width) for still in stills]), columns, gap=12)
-    densities = {m: models.density(m) for m in ADVERSARIES} if number in (7, 8) else {}
-    title = (FIGURES[number].__doc__ or "").format(**densities)
-    save_png(stem.with_suffix(".png"), caption(sheet, f"{title} ({models.name})", 26))
+    picture = _arranged(stills, width)
+    if titled:
+        densities = {m: models.density(m) for m in ADVERSARIES} if number in (7, 8) else {}
+        title = (FIGURES[number].__doc__ or "").format(**densities)
+        whose = {"ours": "our models", "published": "the article's models"}.get(models.name, "")
+        picture = caption(picture, f"{title} ({whose})", 26)
+    save_png(stem.with_suffix(".png"), picture)
     if moving and figure.frames:
         width = max(frame.shape[1] for frame in figure.frames)
         figure.frames = [_widened(frame, width) for frame in figure.frames]

@@ -18,14 +18,14 @@ def draw_maps(
     target: int = 8,
     columns: int = 5,
 ) -> bytes:
-    """Influence maps as a PNG file's bytes: where one adversary would persuade the digit.
+    """Influence maps as a PNG file's bytes: the effect of one adversary at each cell.
 
     Args:
         images: Digits ``(count, height, width)``.
         labels: Their classes.
         maps: One for each.
-        placements: Cells to number in each, the first chosen first.
-        target: The class that the adversary argues for.
+        placements: Cells to mark with a ring in each, the best of the map if empty.
+        target: The class that the adversary aims for.
         columns: Digits in a row.
     """
     from matplotlib.figure import Figure
@@ -38,16 +38,16 @@ def draw_maps(
     shown = None
     for number, (axis, found) in enumerate(zip(axes.flat, maps, strict=False)):
         values = 100 * found.picture(found.outcome.value)
-        shown = axis.imshow(values, cmap="inferno_r", vmin=0, vmax=100)
+        shown = axis.imshow(values, cmap="YlGnBu", vmin=0, vmax=100)
         best = np.nanmax(values) if len(found.cells) else 0
-        axis.set_title(f"a {labels[number]}: best cell {best:.0f} %", fontsize=10)
-        for place, cell in enumerate(placements[number] if placements else (), 1):
-            row, column = divmod(int(cell), found.shape[1])
-            axis.text(column, row, str(place), color="dodgerblue", fontsize=9, weight="bold",
-                      ha="center", va="center")  # fmt: skip
+        axis.set_title(f"{labels[number]}: best place {best:.0f} %", fontsize=11)
+        strongest = found.cells[[found.outcome.value.argmax()]] if len(found.cells) else []
+        row, column = np.divmod(placements[number] if placements else strongest, found.shape[1])
+        axis.plot(column, row, "o", markersize=9, markeredgewidth=2,
+                  markeredgecolor="#d81b60", markerfacecolor="none")  # fmt: skip
     if shown is not None:
         bar = figure.colorbar(shown, ax=axes, shrink=0.7)
-        bar.set_label(f"cells that say {target} after one adversary there, %")
+        bar.set_label(f"cells that choose {target}, %")
     return _png(figure)
 
 
@@ -72,16 +72,16 @@ def draw_curves(rows: Sequence[dict[str, Any]]) -> bytes:
         for method in most
     }  # fmt: skip
     for method in sorted(shown, key=lambda name: shown[name][0][1], reverse=True):
-        budgets, shares, half = 100 * np.array(shown[method]).T
+        budgets, rates, half = 100 * np.array(shown[method]).T
         dashed = most[method] < max(most.values())
         label = f"{method} ({most[method]} digits)" if dashed else method
-        axes.errorbar(budgets / 100, shares, yerr=half, marker="o", markersize=4, capsize=2,
+        axes.errorbar(budgets / 100, rates, yerr=half, marker="o", markersize=4, capsize=2,
                       linestyle="--" if dashed else "-", label=label)  # fmt: skip
     budgets = sorted({row["budget"] for row in rows})
     axes.set_xscale("log")
     axes.set_xticks(budgets, [str(budget) for budget in budgets])
     axes.minorticks_off()
-    axes.set(xlabel="adversaries in the digit", ylabel="digits taken, %", ylim=(0, 100))
+    axes.set(xlabel="adversaries in the digit", ylabel="takeover rate, %", ylim=(0, 104))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
     return _png(figure)

@@ -1,0 +1,78 @@
+"""Finds words that the documents should not use: ``python tests/words.py [FILE or FOLDER ...]``.
+
+``tests/words.txt`` lists them with what to write instead. Without arguments this reads what `PATHS`
+names. Of Markdown and notebooks only the prose counts, of Python the comments and strings, of other
+files everything.
+"""
+
+import json
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PATHS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "export/web/README.md"]
+SUFFIXES = {".md", ".ipynb", ".py", ".js", ".mjs", ".html"}
+NOT_PROSE = re.compile(
+    r"^(```|~~~).*?^\1$|<!--.*?-->|`[^`\n]+`|\]\([^)]*\)|<[a-z/][^>]*>", flags=re.M | re.S
+)
+"""Of Markdown: code, comments, addresses of links, HTML tags."""
+
+
+def words() -> list[tuple[re.Pattern, str]]:
+    """Each pattern with what to write instead."""
+    lines = (ROOT / "tests/words.txt").read_text().splitlines()
+    pairs = (line.split("\t") for line in lines if line and not line.startswith("#"))
+    return [(re.compile(rf"\b(?:{word})\b", re.I), better) for word, better in pairs]
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Pieces of a file that a person reads, each with the number of its first line."""
+    if path.suffix == ".py":
+        with path.open("rb") as file:
+            for token in tokenize.tokenize(file.readline):
+                if token.type in (tokenize.COMMENT, tokenize.STRING):
+                    yield token.start[0], token.string
+    elif path.suffix == ".ipynb":
+        for number, cell in enumerate(json.loads(path.read_text())["cells"]):
+            if cell["cell_type"] == "markdown":
+                yield number, without_code("".join(cell["source"]))
+    else:
+        text = path.read_text()
+        yield 1, without_code(text) if path.suffix == ".md" else text
+
+
+def without_code(text: str) -> str:
+    """Markdown's prose, every line where it was."""
+    return NOT_PROSE.sub(lambda match: " " + "\n" * match[0].count("\n"), text)
+
+
+def find(paths: list[Path]) -> Iterator[str]:
+    """A line for each word found: where, the word, what to write instead."""
+    patterns = words()
+    for path in paths:
+        for first, text in prose(path):
+            for pattern, better in patterns:
+                for match in pattern.finditer(text):
+                    line = (
+                        first
+                        if path.suffix == ".ipynb"
+                        else first + text.count("\n", 0, match.start())
+                    )
+                    yield f"{path}:{line}: “{match[0]}”; write: {better}"
+
+
+def files(paths: list[Path]) -> list[Path]:
+    found = []
+    for path in paths:
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found += [file for file in inside if file.suffix in SUFFIXES]
+    return found
+
+
+if __name__ == "__main__":
+    given = [Path(path) for path in sys.argv[1:]] or [ROOT / path for path in PATHS]
+    lines = list(find(files(given)))
+    sys.exit("\n".join(lines) or 0)
