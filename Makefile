@@ -99,12 +99,12 @@ wheel: $(READY)  ## the package with its models, to install elsewhere: out/dist/
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci --no-audit --no-fund
 
-site: $(READY) $(WEB)/node_modules/.package-lock.json  ## the web playgrounds
-	$(RUN) $(WEB)/prepare.py
-	cd $(WEB) && npx vite build
+site: $(READY) $(WEB)/node_modules/.package-lock.json  ## the playgrounds, built anew: tfnca/site/ (needs Node)
+	$(RUN) $(WEB)/build.py
 
-serve: site  ## show them
-	$(VENV)/bin/python -m http.server --directory out/site 8000
+# -I, or Python would take the package's own types.py for the standard library's.
+serve:  ## the playgrounds in the browser; needs Python alone
+	$(PYTHON) -I tfnca/play.py
 
 lint: $(READY)  ## ruff, mypy, and the words of the documents
 	$(VENV)/bin/ruff check .

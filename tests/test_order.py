@@ -18,6 +18,7 @@ ORDER = [
     "types",
     "files",
     "commands",
+    "play",
     "automata",
     "engines",
     "data",

@@ -67,8 +67,8 @@ def wheel(source, tmp_path_factory):
     return found
 
 
-def test_a_wheel_of_at_most_3_mb_holds_the_package_and_its_models(wheel):
-    assert wheel.stat().st_size <= 3e6
+def test_a_wheel_of_at_most_5_mb_holds_the_package_and_its_models(wheel):
+    assert wheel.stat().st_size <= 5e6
     package = {path for path in (ROOT / "tfnca").rglob("*") if path.is_file()}
     wanted = {str(path.relative_to(ROOT)) for path in package if "__pycache__" not in path.parts}
     for path in model_files(ROOT / "saved_models").values():
@@ -76,7 +76,7 @@ def test_a_wheel_of_at_most_3_mb_holds_the_package_and_its_models(wheel):
         wanted |= {str(Path("tfnca", path.parent.relative_to(ROOT), name)) for name in present}
     found = {name for name in contents(wheel) if ".dist-info/" not in name}
     assert found == wanted
-    assert {"tfnca/py.typed", "tfnca/data/mnist_sample.npz"} < found
+    assert {"tfnca/py.typed", "tfnca/data/mnist_sample.npz", "tfnca/site/index.html"} < found
 
 
 def test_an_installed_wheel_is_enough_in_an_empty_folder(wheel, tmp_path):

@@ -1,10 +1,11 @@
-// Serves the built site on this machine and opens it in Chromium; for the tests and the bench.
+// Serves the built site as `tfnca play` does and opens it in Chromium; for the tests and the bench.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { preview } from "vite";
 
 const FLAGS = [
   "--no-sandbox",
@@ -17,9 +18,11 @@ const FLAGS = [
 
 /** Runs `work(open, address)`; `open(options)` gives a page that records what goes wrong. */
 export async function withSite(work) {
-  const root = new URL(".", import.meta.url).pathname;
-  const server = await preview({ root, logLevel: "error", preview: { port: 0, host: "127.0.0.1" } });
-  const address = `http://127.0.0.1:${server.httpServer.address().port}/`;
+  const play = new URL("../../tfnca/play.py", import.meta.url).pathname;
+  const server = spawn("python3", ["-I", play, "--no-browser", "--port", "0"]);
+  server.stderr.pipe(process.stderr);
+  const [said] = await once(server.stdout, "data");
+  const [address] = String(said).match(/http:\S+/);
   const profile = mkdtempSync(join(tmpdir(), "tfnca-"));
   const contexts = [];
   const launch = (options) =>
@@ -49,7 +52,7 @@ export async function withSite(work) {
     }, address);
   } finally {
     for (const context of contexts) await context.close();
-    await new Promise((done) => server.httpServer.close(done));
+    server.kill();
     rmSync(profile, { recursive: true, force: true });
   }
 }

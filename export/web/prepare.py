@@ -1,100 +1,115 @@
-"""Gathers what the site shows into one folder: models, matrices, targets and digits.
+"""Gathers what the playgrounds show into one folder: graphs, targets and digits.
 
-A model that is not there is named in the log, and the page leaves its controls out. A models
-folder may bring pictures of its own as ``targets/NAME.png``; otherwise tfnca draws the targets.
+If a model is missing, the log names it and the page leaves its controls out. A models folder may
+contain its own pictures as ``targets/NAME.png``; otherwise tfnca draws the targets.
 """
 
-import argparse
 import base64
 import hashlib
 import json
-import os
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 import tfnca
-from tfnca.commands import plain_errors
 from tfnca.data.drawing import DRAWN
 from tfnca.data.targets import TARGETS, load_target
-from tfnca.files import replacing
 
-ROOT = Path(__file__).parents[2]
+WEB = Path(__file__).parent
+ROOT = WEB.parents[1]
+LIZARD_ADVERSARY = "growing_adversary_"
 MODELS = {
     "mnist": "the digits playground",
     "mnist_adversary": "adversaries among digits",
-    "mnist_defended_adversary": "the digits' wary cells",
+    "mnist_defended_adversary": "the defended digits",
     "growing_lizard": "the lizard playground",
-    "growing_adversary_no_tail": "the tailless adversary's brush",
-    "growing_adversary_red": "the red adversary's brush",
+    f"{LIZARD_ADVERSARY}no_tail": "the adversary that removes the tail",
+    f"{LIZARD_ADVERSARY}red": "the adversary that turns the lizard red",
 }
+HOSTS_ONLY = ["mnist_defended"]
+"""Models whose weights are part of an attack's graph, and which have no graph here."""
 MUTATIONS = [name for name in TARGETS if name != "lizard"]
 DIGITS_PER_CLASS = 12
-WORTH_SHARING = 256
-"""Bytes of a weight from which on a file of its own may save a download."""
+WORTH_LOCATING = 64
+"""Bytes of a weight from which on it is taken from a `model.keras`."""
+LARGEST_CONSTANT = 2000
+"""Bytes of the largest constant, the filters; whatever is larger must be a weight."""
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    models = os.environ.get("TFNCA_MODELS") or ROOT / "saved_models"
-    parser.add_argument("--models", type=Path, default=models)
-    parser.add_argument("--out", type=Path, default=ROOT / "out" / "site_data")
-    args = parser.parse_args()
-    with plain_errors(), replacing(args.out, "site.json") as folder:
-        write_data(args.models, folder)
-    print(f"site: data in {args.out}")
-
-
-def write_data(models, out):
-    """Writes all that the page fetches into a new folder."""
+def prepare(models, out):
+    """Writes all that the page shows, and that is not its own code, to the empty folder `out`."""
+    addresses, weights = link_models(models, out)
+    perturbations = find_perturbations(models)
     site = {
-        "version": version("tfnca"),
-        "models": copy_models(models, out),
-        "perturbations": read_perturbations(models),
+        "models": addresses,
+        "densities": read_densities(models),
+        "perturbations": {name: f"models/{path}" for name, path in perturbations.items()},
         "targets": draw_targets(models),
         "digits": [[encode(255 * image) for image in images] for images in shown_digits()],
         "influence": read_influence(models),
+        "files": sorted(weights | set(perturbations.values())),
     }
     text = json.dumps(site, separators=(",", ":"), allow_nan=False)
     (out / "site.json").write_text(text, encoding="utf-8")
-    bundled = Path(__file__).parent / "node_modules/gifenc/LICENSE.md"
-    notices = [ROOT / "tfnca/data/NOTICE", *([bundled] if bundled.exists() else [])]
-    text = "\n\n".join(path.read_text(encoding="utf-8") for path in notices)
-    (out / "NOTICE.txt").write_text(text, encoding="utf-8")
+    bundled = (WEB / "node_modules/gifenc/LICENSE.md").read_text(encoding="utf-8")
+    notice = (ROOT / "tfnca/data/NOTICE").read_text(encoding="utf-8")
+    (out / "NOTICE.txt").write_text(f"{notice}\n\n{bundled}", encoding="utf-8")
     shutil.copy(ROOT / "LICENSE", out / "LICENSE.txt")
-    shutil.copy(Path(__file__).with_name("sw.js"), out)  # unbundled: it needs a fixed address
+    for name in UNBUNDLED:
+        shutil.copy(WEB / name, out)
+    return site["files"]
 
 
-def copy_models(models, out):
-    """Copies the TF.js graphs; returns name → address of its model.json.
+UNBUNDLED = ["sw.js", "example.html", "preview.png"]
+"""Files that keep their names and contents, since others refer to them."""
 
-    An attack holds its host's weights. What several models hold is one file for all of them, so
-    that it is fetched once.
+
+def link_models(models, out):
+    """Writes each TF.js graph without its weights.
+
+    Returns name → address of the graph, and the files that hold the weights.
+
+    The page takes the weights out of the `model.keras` files that Python loads, so that they are
+    stored once. A graph names for each weight the file and the offset in it; only constants, such
+    as filters, are in the graph itself.
     """
-    documents, tensors = {}, {}
+    kept = {
+        name: path.read_bytes()
+        for name in [*MODELS, *HOSTS_ONLY]
+        if (path := models / name / "model.keras").is_file()
+    }
+    (out / "models").mkdir()
+    addresses, used = {}, set()
     for name, use in MODELS.items():
         folder = models / name / "tfjs"
         if not (folder / "model.json").is_file():
             print(f"site: no {folder}/model.json, so the page does without {use}")
             continue
-        documents[name] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        tensors[name] = dict(read_tensors(documents[name], folder))
-    holders = {}
-    for name, of_model in tensors.items():
-        for data in of_model.values():
-            if len(data) >= WORTH_SHARING:
-                holders.setdefault(data, set()).add(name)
-    for name, document in documents.items():
-        (folder := out / "models" / name).mkdir(parents=True)
-        document["weightsManifest"] = manifest(document, tensors[name], holders, folder)
-        (folder / "model.json").write_text(
-            json.dumps(document, separators=(",", ":")), encoding="utf-8"
+        graph = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        tensors = dict(read_tensors(graph, folder))
+        graph["weights"] = [
+            weight | locate(tensors[weight["name"]], kept, folder) for weight in weights_of(graph)
+        ]
+        del graph["weightsManifest"]
+        used |= {weight["file"] for weight in graph["weights"] if "file" in weight}
+        addresses[name] = f"models/{name}.json"
+        text = json.dumps(graph, separators=(",", ":"))
+        (out / addresses[name]).write_text(text, encoding="utf-8")
+    return addresses, used
+
+
+def locate(data, kept, folder):
+    """Where a weight's bytes are: in one of the `model.keras` files, or, if few, given as they are."""
+    for name, file in kept.items():
+        if len(data) >= WORTH_LOCATING and (offset := file.find(data)) >= 0:
+            return {"file": f"{name}/model.keras", "offset": offset}
+    if len(data) > LARGEST_CONSTANT:
+        raise ValueError(
+            f"The weights in {folder} are in no model.keras file of the models folder. Run "
+            f"`make exports`, then `make site`. Received: {len(data)} bytes that were not found."
         )
-    size = sum(file.stat().st_size for file in (out / "models").rglob("*.*"))
-    print(f"site: {', '.join(documents) or 'no model'}: {size / 1000:.0f} kB")
-    return {name: f"models/{name}/model.json" for name in documents}
+    return {"data": base64.b64encode(data).decode()}
 
 
 def weights_of(document):
@@ -111,45 +126,33 @@ def read_tensors(document, folder):
         yield weight["name"], data[:size]
         data = data[size:]
     if data:
-        raise ValueError(f"{folder} has {len(data)} bytes that no weight takes.")
+        raise ValueError(f"{folder} has {len(data)} bytes that belong to no weight.")
 
 
-def manifest(document, tensors, holders, folder):
-    """The manifest, a group for each set of models that share weights; writes their files."""
-    groups = {}
-    for weight in weights_of(document):
-        sharing = holders.get(tensors[weight["name"]], ())
-        groups.setdefault(frozenset(sharing if len(sharing) > 1 else ()), []).append(weight)
-    result = []
-    for sharing, weights in groups.items():
-        weights = sorted(weights, key=lambda weight: tensors[weight["name"]])  # alike in all
-        data = b"".join(tensors[weight["name"]] for weight in weights)
-        path = "weights.bin"
-        if sharing:
-            path = f"../shared/{hashlib.sha256(data).hexdigest()[:8]}.bin"
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_bytes(data)
-        result.append((len(data), {"paths": [path], "weights": weights}))
-    # TensorFlow.js 4 misreads two files of which the second is larger.
-    return [group for _, group in sorted(result, key=lambda pair: -pair[0])]
-
-
-def read_perturbations(models):
-    """The matrices as rows of numbers, by the mutation they make."""
+def find_perturbations(models):
+    """The matrices' files, by the target that each leads to."""
     found = {}
     for name in MUTATIONS:
         path = models / f"perturbation_{name}" / "perturbation.npy"
         if not path.is_file():
             print(f"site: no {path}, so the page does without the slider {name}")
             continue
-        perturbation = tfnca.load_perturbation(str(path))
-        if perturbation.matrix is None or perturbation.vector is not None:
-            print(
-                f"site: {path} is a {perturbation.kind}, the page runs matrices: no slider {name}"
-            )
+        if (shape := np.load(path).shape) != (16, 16):
+            print(f"site: {path} is no 16×16 matrix, so the page does without the slider {name}")
+            print(f"site: its shape is {shape}")
             continue
-        matrix = perturbation.matrix
-        found[name] = np.asarray(matrix, np.float64).round(7).tolist()
+        found[name] = f"perturbation_{name}/perturbation.npy"
+    return found
+
+
+def read_densities(models):
+    """The adversary fraction that each lizard adversary was trained with."""
+    found = {}
+    for name in MODELS:
+        path = models / name / "config.json"
+        if name.startswith(LIZARD_ADVERSARY) and path.is_file():
+            config = json.loads(path.read_text(encoding="utf-8"))
+            found[name.removeprefix(LIZARD_ADVERSARY)] = config["density"]
     return found
 
 
@@ -159,7 +162,7 @@ def draw_targets(models):
     for name in TARGETS:
         path = models / "targets" / f"{name}.png"
         found[name] = {
-            "label": "plain" if name == "lizard" else name.replace("_", " "),
+            "label": "lizard" if name == "lizard" else name.replace("_", " "),
             "colour": DRAWN[name].colour,
             "picture": encode(255 * load_target(str(path) if path.is_file() else name)),
         }
@@ -173,7 +176,7 @@ def shown_digits():
 
 
 def read_influence(models):
-    """What influence.py has found, by class and number; None where it is of other models."""
+    """What influence.py found, by class and number; None if it belongs to other models."""
     path = models / "mnist_adversary/influence.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -189,7 +192,3 @@ def read_influence(models):
 
 def encode(array):
     return base64.b64encode(np.round(array).astype(np.uint8).tobytes()).decode()
-
-
-if __name__ == "__main__":
-    main()

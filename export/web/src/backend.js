@@ -53,6 +53,9 @@ function surveyWebgl() {
   return SOFTWARE.test(renderer) ? { slow: "software" } : {};
 }
 
+/** Starts the fastest backend that works here, or the wanted one. Returns its name. */
+export const start = async (wanted) => startBackend(wanted, await survey());
+
 /** Starts the wanted backend, or else the first that works. Returns its name. */
 export async function startBackend(wanted, found) {
   const usable = Object.keys(BACKENDS).filter((name) => !found[name].missing);
@@ -65,5 +68,5 @@ export async function startBackend(wanted, found) {
       delete loaded[name]; // the next one, then
     }
   }
-  throw new Error("This browser can run none of WebGPU, WebGL, WebAssembly or plain JavaScript.");
+  throw new Error("This browser runs none of WebGPU, WebGL, WebAssembly and plain JavaScript.");
 }

@@ -1,14 +1,20 @@
-// The digits playground: draw, classify, deceive.
+// The digits playground: draw a digit, watch its cells classify it, turn some into adversaries.
 
 import { CA } from "./ca.js";
 import * as edits from "./edits.js";
-import { countVotes, paintDigits, paintWeakness } from "./measures.js";
+import { countVotes, paintDigits, spread } from "./measures.js";
 import { css } from "./palette.js";
 import { Playground } from "./playground.js";
 import { Plot } from "./plot.js";
 
 const SIDE = 28;
 const CLASS_NAMES = [..."0123456789"];
+const FIRST = 1; // the cells all agree on the second sample of each class, not on each first one
+const ABOUT = {
+  standard: "",
+  defended: "Trained among adversaries: most digits keep their class.",
+  attack: "Press Sprinkle: most digits keep their class. Then try Standard.",
+};
 
 export class DigitsPlayground extends Playground {
   /** @param influence by class and number what one adversary does at each cell; null if unknown */
@@ -17,8 +23,8 @@ export class DigitsPlayground extends Playground {
     this.samples = samples;
     this.influence = influence;
     this.palette = palette;
-    this.next = samples.map(() => 0);
-    this.trusting = true;
+    this.next = samples.map(() => FIRST);
+    this.host = "standard";
     this.mood = null; // the true class of a loaded digit, until its ink is changed
     this.buttons = CLASS_NAMES.map((name, digit) => this.#digitButton(name, digit));
     this.plot = new Plot(this.part.plot, {
@@ -30,6 +36,7 @@ export class DigitsPlayground extends Playground {
       labelled: (share) => share >= 0.04,
     });
     const { part } = this;
+    this.tool = "adversary"; // the first thing to try
     part.bin.onclick = () => this.empty();
     part.sprinkle.onclick = () => this.sprinkle();
     part.remove.onclick = () => this.removeAdversaries();
@@ -65,7 +72,7 @@ export class DigitsPlayground extends Playground {
     else this.ca.host = model;
   }
 
-  /** A model of the visitor's own: nothing is known of its weak spots, and it has no other host. */
+  /** A model of the visitor's own: its weak spots are unknown, and there is no other host. */
   useOwn() {
     this.influence = null;
     this.part.hosts.hidden = true;
@@ -78,7 +85,7 @@ export class DigitsPlayground extends Playground {
     if (!able) this.tool = "draw";
   }
 
-  /** Lets the visitor choose between hosts: functions by name that fetch a host and its injection. */
+  /** Lets the visitor choose a host: functions by name that fetch it and its injection. */
   offerHosts(hosts) {
     this.hosts = hosts;
     this.part.hosts.hidden = false;
@@ -89,11 +96,11 @@ export class DigitsPlayground extends Playground {
     const radio = this.part.hosts.querySelector(`input[value="${name}"]`);
     if (!this.hosts || !radio) return;
     radio.checked = true;
-    this.say("Loading the cells…");
+    this.say("Loading these cells…");
     try {
       const [host, injected] = await this.hosts[name]();
-      if (!radio.checked) return; // chosen otherwise since
-      this.trusting = name === "trusting";
+      if (!radio.checked) return; // another one has been chosen since
+      this.host = name;
       this.change((ca) => {
         Object.assign(ca, { host, injected });
         edits.startAnew(ca);
@@ -127,21 +134,28 @@ export class DigitsPlayground extends Playground {
     this.mood = digit;
   }
 
-  /** The loaded sample, if its ink is untouched and its weak spots are known. */
+  /** The digit's weak spots, if it is a sample whose ink is unchanged; null otherwise. */
   get sample() {
-    if (this.mood === null || !this.influence || !this.trusting) return null;
+    if (this.mood === null || !this.influence || this.host !== "standard") return null;
     const { state, channels } = this.ca;
-    const shown = (image) => image.every((byte, cell) => Math.abs(255 * state[cell * channels] - byte) < 0.5);
-    const number = this.samples[this.mood].findIndex(shown);
+    const isShown = (image) => image.every((byte, cell) => Math.abs(255 * state[cell * channels] - byte) < 0.5);
+    const number = this.samples[this.mood].findIndex(isShown);
     return this.influence[this.mood][number] ?? null;
   }
 
-  /** Starts the digit anew with one adversary more where it hurts most. */
+  /** Why no weak spots are known, or "". */
+  get whyUnknown() {
+    if (this.sample) return "";
+    if (this.host !== "standard") return "Weak spots are known for standard cells only.";
+    if (this.mood === 8) return "An 8 has no weak spots: there is nothing to change.";
+    return "Weak spots are known for loaded digits: press a number.";
+  }
+
+  /** Starts the digit again with one more adversary, in the best place. */
   placeBest() {
     const { sample } = this;
     if (!sample || !this.ca.injected) {
-      const eight = this.mood === 8 ? "It says 8 already." : "That is known of loaded digits and trusting cells.";
-      this.say(eight);
+      this.say(this.whyUnknown);
       return;
     }
     this.say("");
@@ -172,11 +186,11 @@ export class DigitsPlayground extends Playground {
   settings() {
     const digit = this.mood ?? undefined;
     const which = digit === undefined ? undefined : this.next[digit] - 1;
-    return { digit, which, density: this.part.density.value, host: this.trusting ? undefined : "wary" };
+    return { digit, which, density: this.part.density.value, host: this.host === "standard" ? undefined : this.host };
   }
 
   async take({ seed, digit, which, density, host }) {
-    if (host === "wary") await this.chooseHost(host);
+    if (["defended", "wary"].includes(host)) await this.chooseHost("defended"); // older links say wary
     if (seed >= 0) this.ca.seed = seed >>> 0;
     if (density > 0) this.part.density.value = density;
     this.part.density.oninput();
@@ -195,23 +209,32 @@ export class DigitsPlayground extends Playground {
     const { shares, living } = countVotes(ca);
     const decided = shares.some((share) => share > 0);
     const wrong = this.mood !== null && living > 0 && decided && shares[this.mood] < 0.5;
+    paintDigits(ca, this.palette.digits, wrong, screen.image.data);
+    const marked = this.part.showMask.checked;
     const weakness = this.part.showWeak.checked ? this.sample : null;
-    if (weakness) paintWeakness(ca, weakness.weak, screen.image.data);
-    else paintDigits(ca, this.palette.digits, wrong, screen.image.data);
-    const shown = this.part.showMask.checked;
-    screen.draw((cell) => shown && ca.adversaries[cell] && ca.lives(cell), true);
+    screen.draw({
+      marked: (cell) => marked && ca.adversaries[cell] && ca.lives(cell),
+      filled: true,
+      inked: (cell) => ca.lives(cell),
+      dots: weakness && spread(ca, weakness.weak),
+    });
   }
 
   readout() {
     const { living, adversaries, shares } = countVotes(this.ca);
     const leader = shares.indexOf(Math.max(...shares));
     const { part } = this;
-    part.verdict.dataset.says = living && shares[leader] ? leader : "";
+    part.verdict.dataset.class = living && shares[leader] ? leader : "";
     part.verdict.textContent = !living
-      ? "Draw a digit, or load one."
+      ? "Draw a digit, or load one"
       : shares[leader]
-        ? `${Math.round(100 * shares[leader])} % of the cells say ${leader}`
-        : "The cells have not decided yet";
+        ? `${Math.round(100 * shares[leader])} % of the cells read ${leader}`
+        : "The cells are undecided";
+    const most = shares[leader] > 0.5 ? `Most cells read ${leader}` : "The cells disagree";
+    this.announce(living ? most : part.verdict.textContent);
+    part.about.textContent = part.showWeak.checked
+      ? this.whyUnknown || "The larger the dot, the more cells one adversary there makes read an 8."
+      : ABOUT[this.host === "defended" && !adversaries ? "attack" : this.host];
     const percent = living ? Math.round((100 * adversaries) / living) : 0;
     part.census.textContent =
       `${living} cells` + (adversaries ? `, ${adversaries} ${adversaries === 1 ? "adversary" : "adversaries"} (${percent} %)` : "");
@@ -227,7 +250,7 @@ export class DigitsPlayground extends Playground {
     const button = document.createElement("button");
     button.textContent = name;
     button.className = "digit";
-    button.title = `Load a ${name}; again for another`;
+    button.title = `Load a digit ${name}; press again for another one`;
     button.setAttribute("aria-label", button.title);
     button.onclick = () => this.load(digit);
     this.part.digits.append(button);

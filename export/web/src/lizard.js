@@ -2,23 +2,28 @@
 
 import { ALPHA, CA, LIVING_THRESHOLD, combine } from "./ca.js";
 import * as edits from "./edits.js";
-import { distance, paintGrown } from "./measures.js";
+import { distance, isRed, paintGrown } from "./measures.js";
 import { Playground } from "./playground.js";
 import { Plot } from "./plot.js";
 import { FIGURES, at, nextTurn } from "./presets.js";
 
 const SIDE = 72; // as in training: a target of 40 and 16 around it
-const FAR = 0.02; // half of what an empty grid scores
+const FAR = 0.02; // half of an empty grid's error
+const GROWN = 0.002; // an error at which a lizard looks complete
+const OWN = "yours"; // a visitor's matrix or adversary
 
 export class LizardPlayground extends Playground {
   /**
    * @param {object} perturbations matrices by the name of their mutation
    * @param {object} targets { label, colour, side, values, bytes } by name
-   * @param {object} adversaries injected models by the name of their target
+   * @param {object} densities the adversary fraction that works, by target
+   * @param {object} palette whose `hatch` says whether red parts are hatched
    */
-  constructor(section, perturbations, targets, seed) {
+  constructor(section, perturbations, targets, densities, palette, seed) {
     super(section, new CA("growing", SIDE, SIDE, seed));
-    Object.assign(this, { perturbations, targets, adversaries: {} });
+    Object.assign(this, { perturbations, targets, densities, palette });
+    this.adversaries = {}; // injected models by the name of their target
+    this.attacked = false; // since the last reset
     this.weights = {};
     this.figure = null;
     this.rows = Object.fromEntries(Object.keys(targets).map((name) => [name, this.#row(name)]));
@@ -43,6 +48,7 @@ export class LizardPlayground extends Playground {
     part.adversary.oninput = () => this.chooseAdversary(part.adversary.value);
     part.showMask.oninput = () => this.draw();
     Object.assign(this.keys, {
+      s: () => this.sprinkle(),
       r: () => this.reset(),
       d: () => (this.tool = "damage"),
       g: () => (this.tool = "seed"),
@@ -65,7 +71,7 @@ export class LizardPlayground extends Playground {
     return this.tool === this.singleCellTool ? 1 : Number(this.part.brush.value);
   }
 
-  use(model, target = "yours") {
+  use(model, target = OWN) {
     if (model.networks === 1) {
       this.ca.host = model;
       return;
@@ -77,7 +83,7 @@ export class LizardPlayground extends Playground {
     this.chooseAdversary(target);
   }
 
-  /** With another host these adversaries have nothing to do. */
+  /** These adversaries were trained for another host. */
   dropAdversaries() {
     this.adversaries = {};
     this.part.adversary.replaceChildren();
@@ -93,6 +99,16 @@ export class LizardPlayground extends Playground {
   chooseAdversary(target) {
     this.target = target;
     this.ca.injected = this.adversaries[target];
+    const density = this.densities[target];
+    if (density) this.part.density.value = 100 * density;
+    this.part.density.oninput();
+  }
+
+  /** Adds a slider for a visitor's matrix, at full strength. */
+  useMatrix(matrix) {
+    this.perturbations[OWN] = matrix;
+    this.rows[OWN] ??= this.#row(OWN);
+    this.setWeights({ [OWN]: 1 });
   }
 
   begin(point, { shiftKey }) {
@@ -117,6 +133,7 @@ export class LizardPlayground extends Playground {
       edits.plantSeed(ca, { row: ca.height >> 1, column: ca.width >> 1 });
       ca.index = 0;
     });
+    this.attacked = Boolean(this.ca.matrix);
     this.plot.clear();
   }
 
@@ -124,7 +141,7 @@ export class LizardPlayground extends Playground {
     if (!this.ca.injected) return;
     const { side, values } = this.targets.lizard;
     const offset = (SIDE - side) >> 1;
-    // As in training: adversaries stand anywhere on the lizard, also on what is to go.
+    // As in training: anywhere on the lizard, including the parts that are to disappear.
     const allowed = (cell) => {
       const [y, x] = [Math.floor(cell / SIDE) - offset, (cell % SIDE) - offset];
       const inside = y >= 0 && y < side && x >= 0 && x < side;
@@ -137,7 +154,7 @@ export class LizardPlayground extends Playground {
     this.change((ca) => ca.adversaries.fill(0));
   }
 
-  /** What a link keeps: a figure, or the sliders; the adversaries to come. */
+  /** What a link keeps: a figure, or the sliders; the next adversaries. */
   settings() {
     const { lift, forceSum, density } = this.part;
     const figure = Object.keys(FIGURES).find((name) => FIGURES[name] === this.figure);
@@ -237,6 +254,7 @@ export class LizardPlayground extends Playground {
 
   stepped() {
     const { ca, plot } = this;
+    this.attacked ||= Boolean(ca.matrix) || ca.adversaries.some(Boolean);
     // Seven distances over the whole grid cost more than a step; the plot does not need each.
     if (ca.index - (plot.points.at(-1)?.step ?? -9) < 4 && this.loop.playing) return;
     this.distances = Object.values(this.targets).map((target) => distance(ca, target));
@@ -245,9 +263,11 @@ export class LizardPlayground extends Playground {
 
   paint(ca, screen) {
     paintGrown(ca, screen.image.data);
-    const { adversaries } = ca;
-    const shown = this.part.showMask.checked;
-    screen.draw((cell) => shown && adversaries[cell], false);
+    const marked = this.part.showMask.checked;
+    screen.draw({
+      marked: (cell) => marked && ca.adversaries[cell],
+      hatched: this.palette.hatch ? (cell) => isRed(ca, cell) : null,
+    });
   }
 
   readout() {
@@ -257,17 +277,21 @@ export class LizardPlayground extends Playground {
     const nearest = distances.indexOf(Math.min(...distances));
     const empty = !ca.state.some(Boolean);
     part.verdict.dataset.nearest = empty ? "" : names[nearest];
-    part.verdict.textContent = empty
-      ? "Nothing lives. Plant a seed, or reset."
-      : distances[nearest] > FAR
-        ? "Like none of the targets"
-        : `Nearest target: ${this.targets[names[nearest]].label} (${distances[nearest].toFixed(4)})`;
+    const verdict = empty
+      ? "No cell is alive: plant a seed, or reset"
+      : !this.attacked
+        ? distance(ca, this.targets.lizard) < GROWN ? "A complete lizard" : "Growing"
+        : distances[nearest] > FAR
+          ? "Like none of the targets"
+          : `Nearest target: ${this.targets[names[nearest]].label}`;
+    part.verdict.textContent = verdict;
+    this.announce(verdict);
     const count = ca.adversaries.reduce((sum, cell) => sum + cell, 0);
     part.census.textContent =
       (ca.matrix ? "Perturbed" : "Not perturbed") + (count ? `, ${count} ${count === 1 ? "adversary" : "adversaries"}` : "");
     names.forEach((name, i) => {
       this.rows[name].distance.textContent = distances[i].toFixed(4);
-      this.rows[name].row.classList.toggle("leading", i === nearest && distances[i] < FAR);
+      this.rows[name].row.classList.toggle("leading", this.attacked && i === nearest && distances[i] < FAR);
     });
     this.plot.draw();
   }
@@ -277,19 +301,21 @@ export class LizardPlayground extends Playground {
     row.className = "target";
     row.dataset.target = name;
     const picture = document.createElement("canvas");
-    const { side, bytes, label: text, colour } = this.targets[name];
-    picture.width = picture.height = side;
+    const { side, bytes, label: text, colour } = this.targets[name] ?? { label: name };
     picture.className = "thumb hued";
     picture.setAttribute("aria-hidden", "true");
-    picture.getContext("2d").putImageData(new ImageData(bytes, side, side), 0, 0);
+    if (bytes) {
+      picture.width = picture.height = side;
+      picture.getContext("2d").putImageData(new ImageData(bytes, side, side), 0, 0);
+    }
     const label = document.createElement("label");
     label.textContent = text;
     const value = document.createElement("output");
     value.className = "weight";
     const measured = document.createElement("span");
-    measured.className = "distance";
-    measured.title = `Mean squared error against ${text}`;
-    measured.style.setProperty("--colour", colour);
+    measured.className = "distance full";
+    measured.title = `Mean squared error against the target “${text}”`;
+    measured.style.setProperty("--colour", colour ?? "transparent");
     row.append(picture, label);
     let slider = null;
     if (name in this.perturbations) {

@@ -1,10 +1,11 @@
-// Starts the page: backend, models, playgrounds, and the settings that both share.
+// Starts the page: backend, models, playgrounds, the settings that both share, visitors' files.
 
 import { BACKENDS, startBackend, survey } from "./backend.js";
 import { DigitsPlayground } from "./digits.js";
 import { LizardPlayground } from "./lizard.js";
 import { Model, kindName } from "./model.js";
 import { fromHash } from "./moment.js";
+import { readMatrix } from "./npy.js";
 import { PALETTES } from "./palette.js";
 import "./style.css";
 
@@ -12,6 +13,7 @@ const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const seed = Number(query.get("seed") ?? Math.floor(Math.random() * 2 ** 31)) >>> 0;
 const palette = { ...PALETTES.article };
+const { embed } = document.documentElement.dataset; // "digits" or "lizard" inside another page
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const playgrounds = (window.tfnca = {}); // for the console and the bench
@@ -31,20 +33,22 @@ async function main() {
   );
   playgrounds.growing = new LizardPlayground(
     $("lizard"),
-    site.perturbations,
+    await mapAsync(site.perturbations, async (url) =>
+      readMatrix(await (await fetch(url)).arrayBuffer(), url),
+    ),
     mapValues(site.targets, target),
+    site.densities,
+    palette,
     seed,
   );
   const { mnist, growing } = playgrounds;
-  mnist.load(7); // to be seen while the models are on their way
+  mnist.load(5); // a picture while the models are being fetched; three adversaries turn it
   mnist.forget();
   performance.mark("first picture");
+  const lizards = ["growing_adversary_red", "growing_adversary_no_tail"]; // begins with the last
   await Promise.all([
-    start(mnist, site.models, "mnist", ["mnist_adversary"]),
-    start(growing, site.models, "growing_lizard", [
-      "growing_adversary_no_tail",
-      "growing_adversary_red", // the last is the one to begin with
-    ]),
+    embed !== "lizard" && start(mnist, site.models, "mnist", ["mnist_adversary"]),
+    embed !== "digits" && start(growing, site.models, "growing_lizard", lizards),
   ]);
   offerHosts(mnist, site.models);
   const link = fromHash(location.hash);
@@ -52,24 +56,24 @@ async function main() {
     playgrounds[link.play].section.scrollIntoView();
     playgrounds[link.play].arrive(link);
   }
-  document.documentElement.dataset.ready = "";
+  document.documentElement.dataset.ready = ""; // the tests wait for it
   performance.mark("ready");
   dropZone();
   if (import.meta.env.PROD) keepOffline().catch(() => {}); // the page works without
 }
 
-/** Gives a playground its models and sets it going. What is missing or broken is said. */
+/** Gives a playground its models and starts it. Says what is missing or broken. */
 async function start(playground, addresses, host, adversaries) {
   try {
-    if (!addresses[host]) throw new Error("This build of the page holds no model for it.");
+    if (!addresses[host]) throw new Error("This build of the page has no model for this playground.");
     await use(playground, await Model.fetch(addresses[host]));
     for (const name of adversaries.filter((name) => addresses[name])) {
       const target = name.replace("growing_adversary_", "");
       await use(playground, await Model.fetch(addresses[name]), target);
     }
-    if (still) playground.say("Paused, since your system asks for reduced motion. Press Play.");
+    if (still) playground.say("Paused, because your system asks for reduced motion. Press Play.");
   } catch (error) {
-    playground.say(`${error.message} You can still open a model of your own below.`, true);
+    playground.say(`${error.message} You can still open a model of your own, below.`, true);
   }
   playground.showAdversaryControls();
   playground.play(!still && Boolean(playground.ca.host));
@@ -77,19 +81,19 @@ async function start(playground, addresses, host, adversaries) {
 }
 
 /**
- * Digits whose cells trust, or not: the wary ones are fetched when they are first chosen. Their
- * injection holds the host too, so that it alone is fetched.
+ * Offers standard and defended host cells. The defended ones are fetched when they are first chosen;
+ * their injection contains the host, so it is all that is fetched.
  */
 function offerHosts(mnist, { mnist_defended_adversary: address }) {
   if (!mnist.ca.host || !mnist.ca.injected || !address) return;
-  const trusting = [mnist.ca.host, mnist.ca.injected];
-  let wary = null;
+  const standard = [mnist.ca.host, mnist.ca.injected];
+  let defended = null;
   mnist.offerHosts({
-    trusting: () => trusting,
-    wary: async () => {
-      wary ??= await Model.fetch(address);
-      models.add(wary);
-      return [null, wary];
+    standard: () => standard,
+    defended: async () => {
+      defended ??= await Model.fetch(address);
+      models.add(defended);
+      return [null, defended];
     },
   });
 }
@@ -148,44 +152,56 @@ function showBackend(found, name) {
   };
 }
 
-/** A visitor's own model, or a saved moment: dropped anywhere on the page, or chosen. */
+/** A visitor's model, perturbation or saved step: dropped anywhere on the page, or chosen. */
 function dropZone() {
+  const show = ({ section }) => {
+    section.scrollIntoView({ behavior: still ? "auto" : "smooth" });
+    $("dropMessage").hidden = true;
+  };
   const open = async (list) => {
     const files = [...list];
     if (!files.length) return;
     try {
-      if (files.length === 1 && files[0].name.endsWith(".tfnca")) return await goOn(files[0]);
-      const model = await Model.read(files);
-      const playground = playgrounds[model.kind];
-      if (model.networks === 1) {
-        playground.dropAdversaries?.();
-        playground.ca.injected = null;
-      } else {
-        playground.ca.host = null; // an injection brings its own
-      }
-      playground.useOwn?.();
-      await use(playground, model, "yours");
-      playground.showAdversaryControls();
-      playground.say(`Running your model ${model.name} (${kindName(model.kind)}).`);
-      playground.play(!still);
-      playground.section.scrollIntoView({ behavior: still ? "auto" : "smooth" });
-      $("dropMessage").hidden = true;
+      const [{ name }] = files;
+      if (name.endsWith(".tfnca")) await openMoment(files[0]);
+      else if (name.endsWith(".npy")) await openMatrix(files[0]);
+      else await openModel(files);
     } catch (error) {
       $("dropMessage").textContent = error.message;
       $("dropMessage").hidden = false;
     }
     $("files").value = "";
   };
+  const openModel = async (files) => {
+    const model = await Model.read(files);
+    const playground = playgrounds[model.kind];
+    if (model.networks === 1) {
+      playground.dropAdversaries?.();
+      playground.ca.injected = null;
+    } else {
+      playground.ca.host = null; // an injection brings its own
+    }
+    playground.useOwn?.();
+    await use(playground, model, "yours");
+    playground.showAdversaryControls();
+    playground.say(`Running your model ${model.name} (${kindName(model.kind)}).`);
+    playground.play(!still);
+    show(playground);
+  };
+  const openMatrix = async (file) => {
+    const { growing } = playgrounds;
+    growing.useMatrix(readMatrix(await file.arrayBuffer(), file.name));
+    growing.say(`${file.name} acts at full strength. Its slider, “yours”, is the last one.`);
+    growing.play(!still);
+    show(growing);
+  };
   /** The file says to which playground it belongs; the other refuses it. */
-  const goOn = async (file) => {
+  const openMoment = async (file) => {
     const errors = [];
     for (const playground of Object.values(playgrounds)) {
       try {
-        await playground.goOn(file);
-        playground.section.scrollIntoView({ behavior: still ? "auto" : "smooth" });
-        $("dropMessage").hidden = true;
-        $("files").value = "";
-        return;
+        await playground.resume(file);
+        return show(playground);
       } catch (error) {
         errors.push(error);
       }
@@ -212,14 +228,18 @@ function target({ label, colour, picture: base64 }) {
   return { label, colour, side: Math.sqrt(premultiplied.length / 4), values, bytes: picture };
 }
 
+const mapAsync = async (object, change) =>
+  Object.fromEntries(
+    await Promise.all(Object.entries(object).map(async ([name, value]) => [name, await change(value)])),
+  );
+
 const mapValues = (object, change) =>
   Object.fromEntries(Object.entries(object).map(([name, value]) => [name, change(value)]));
 
 main().catch((error) => {
   for (const node of document.querySelectorAll('[data-name="message"]')) {
     node.textContent = `The playground cannot start: ${error.message}`;
-    node.hidden = false;
-    node.classList.add("error");
+    node.dataset.kind = "error";
   }
 });
 

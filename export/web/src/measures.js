@@ -1,9 +1,9 @@
-// What a state amounts to, in numbers and in colours.
+// A state as numbers and as colours.
 
 import { ALPHA, CLASSES, GREY } from "./ca.js";
 
-/** The class a cell of a digit says, or -1 while all its logits are equal. */
-export function said(ca, cell) {
+/** The class that a cell of a digit chose, or -1 while all its logits are equal. */
+export function chosen(ca, cell) {
   const end = (cell + 1) * ca.channels;
   const start = end - CLASSES;
   let best = start;
@@ -15,7 +15,7 @@ export function said(ca, cell) {
   return varied ? best - start : -1;
 }
 
-/** Living cells, adversaries among them, and the share that says each class. */
+/** Living cells, adversaries among them, and the fraction that chose each class. */
 export function countVotes(ca) {
   const shares = new Float64Array(CLASSES);
   let [living, adversaries] = [0, 0];
@@ -23,7 +23,7 @@ export function countVotes(ca) {
     if (!ca.lives(cell)) continue;
     living++;
     adversaries += ca.adversaries[cell];
-    const digit = said(ca, cell);
+    const digit = chosen(ca, cell);
     if (digit >= 0) shares[digit]++;
   }
   if (living) shares.forEach((count, digit) => (shares[digit] = count / living));
@@ -51,34 +51,35 @@ const UNDECIDED = [0, 0, 0];
 const PAPER = [255, 255, 255];
 const WRONG_PAPER = [255, 204, 201];
 
-/** Digits in the colours of what their cells say; faint ink is faint, as in the article. */
+/** Digits in the colours of the classes that their cells chose; faint ink is faint. */
 export function paintDigits(ca, colours, wrong, pixels) {
   const paper = wrong ? WRONG_PAPER : PAPER;
   for (let cell = 0; cell < ca.height * ca.width; cell++) {
     const grey = ca.lives(cell) ? Math.min(1, ca.state[cell * ca.channels + GREY]) : 0;
-    const digit = grey ? said(ca, cell) : -1;
+    const digit = grey ? chosen(ca, cell) : -1;
     const colour = digit < 0 ? UNDECIDED : colours[digit];
     for (let i = 0; i < 3; i++) pixels[cell * 4 + i] = colour[i] * grey + paper[i] * (1 - grey);
     pixels[cell * 4 + 3] = 255;
   }
 }
 
-const HARMLESS = [226, 222, 214];
-const HARMFUL = [96, 0, 32];
-
-/** Cells shaded by how much an adversary at each would do, a byte a living cell, in rows. */
-export function paintWeakness(ca, weak, pixels) {
+/** By cell, the fraction of the digit that an adversary there makes read an 8; from a byte per living cell. */
+export function spread(ca, weak) {
+  const shares = new Float32Array(ca.height * ca.width);
   let next = 0;
-  for (let cell = 0; cell < ca.height * ca.width; cell++) {
-    const share = ca.lives(cell) ? weak[next++] / 255 : null;
-    for (let i = 0; i < 3; i++) {
-      pixels[cell * 4 + i] = share === null ? PAPER[i] : HARMLESS[i] + share * (HARMFUL[i] - HARMLESS[i]);
-    }
-    pixels[cell * 4 + 3] = 255;
-  }
+  shares.forEach((_, cell) => ca.lives(cell) && (shares[cell] = weak[next++] / 255));
+  return shares;
 }
 
-/** RGB is premultiplied: it stands on white paper. */
+const REDNESS = 0.1;
+
+/** Whether a cell of the lizard is more red than green. */
+export function isRed(ca, cell) {
+  const start = cell * ca.channels;
+  return ca.state[start] - ca.state[start + 1] > REDNESS;
+}
+
+/** RGB is premultiplied: here it is put on white paper. */
 export function paintGrown(ca, pixels) {
   for (let cell = 0; cell < ca.height * ca.width; cell++) {
     const start = cell * ca.channels;

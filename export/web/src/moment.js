@@ -1,5 +1,5 @@
-// A moment of a playground: as a small file that goes on where it was saved, and the settings as a
-// link. Both come back from strangers, so all that is read is checked first.
+// A moment of a playground: as a small file that continues where it was saved, and the settings as a
+// link. Both may come from strangers, so all that is read is checked first.
 
 const FORMAT = "tfnca moment 1";
 const LARGEST = 4e6; // bytes, unpacked
@@ -23,10 +23,10 @@ export async function unpack(file, ca) {
   } catch {
     // said below
   }
-  if (header?.format !== FORMAT) throw new Error(`${file.name} is no saved moment of this page.`);
+  if (header?.format !== FORMAT) throw new Error(`${file.name} is not a step saved by this page.`);
   for (const name of ["kind", "height", "width", "channels"]) {
     if (header[name] !== ca[name]) {
-      throw new Error(`${file.name} is of another playground (${name}: ${String(header[name]).slice(0, 20)}).`);
+      throw new Error(`${file.name} belongs to another playground (${name}: ${String(header[name]).slice(0, 20)}).`);
     }
   }
   const cells = ca.height * ca.width;
@@ -42,7 +42,7 @@ export async function unpack(file, ca) {
     !state.every((value) => Math.abs(value) <= WILDEST) ||
     !adversaries.every((value) => value <= 1)
   ) {
-    throw new Error(`${file.name} holds values that no run has.`);
+    throw new Error(`${file.name} holds values that no run can reach.`);
   }
   return { state, adversaries, index: header.index, seed: header.seed };
 }
@@ -60,11 +60,11 @@ async function unzip(file) {
       chunks.push(value);
     }
   } catch {
-    throw new Error(`${file.name} is no saved moment of this page.`);
+    throw new Error(`${file.name} is not a step saved by this page.`);
   }
   if (size > LARGEST) {
     reader.cancel().catch(() => {});
-    throw new Error(`${file.name} is far too large for a saved moment.`);
+    throw new Error(`${file.name} is far too large for a saved step.`);
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }

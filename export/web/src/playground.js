@@ -10,6 +10,7 @@ import { Twin } from "./twin.js";
 const UNDO_DEPTH = 30;
 const SPEEDS = { slow: 8, normal: 30, fast: 60, faster: 120, max: Infinity };
 const READOUT_MS = 120;
+const ANNOUNCE_MS = 1000;
 const FARTHEST = 3000; // steps that a link has the page run
 const STRIDE = 12;
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -33,7 +34,7 @@ export class Playground {
     });
     this.history = [];
     this.recorder = new Recorder();
-    this.twin = null; // the same without attack, while "What if" is on
+    this.twin = null; // the same without the attack, while Compare is on
     this.keys = {
       p: () => this.play(!this.loop.playing),
       n: () => this.stepOnce(),
@@ -44,6 +45,7 @@ export class Playground {
     this.#tools();
     this.#pointer();
     this.#keyboard();
+    this.say("");
   }
 
   get tool() {
@@ -55,11 +57,19 @@ export class Playground {
     if (radio && !radio.disabled && !radio.closest("[hidden]")) radio.click();
   }
 
-  /** A message in the page; an error takes the place of the playground if nothing runs. */
+  /** A message, in the place of the sentence that says what to do; "" brings that back. */
   say(text, error = false) {
-    this.part.message.textContent = text;
-    this.part.message.hidden = !text;
-    this.part.message.classList.toggle("error", error);
+    const { message } = this.part;
+    message.textContent = text || message.dataset.hint;
+    message.dataset.kind = error ? "error" : text ? "note" : "hint";
+  }
+
+  /** Tells a screen reader what changed, at most once a second. */
+  announce(text) {
+    const now = performance.now();
+    if (text === this.announced || now - (this.announcedAt ?? -Infinity) < ANNOUNCE_MS) return;
+    Object.assign(this, { announced: text, announcedAt: now });
+    this.part.status.textContent = text;
   }
 
   play(on) {
@@ -89,13 +99,13 @@ export class Playground {
     this.draw(true);
   }
 
-  /** Changes the CA, and what goes on beside it unattacked. */
+  /** Changes the CA, and the unattacked one next to it. */
   edit(change) {
     this.ca.edit(change);
     this.twin?.edit(change);
   }
 
-  /** Sets the CA to another moment; what goes on beside it begins anew from there. */
+  /** Sets the CA to another moment; the unattacked one next to it starts again from there. */
   #set(moment) {
     this.ca.edit((ca) => {
       ca.restore(moment);
@@ -136,35 +146,41 @@ export class Playground {
   }
 
   async save() {
-    download(await pack(this.ca), `${this.ca.kind}-step-${this.ca.index}.tfnca`);
+    const name = `${this.ca.kind}-step-${this.ca.index}.tfnca`; // before the wait: steps may follow
+    download(await pack(this.ca), name);
   }
 
   async record() {
-    const gif = await this.recorder.gif();
-    if (gif) download(gif, `${this.ca.kind}-step-${this.ca.index}.gif`);
-    else this.say("Nothing has moved yet: press Play, then record.");
+    const { record } = this.part;
+    const name = `${this.ca.kind}-step-${this.ca.index}.gif`;
+    record.disabled = true;
+    const gif = await this.recorder.gif((done) => (record.textContent = `${Math.round(100 * done)} %`));
+    record.textContent = "GIF";
+    record.disabled = false;
+    if (gif) download(gif, name);
+    else this.say("Nothing has moved yet: press Play, then GIF.");
   }
 
-  /** Goes on from a file that `save` wrote; throws, and changes nothing, if it is none. */
-  async goOn(file) {
+  /** Continues from a file that `save` wrote; throws, and changes nothing, if it is none. */
+  async resume(file) {
     const moment = await unpack(file, this.ca);
     this.remember();
     this.#set(moment);
     this.mood = null;
     this.plot.clear();
-    this.say(`Went on from ${file.name}, step ${moment.index}.`);
+    this.say(`Continued from ${file.name}, step ${moment.index}.`);
   }
 
   async copyLink() {
     const { kind, seed, index: step, adversaries } = this.ca;
     const mask = adversaries.some(Boolean) ? toBits(adversaries) : undefined;
     history.replaceState(null, "", toHash({ play: kind, seed, step, mask, ...this.settings() }));
-    const what = "It starts anew with these settings and adversaries, and runs to this step.";
+    const what = "It starts again with these settings and adversaries, and runs to this step.";
     try {
       await navigator.clipboard.writeText(location.href);
-      this.say(`A link is on the clipboard. ${what}`);
+      this.say(`The link is on the clipboard. ${what}`);
     } catch {
-      this.say(`The address bar has a link. ${what}`);
+      this.say(`The address bar shows the link. ${what}`);
     }
   }
 
@@ -182,7 +198,7 @@ export class Playground {
       if (this.ca.index === before) return; // the model stopped, and said why
       this.draw();
     }
-    this.say(this.loop.playing ? "" : `Step ${goal}, as linked. Press Play to go on.`);
+    this.say(this.loop.playing ? "" : `Step ${goal}, as linked. Press Play to continue.`);
   }
 
   draw(all = false) {

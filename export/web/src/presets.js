@@ -3,13 +3,13 @@
 export const FIGURES = {
   11: {
     needs: ["no_tail"],
-    note: "The tailless matrix from the seed on. It is lifted from step 500 to 1000, and the tail grows back; then it is applied again.",
+    note: "The no-tail matrix acts from the seed on. It is off from step 500 to 1,000, and the tail grows back; then it acts again.",
     weights: [[0, { no_tail: 1 }]],
     lifted: [500, 1000],
   },
   12: {
     needs: ["no_tail"],
-    note: "From step 200 on, k of the tailless matrix goes from 1 down to −1: the tail comes back, then grows too long.",
+    note: "From step 200 to 1,000, the strength of the no-tail matrix falls from 1 to −1: the tail comes back, then grows too long.",
     weights: [
       [0, { no_tail: 1 }],
       [200, { no_tail: 1 }],
@@ -18,7 +18,7 @@ export const FIGURES = {
   },
   13: {
     needs: ["no_tail", "no_leg"],
-    note: "From tailless to one leg less: two matrices whose weights always add up to 1.",
+    note: "From no tail to no leg: two matrices whose strengths always add up to 1.",
     weights: [
       [0, { no_tail: 1, no_leg: 0 }],
       [200, { no_tail: 1, no_leg: 0 }],
@@ -27,7 +27,7 @@ export const FIGURES = {
   },
   14: {
     needs: ["no_tail", "no_leg"],
-    note: "Both matrices at their fullest, on a grown lizard from step 200 on.",
+    note: "Both matrices at full strength, on a grown lizard, from step 200 on.",
     weights: [
       [0, { no_tail: 0, no_leg: 0 }],
       [200, { no_tail: 0, no_leg: 0 }],

@@ -19,7 +19,7 @@ export class Recorder {
     const [{ height, width: side }] = screens;
     const width = screens.length * side + (screens.length - 1) * GAP;
     const data = new Uint8ClampedArray(4 * width * height).fill(255);
-    screens.forEach(({ image, marked }, i) => {
+    screens.forEach(({ image, overlay: { marked } }, i) => {
       for (let row = 0; row < height; row++) {
         const start = 4 * (row * width + i * (side + GAP));
         data.set(image.data.subarray(4 * row * side, 4 * (row + 1) * side), start);
@@ -32,20 +32,25 @@ export class Recorder {
     if (this.frames.length > PER_SECOND * SECONDS) this.frames.shift();
   }
 
-  /** @returns {Promise<Blob | null>} the frames as large as the newest one; null if there are none */
-  async gif() {
+  /**
+   * @param {(done: number) => void} progress is told the fraction that is done
+   * @returns {Promise<Blob | null>} the frames as large as the newest one; null if there are none
+   */
+  async gif(progress) {
     const newest = this.frames.at(-1);
     if (!newest) return null;
     const { GIFEncoder, applyPalette, quantize } = await import("gifenc"); // not before it is needed
     const { width, height } = newest;
     const scale = Math.max(1, Math.round(EDGE / height));
     const encoder = GIFEncoder();
-    for (const frame of this.frames.filter((frame) => frame.width === width)) {
+    const frames = this.frames.filter((frame) => frame.width === width);
+    for (const [i, frame] of frames.entries()) {
+      progress(i / frames.length);
       const palette = quantize(frame.data, 256);
       const cells = applyPalette(frame.data, palette);
       const pixels = enlarged(cells, width, height, scale);
       encoder.writeFrame(pixels, width * scale, height * scale, { palette, delay: 1000 / PER_SECOND });
-      await new Promise((resolve) => setTimeout(resolve)); // the page goes on meanwhile
+      await new Promise((resolve) => setTimeout(resolve)); // lets the page continue
     }
     encoder.finish();
     return new Blob([encoder.bytes()], { type: "image/gif" });

@@ -9,6 +9,7 @@ export class Screen {
     this.small = new OffscreenCanvas(width, height);
     this.image = new ImageData(width, height);
     this.cursor = null; // { row, column, size }
+    this.overlay = {};
     new ResizeObserver(() => this.#fit()).observe(canvas.parentElement);
     this.#fit();
   }
@@ -35,18 +36,67 @@ export class Screen {
     };
   }
 
-  /** Shows `this.image`, and a mark on each cell that `marked` names. */
-  draw(marked = this.marked ?? (() => false), filled = this.filled) {
-    Object.assign(this, { marked, filled });
+  /**
+   * Shows `this.image`, and on it what `overlay` asks for:
+   *
+   * marked(cell): an adversary; filled: its whole cell is red; inked(cell): part of a figure that
+   * gets an outline and hairlines between cells; hatched(cell): gets a diagonal line;
+   * dots: by cell, the size of a dot from 0 to 1.
+   */
+  draw(overlay = this.overlay) {
+    this.overlay = overlay;
     const { context, scale, canvas } = this;
     this.small.getContext("2d").putImageData(this.image, 0, 0);
     context.imageSmoothingEnabled = false;
     context.drawImage(this.small, 0, 0, canvas.width, canvas.height);
-    if (filled) this.#rule();
+    if (overlay.inked) {
+      this.#rule();
+      this.#enclose(overlay.inked);
+    }
     for (let cell = 0; cell < this.height * this.width; cell++) {
-      if (marked(cell)) this.#mark(cell);
+      const [x, y] = [(cell % this.width) * scale, Math.floor(cell / this.width) * scale];
+      if (overlay.hatched?.(cell)) this.#hatch(x, y);
+      if (overlay.marked?.(cell)) this.#mark(x, y, overlay.filled);
+      if (overlay.dots?.[cell]) this.#dot(x, y, overlay.dots[cell]);
     }
     if (this.cursor) this.#outline();
+  }
+
+  /** A dark line around a figure, whose colours may be too pale for white paper. */
+  #enclose(inked) {
+    const { context, scale, width, height } = this;
+    const line = Math.max(1, Math.round(scale / 9));
+    context.fillStyle = "#555";
+    for (let cell = 0; cell < height * width; cell++) {
+      if (!inked(cell)) continue;
+      const [row, column] = [Math.floor(cell / width), cell % width];
+      const [x, y] = [column * scale, row * scale];
+      if (!row || !inked(cell - width)) context.fillRect(x, y, scale, line);
+      if (row === height - 1 || !inked(cell + width)) context.fillRect(x, y + scale - line, scale, line);
+      if (!column || !inked(cell - 1)) context.fillRect(x, y, line, scale);
+      if (column === width - 1 || !inked(cell + 1)) context.fillRect(x + scale - line, y, line, scale);
+    }
+  }
+
+  #hatch(x, y) {
+    const { context, scale } = this;
+    context.strokeStyle = "rgba(0, 0, 0, 0.75)";
+    context.lineWidth = Math.max(1, scale / 5);
+    context.beginPath();
+    context.moveTo(x, y + scale);
+    context.lineTo(x + scale, y);
+    context.stroke();
+  }
+
+  #dot(x, y, size) {
+    const { context, scale } = this;
+    context.fillStyle = "#000";
+    context.strokeStyle = "#fff";
+    context.lineWidth = Math.max(1, scale / 14);
+    context.beginPath();
+    context.arc(x + scale / 2, y + scale / 2, Math.sqrt(size) * scale * 0.42, 0, 7);
+    context.fill();
+    context.stroke();
   }
 
   /** Hairlines between cells, where cells are large enough to be counted. */
@@ -61,18 +111,22 @@ export class Screen {
     }
   }
 
-  // A dot in the square tells adversaries from red cells without the help of colour.
-  #mark(cell) {
+  // A white dot in the square, or a white ring, tells adversaries from red cells without colour.
+  #mark(x, y, filled) {
     const { context, scale } = this;
-    const [x, y] = [(cell % this.width) * scale, Math.floor(cell / this.width) * scale];
-    const dot = Math.max(1, Math.round(scale * (this.filled ? 0.3 : 0.45)));
-    const inset = Math.round((scale - dot) / 2);
-    if (this.filled) {
-      context.fillStyle = MARK;
-      context.fillRect(x, y, scale, scale);
+    const square = (share, colour) => {
+      const side = Math.max(1, Math.round(scale * share));
+      const inset = Math.round((scale - side) / 2);
+      context.fillStyle = colour;
+      context.fillRect(x + inset, y + inset, side, side);
+    };
+    if (filled) {
+      square(1, MARK);
+      square(0.3, "#fff");
+    } else {
+      if (scale > 3) square(0.75, "#fff");
+      square(0.45, MARK);
     }
-    context.fillStyle = this.filled ? "#fff" : MARK;
-    context.fillRect(x + inset, y + inset, dot, dot);
   }
 
   #outline() {

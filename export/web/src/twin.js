@@ -1,9 +1,9 @@
-// "What if": the same cells from the same moment on, without what attacks them, on a canvas beside.
+// Compare: the same cells from the same moment on, without the attack, on a canvas of their own.
 
 import { CA } from "./ca.js";
 import { Screen } from "./screen.js";
 
-const CAPTION = "The same from that moment on, without the attack.";
+const CAPTION = "The same cells, without the attack";
 
 export class Twin {
   /** @param {HTMLElement} views where its canvas is added */
@@ -27,7 +27,7 @@ export class Twin {
     this.figure.remove();
   }
 
-  /** Begins anew from the attacked one's moment. */
+  /** Starts again from the attacked one's moment. */
   copy({ index, seed, ...ca }) {
     const state = ca.state.slice();
     this.edit((own) => {
