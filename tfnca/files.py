@@ -68,7 +68,7 @@ def replacing(folder: str | Path, mark: str) -> Iterator[Path]:
 
     Args:
         folder: Where to write.
-        mark: A file that each older export has.
+        mark: A file in it that each older export has.
 
     Raises:
         ValueError: If `folder` holds something else.
@@ -77,8 +77,14 @@ def replacing(folder: str | Path, mark: str) -> Iterator[Path]:
     given, folder = folder, Path(os.path.realpath(folder))
 
     def check() -> None:
-        used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-        if used and not (folder / mark).exists():
+        # Listed once: another export may take its place at any moment.
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            names = ["a file"]
+        if names and mark not in names:
             raise ValueError(
                 f"The folder must be new or hold an older export ({mark}). Received: {given}"
             )

@@ -47,7 +47,7 @@ def drawn():
 
 
 def mean_square(target):
-    return np.mean(pad_target(target) ** 2)
+    return np.mean(np.pad(target, ((16, 16), (16, 16), (0, 0))) ** 2)
 
 
 def save(path, rgba):

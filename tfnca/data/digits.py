@@ -50,7 +50,7 @@ class Digits:
 
     images: np.ndarray
     labels: np.ndarray
-    source: str = ""
+    source: str
 
     def __post_init__(self) -> None:
         images = np.asarray(ops.convert_to_numpy(self.images))
