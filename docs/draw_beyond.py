@@ -36,7 +36,7 @@ def one_of_each_class():
 
 def draw_curves():
     """The table's columns as lines, named where they end."""
-    text = (ROOT / "docs/beyond/digits.md").read_text()
+    text = (ROOT / "docs/beyond/digits.md").read_text(encoding="utf-8")
     table = re.search(r"^(\| adversaries in the digit .*\n(?:\|.*\n)+)", text, flags=re.M)[1]
     head, _, *rows = ([cell.strip() for cell in row.strip("|").split("|")]
                       for row in table.strip().splitlines())  # fmt: skip

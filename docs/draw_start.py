@@ -31,7 +31,7 @@ from tfnca.pictures import (
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs/images/start"
-TUTORIAL = (ROOT / "docs/start/tutorial.md").read_text()
+TUTORIAL = (ROOT / "docs/start/tutorial.md").read_text(encoding="utf-8")
 
 
 def blocks(language):

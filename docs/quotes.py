@@ -19,7 +19,7 @@ QUOTE = re.compile(
 
 def measured(model: str, way: str) -> float:
     """A number of a model's metrics.json."""
-    value = json.loads((ROOT / "saved_models" / model / "metrics.json").read_text())
+    value = json.loads((ROOT / "saved_models" / model / "metrics.json").read_text(encoding="utf-8"))
     for key in way.split():
         if isinstance(value, list):
             value = next(row for row in value if row["step"] == int(key))
@@ -38,7 +38,7 @@ def current(quote: re.Match) -> str:
 def stale() -> Iterator[tuple[Path, str]]:
     """The documents with a number that is out of date, each with its new text."""
     for path in DOCUMENTS:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         new = QUOTE.sub(current, text)
         if new != text:
             yield path, new
@@ -46,5 +46,5 @@ def stale() -> Iterator[tuple[Path, str]]:
 
 if __name__ == "__main__":
     for path, text in stale():
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         print(f"Wrote {path.relative_to(ROOT)}")

@@ -14,7 +14,12 @@ from tfnca.files import remove_leftovers, replacing, write_atomically, writing
 
 ROOT = Path(tfnca.__file__).parents[1]
 FOLDERS = ("tfnca", "train", "export", "benchmarks", "docs")
-SOURCES = [path for name in FOLDERS for path in sorted((ROOT / name).rglob("*.py"))]
+SOURCES = [
+    path
+    for name in FOLDERS
+    for path in sorted((ROOT / name).rglob("*.py"))
+    if "node_modules" not in path.parts
+]
 
 
 def export(folder, text):
