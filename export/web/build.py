@@ -16,6 +16,7 @@ from pathlib import Path
 from prepare import HOSTS_ONLY, MODELS, ROOT, WEB, prepare
 
 from tfnca.commands import Parser, plain_errors
+from tfnca.files import replacing
 
 SOURCES = [
     *("build.py", "prepare.py", "vite.config.js", "package-lock.json"),
@@ -39,10 +40,8 @@ def main():
 
 def build(models, out):
     """Builds the site from a folder of models, and puts it in the place of `out`."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".site-") as folder:
-        data, site = Path(folder, "data"), Path(folder, "site")
-        data.mkdir()
+    with tempfile.TemporaryDirectory() as data, replacing(out, "built.json") as site:
+        data = Path(data)
         files = prepare(models, data)
         if models.resolve() != ROOT / "saved_models":  # the bundled models are served from there
             for name in files:
@@ -56,9 +55,6 @@ def build(models, out):
         (site / "built.json").write_text(
             json.dumps(checksums(models, site), indent=1) + "\n", encoding="utf-8"
         )
-        if out.exists():
-            out.rename(Path(folder, "old"))
-        site.rename(out)
 
 
 def checksums(models, site):
