@@ -428,15 +428,15 @@ def test_cell_labels_in_a_graph():
     )
 
 
-IMAGES, LABELS = np.full((3, 4, 5), 0.5), [1, 2, 3]
+GREY_IMAGES, THREE_LABELS = np.full((3, 4, 5), 0.5), [1, 2, 3]
 NO_DIGITS = {
-    "fewer labels": (IMAGES, LABELS[:2], "equally many"),
-    "bytes": (np.full((3, 4, 5), 200, np.uint8), LABELS, "divide bytes by 255"),
-    "a picture": (IMAGES[0], LABELS, "images must be"),
-    "no numbers": (IMAGES.astype(str), LABELS, "images must be"),
-    "a class of 10": (IMAGES, [1, 2, 10], "labels must lie"),
-    "half a class": (IMAGES, [1, 2, 2.5], "labels must be integers"),
-    "one-hot": (IMAGES, np.eye(10)[:3], "labels must be integers"),
+    "fewer labels": (GREY_IMAGES, THREE_LABELS[:2], "equally many"),
+    "bytes": (np.full((3, 4, 5), 200, np.uint8), THREE_LABELS, "divide bytes by 255"),
+    "a picture": (GREY_IMAGES[0], THREE_LABELS, "images must be"),
+    "no numbers": (GREY_IMAGES.astype(str), THREE_LABELS, "images must be"),
+    "a class of 10": (GREY_IMAGES, [1, 2, 10], "labels must lie"),
+    "half a class": (GREY_IMAGES, [1, 2, 2.5], "labels must be integers"),
+    "one-hot": (GREY_IMAGES, np.eye(10)[:3], "labels must be integers"),
 }
 
 
@@ -448,9 +448,9 @@ def test_what_are_no_digits_is_refused(name):
 
 
 def test_lists_are_digits_too():
-    digits = tfnca.Digits(IMAGES.tolist(), LABELS, "made here")
+    digits = tfnca.Digits(GREY_IMAGES.tolist(), THREE_LABELS, "made here")
     assert (digits.images.dtype, digits.labels.dtype) == (np.float32, np.int32)
-    np.testing.assert_array_equal(digits.images, IMAGES)
+    np.testing.assert_array_equal(digits.images, GREY_IMAGES)
     pool = tfnca.DigitPool(digits, size=4, batch_size=4)
     assert float(np.max(pool.variables["states"])) == pytest.approx(0.5, abs=1 / 255)
     with pytest.raises(ValueError, match="count must be"):
