@@ -41,7 +41,8 @@ def draw_maps(
         shown = axis.imshow(values, cmap="YlGnBu", vmin=0, vmax=100)
         best = np.nanmax(values) if len(found.cells) else 0
         axis.set_title(f"{labels[number]}: best place {best:.0f} %", fontsize=11)
-        strongest = found.cells[[found.outcome.value.argmax()]] if len(found.cells) else []
+        # Sliced, so that a digit without a living cell has none.
+        strongest = found.cells[np.argsort(-found.outcome.value, kind="stable")[:1]]
         row, column = np.divmod(placements[number] if placements else strongest, found.shape[1])
         axis.plot(column, row, "o", markersize=9, markeredgewidth=2,
                   markeredgecolor="#d81b60", markerfacecolor="none")  # fmt: skip
