@@ -32,10 +32,10 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # What needs Node is skipped where there is none; the closing lines then say how to have it run.
-test: $(READY) $(if $(shell command -v npm),web-packages)  ## the test suite, all but what is slow and rarely fails
+test: $(READY) $(if $(shell command -v npm),web-packages)  ## the test suite without the slow tests
 	$(RUN) $(PYTEST) -m "not slow"
 
-test-all: $(READY) $(if $(shell command -v npm),web-packages)  ## the whole test suite
+test-all: $(READY) $(if $(shell command -v npm),web-packages)  ## every test
 	$(RUN) $(PYTEST)
 
 # The cache of compiled code does not know of NUMBA_BOUNDSCHECK, so this has one of its own.
