@@ -9,7 +9,7 @@ HOST := saved_models/mnist/model.keras
 WEB := export/web
 
 # `make` alone sets up .venv.
-.PHONY: help reproduce test test-bounds coverage versions fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
+.PHONY: help reproduce test test-all test-bounds coverage versions fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -32,7 +32,10 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # What needs Node is skipped where there is none; the closing lines then say how to have it run.
-test: $(READY) $(if $(shell command -v npm),web-packages)  ## the whole test suite
+test: $(READY) $(if $(shell command -v npm),web-packages)  ## the test suite without the slow tests
+	$(RUN) $(PYTEST) -m "not slow"
+
+test-all: $(READY) $(if $(shell command -v npm),web-packages)  ## every test
 	$(RUN) $(PYTEST)
 
 # The cache of compiled code does not know of NUMBA_BOUNDSCHECK, so this has one of its own.

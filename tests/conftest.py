@@ -69,14 +69,20 @@ def what_stays_is_not_looked_at():
 
     A command that fails collects garbage. With them each time takes 0.3 s.
     """
+    set_aside()
+    gc.enable()
+
+
+def set_aside():
+    """From here on the garbage collector looks only at what is made later."""
     gc.collect()
     gc.freeze()
-    gc.enable()
 
 
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Runs a script or a module; returns its exit code, what it printed, and its complaints."""
+    set_aside()
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
     monkeypatch.chdir(ROOT)
 

@@ -156,6 +156,7 @@ for name in descriptors.STEPS:
 """
 
 
+@pytest.mark.slow
 def test_without_a_cache_folder_and_with_all_indices_checked():
     """A read-only package, no home, NUMBA_BOUNDSCHECK: it compiles, says so, and stays inside."""
     before = ()

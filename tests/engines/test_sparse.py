@@ -483,6 +483,7 @@ def test_long_runs_of_a_lizard(models, start):
     assert_long_runs_agree(host, np.split(states, BATCHES), [None] * BATCHES)
 
 
+@pytest.mark.slow
 def test_long_runs_of_injections(models):
     """Each batch holds the seed and grown patterns at each of four densities."""
     host, adversaries = need(models["host"]), need(models["adversaries"])
@@ -496,6 +497,7 @@ def test_long_runs_of_injections(models):
         assert_long_runs_agree(step, [states], [mask])
 
 
+@pytest.mark.slow
 def test_long_runs_of_perturbations(models):
     host, matrices = need(models["host"]), need(models["matrices"])
     states = seeds_and_grown(host, BATCH)

@@ -13,6 +13,7 @@ from tfnca.data.digits import Digits
 from tfnca.engines import dense, rollout
 from tfnca.training import trainer as trainer_module
 
+pytestmark = pytest.mark.slow  # it compiles each kind of step twice
 SHAPE = (2, 6, 7)
 GPU = pytest.param("GPU", marks=pytest.mark.gpu)
 

@@ -174,6 +174,7 @@ def test_returns_diminish_where_points_are_covered_and_not_where_two_are_needed(
     assert diminishing(Both([{0}] * 4, 1), sizes=(0, 1), repeats=2)[1]["rises"] == 1
 
 
+@pytest.mark.slow
 def test_a_study_has_a_row_for_each_method_budget_and_set_of_digits():
     images = np.zeros((4, 28, 28), np.float32)
     images[:, 10:14, 12:15] = 0.9
