@@ -1,18 +1,20 @@
-"""What the documents say runs: their Python as it stands there, their commands by their options."""
+"""What the documents say is true: Python runs, commands and links exist, numbers are current."""
 
 import re
+import runpy
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import words
 from PIL import Image
 
 import tfnca
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
-    ROOT / "README.md",
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     ROOT / "export/web/README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "saved_models").glob("*.md")),
@@ -92,3 +94,43 @@ def test_every_link_leads_somewhere():
     for path in [*DOCUMENTS, *CARDS]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{named(path)}: {target}"
+
+
+def test_every_quoted_number_is_the_measured_one():
+    stale = runpy.run_path(str(ROOT / "docs/quotes.py"))["stale"]
+    assert [named(path) for path, _ in stale()] == [], "run: make cards"
+
+
+@pytest.mark.parametrize(
+    ("written", "now"),
+    [
+        ("<!-- host: base 200 right -->0.1", "<!-- host: base 200 right -->0.9"),
+        ("<!-- host: base 200 right -->10.00 %", "<!-- host: base 200 right -->91.25 %"),
+        ("<!-- host: wounds -->3 of 64", "<!-- host: wounds -->1,234 of 64"),
+    ],
+)
+def test_a_quote_keeps_its_decimals_and_its_unit(written, now, tmp_path):
+    metrics = '{"base": [{"step": 20, "right": 0}, {"step": 200, "right": 0.9125}], "wounds": 1234}'
+    (tmp_path / "saved_models/host").mkdir(parents=True)
+    (tmp_path / "saved_models/host/metrics.json").write_text(metrics)
+    quotes = runpy.run_path(str(ROOT / "docs/quotes.py"))
+    quotes["measured"].__globals__["ROOT"] = tmp_path
+    assert quotes["QUOTE"].sub(quotes["current"], written) == now
+
+
+def test_the_documents_use_none_of_the_listed_words():
+    paths = [ROOT / path for path in words.PATHS]
+    assert list(words.find(words.files(paths))) == []
+
+
+def test_words_are_found_in_prose_and_not_in_code(tmp_path):
+    page, script = tmp_path / "page.md", tmp_path / "script.py"
+    page.write_text("A liar.\n`liar`\n```\nliar\n```\n<!-- liar -->\nTwo [liars](liar.md).\n")
+    script.write_text('liar = 1\n"""A liar."""\nx = 2  # liars\n')
+    found = [line.removeprefix(f"{tmp_path}/") for line in words.find([page, script])]
+    assert [line.split(";")[0] for line in found] == [
+        "page.md:1: “liar”",
+        "page.md:7: “liars”",
+        "script.py:2: “liar”",
+        "script.py:3: “liars”",
+    ]

@@ -70,7 +70,7 @@ def test_the_python_of_a_card_runs(name):
     (source,) = re.findall(r"```python\n(.*?)```", card(model), flags=re.S)
     result = {}
     exec(source.replace("steps=200", "steps=4"), result)
-    last = result["said"] if "said" in result else result["picture"]
+    last = result["chosen"] if "chosen" in result else result["picture"]
     assert last.shape[1:3] in {(28, 28), (72, 72)}
 
 
@@ -96,7 +96,7 @@ def test_an_attack_that_does_worse_than_nothing_says_so(tmp_path):
         row["median"] = 1.0 if row["step"] == 5000 else 0.0
     path.write_text(json.dumps(metrics))
     red = tfnca.models(tmp_path)[1]
-    assert "At step 5,000 the attack is no nearer to its target" in card(red)
+    assert "At step 5,000 the attack is no closer to its target" in card(red)
 
 
 def test_a_run_without_extras_has_a_card(tmp_path):

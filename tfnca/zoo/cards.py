@@ -1,12 +1,12 @@
 """Model cards: one README.md a trained model and one for all, from their JSON files alone.
 
-A card says what ``config.json`` and ``metrics.json`` say. Beside what a job writes, a
-``config.json`` may hold what only people know:
+A card repeats ``config.json`` and ``metrics.json``. A job writes most of ``config.json``; a person
+may add:
 
 - ``earlier_runs``: the parts of the training before the last, each with ``steps`` and, where
   known, ``command``, ``note``, ``seconds``, ``learning_rates`` (``[[until step, rate], …]``);
 - ``from_step``: where the last run began to count, if not at 0;
-- ``machine``: what ``device`` does not say of the computer;
+- ``machine``: more about the computer than ``device`` says;
 - ``notes``: sentences.
 """
 
@@ -27,7 +27,7 @@ GENERATED = "<!-- Written by `make cards` from config.json and metrics.json. -->
 
 
 def stale_cards(root: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
-    """The cards that are missing or do not say what the files beside them say.
+    """The cards that are missing or differ from the files that they describe.
 
     Args:
         root: The folder of trained models.
@@ -44,7 +44,7 @@ def stale_cards(root: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
 
 
 def refresh_cards(root: str | os.PathLike[str]) -> Iterator[Path]:
-    """Writes the stale cards anew, and gives their paths."""
+    """Writes the stale cards and yields their paths."""
     for path, text in stale_cards(root):
         write_atomically(path, text)
         yield path
@@ -62,7 +62,7 @@ def card(model: ShippedModel) -> str:
     folder = Path(model.path).parent
     for name in ("config.json", "metrics.json"):
         if not (folder / name).is_file():
-            raise ValueError(f"A card needs {name} beside its model. Received: {folder}")
+            raise ValueError(f"A card needs {name} in its model's folder. Received: {folder}")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     parts = [head(model, config, metrics), f"# {model.name}"]
@@ -110,50 +110,52 @@ def describe(model: ShippedModel, config: dict[str, Any]) -> str:
     host = f"`{model.host}`" if model.host else ""
     if model.kind == "host" and digits:
         return (
-            "A cellular automaton that reads handwritten digits: each cell sees its own pixel and "
-            "its eight neighbours, and all cells of a digit come to agree on what it is. Every "
-            "cell runs the same small network, and nothing sees the whole digit."
+            "A cellular automaton that classifies handwritten digits. All cells run the same small "
+            "network. Each cell sees its own pixel and its eight neighbours, and never the whole "
+            "digit, yet nearly all cells of a digit come to agree on its class."
         )
     if model.kind == "host":
         regime = {
-            "growing": "It was trained to arrive there, not to stay.",
-            "persistent": "It was trained to stay there.",
-            "regenerating": "It was trained to stay there, and to mend what is cut out of it.",
+            "growing": "It was trained to grow the pattern, not to keep it.",
+            "persistent": "It was trained to keep the pattern.",
+            "regenerating": "It was trained to keep the pattern and to heal wounds.",
         }
         return (
-            f"A cellular automaton that grows a {pattern(config)} from one cell: each cell runs "
-            f"the same small network and sees only its eight neighbours. {regime[config['regime']]}"
+            f"A cellular automaton that grows a {pattern(config)} from one cell. All cells run the "
+            "same small network, and each sees only its eight neighbours. "
+            f"{regime[config['regime']]}"
         )
     if model.kind == "adversary":
-        what = "digit reader" if digits else f"grown {pattern(config)}"
-        aimed = f"call every digit {config['digit']}" if digits else aim(config)
-        anywhere = ", also where it is to go" if config.get("among") == "host" else ""
+        among = config.get("region", config.get("among"))
+        what = "digit" if digits else f"grown {pattern(config)}"
+        aimed = f"choose the class {config['digit']}" if digits else aim(config)
+        anywhere = ", including the part that is to disappear" if among == "host" else ""
         return (
-            f"A rule for a few cells of a {what}, which should make the whole of it {aimed}. The "
-            f"automaton under attack, {host}, stays as it is: in {percent(config['density'])} of "
-            f"the cells, drawn at random{anywhere}, this rule runs in place of its own."
+            f"A rule for adversaries in a {what}, which aim to make the whole of it {aimed}. In "
+            f"{percent(config['density'])} of the cells, drawn at random{anywhere}, it replaces "
+            f"the rule of the host, {host}. The host itself is unchanged."
         )
     (meaning,) = [kind.meaning for kind in KINDS.values() if kind.__name__ == model.layer]
     return (
-        f"{meaning[0].upper()}{meaning[1:]} before each step, which should make a "
-        f"{pattern(config)} {aim(config)}. The automaton under attack, {host}, stays as it is."
+        f"{meaning[0].upper()}{meaning[1:]} before each step. It makes a {pattern(config)} "
+        f"{aim(config)}. The host, {host}, is unchanged."
     )
 
 
 def shown(model: ShippedModel, config: dict[str, Any]) -> str:
-    """What a job's ``preview.png`` shows."""
+    """The caption of a job's ``preview.png``."""
     if model.layer == "MNISTCA":
         if model.kind == "host":
-            return "Test digits after 200 steps; the colour of a cell is the digit it says"
+            return "Test digits after 200 steps; the colour of a cell is the class it has chosen"
         return (
-            "Test digits 200 steps after the adversaries (red) came on; the colour of a cell is "
-            "the digit it says"
+            "Test digits 200 steps after the adversaries (red) appeared; the colour of a cell is "
+            "the class it has chosen"
         )
     if model.kind == "host":
-        return "The target, and what has grown"
+        return "The target, and the grown pattern"
     return (
-        "The target, and the grown pattern 0, 100, 300 and 500 steps after the attack began; above "
-        "each how far it is from the target"
+        "The target, and the grown pattern 0, 100, 300 and 500 steps after the attack began, each "
+        "with its MSE"
     )
 
 
@@ -181,22 +183,23 @@ def usage(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
     elif model.kind == "perturbation" or model.layer == "MNISTCA":
         lines += ["state = tfnca.rollout(step, state, steps=200, seed=1)"]
     if model.layer == "MNISTCA":
-        lines += ["said = tfnca.class_logits(state).numpy().argmax(-1)  # what each cell says"]
+        lines += ["chosen = tfnca.class_logits(state).numpy().argmax(-1)  # the class of each cell"]
     else:
         lines += ["picture = tfnca.to_rgb(state)"]
     needs_others = model.host is not None and not model.host_ships
-    fence = "```py" if needs_others else "```python"  # the latter runs as it stands
+    fence = "```py" if needs_others else "```python"  # the tests run the latter
     yield "\n".join([fence, *lines, "```"])
     if needs_others:
         yield (
-            f"Its host, `{model.host}`, is one of the article's published files, and so are its "
-            "targets; neither is part of this project. In the commands `originals/` holds the "
-            "published files, and `targets/` what is in `growing_ca_target_images.zip`."
+            f"Its host, `{model.host}`, and its targets are files of the article and not part of "
+            "this project ([how to get them](../../../docs/guides/formats.md#the-articles-files)). "
+            "In the commands, `originals/` is the folder with these files, and `targets/` contains "
+            "the unpacked `growing_ca_target_images.zip`."
         )
 
 
 def measured_how(model: ShippedModel, config: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """The command that gives the measures, and what they rest on."""
+    """The command that measures the model, and the sample."""
     command = f"python -m tfnca.measures {Path('saved_models', model.name, Path(model.path).name)}"
     if model.kind != "host":
         host = f"saved_models/{model.host}/model.keras" if model.host_ships else config["host"]
@@ -213,27 +216,27 @@ def measured_how(model: ShippedModel, config: dict[str, Any], metrics: dict[str,
         on = f"the first {metrics['digits']:,} test digits, {len(metrics['seeds'])} seeds"
     else:
         side = config["size"] + 2 * MEASURED_PADDING
-        on = f"{metrics['runs']} runs on {side} by {side} cells; errors are mean squares over RGBA"
-    return f"By `{command}`, on {on}."
+        on = f"{metrics['runs']} runs on {side} by {side} cells (MSE: mean squared error over RGBA)"
+    return f"Measured by `{command}` on {on}."
 
 
 def _verdict(metrics: dict[str, Any]) -> str:
-    """Whether an attack on a pattern is nearer to its target than nothing at all."""
+    """Whether an attack on a pattern is closer to its target than the baseline."""
     if "base" in metrics or "attack" in metrics or not metrics.get("host"):
         return ""
     nothing = metrics["host"][-1]["median"]
     rows = metrics["from_grown"]
     worse = [f"{row['step']:,}" for row in rows if row["median"] >= nothing]
     if not worse:
-        return "The attack is nearer to its target than the host alone at every step measured."
+        return "At every step measured, the attack is closer to its target than the baseline."
     return (
-        f"At step {', '.join(worse)} the attack is no nearer to its target than the host alone "
+        f"At step {', '.join(worse)} the attack is no closer to its target than the baseline "
         f"({number(nothing, 'mse')})."
     )
 
 
 def training(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
-    """What it took, by which commands."""
+    """The effort and the commands."""
     earlier = config.get("earlier_runs", [])
     own = config["steps"] - config.get("from_step", 0)
     steps = own + sum(run["steps"] for run in earlier)
@@ -245,8 +248,8 @@ def training(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
     source = f" Data: {config['source']}." if "source" in config else ""
     yield f"{steps:,} steps, {cost}, on {config['device']}{machine}, seed {config['seed']}.{source}"
     if earlier:
-        yield "In parts, so that no single command gives these weights:"
-        last = f"{own:,} steps: {_rates(_schedule(config))}; by this command:"
+        yield "The model was trained in parts, so no single command gives these weights:"
+        last = f"{own:,} steps: {_rates(_schedule(config))}, with this command:"
         parts = [*map(_part, earlier), last]
         yield "\n".join(f"{number}. {part}" for number, part in enumerate(parts, 1))
     else:
@@ -281,12 +284,22 @@ def _rate(rate: float) -> str:
     return f"{float(digits):g}e{int(exponent)}"
 
 
+WHY = {
+    "Attacks on the article's lizard": [
+        "These attacks need the article's lizard, which is [not part of this "
+        "project](../docs/guides/formats.md#the-articles-files). They are here so that you can "
+        "compare our training with the article's on the same host."
+    ]
+}
+"""What to say about a group of models before its table."""
+
+
 def index(found: list[ShippedModel]) -> str:
     """The README.md over all models."""
     groups = {
         "Hosts": [model for model in found if model.kind == "host"],
         "Attacks": [model for model in found if model.kind != "host" and model.host_ships],
-        "Attacks on hosts that do not ship": [
+        "Attacks on the article's lizard": [
             model for model in found if model.host and not model.host_ships
         ],
     }
@@ -294,27 +307,34 @@ def index(found: list[ShippedModel]) -> str:
     for title, group in groups.items():
         if group:
             rows = [_row(model) for model in group]
-            parts += [f"## {title}", text_table(["", "model", "what it is", "main measure"], rows)]
+            parts += [
+                f"## {title}",
+                *WHY.get(title, []),
+                text_table(["", "model", "what it is", "main measure"], rows),
+            ]
     return "\n\n".join(parts) + "\n"
 
 
 INTRODUCTION = """\
-Each folder holds `model.keras` or `perturbation.npy`, its card, `config.json` (settings, command,
-seconds, device), `metrics.json` (the measures of `tfnca.measures`, with seeds and numbers of runs)
-and `history.csv`; most also `preview.png` and the exports `saved_model/` and `tfjs/`
-([how to use them](../docs/export.md)). An adversary's file holds the adversary alone; the SHA-256
-of its host's weights stands in its `config.json`. All under the Apache License 2.0.
+These models are bundled with tfnca. Load a host or an attack by its name, or by the shorter name in
+brackets:
 
 ```python
 import tfnca
 
-print(tfnca.models())  # what ships
+print(tfnca.models())
 host = tfnca.load("growing_lizard")
 step = tfnca.load_attack("no_tail")  # the perturbation on its host, ready to run
 ```
 
-What is in brackets is a shorter name that does as well. *Error*: mean square over RGBA, the median
-of the runs."""
+Each folder contains `model.keras` or `perturbation.npy`, a card, `config.json` (settings, command,
+time, device and the host's checksum), `metrics.json` (measures, with seeds and numbers of runs)
+and `history.csv`. Most also contain a preview and [exports](../docs/guides/export.md) for
+TensorFlow and TensorFlow.js. An attack's file does not contain its host. All models are under the
+Apache License 2.0.
+
+*MSE* is the mean squared error over red, green, blue and alpha, the median of the runs. The
+*baseline* is the MSE of the host without an attack."""
 
 
 def _row(model: ShippedModel) -> list[str]:
@@ -327,8 +347,8 @@ def _row(model: ShippedModel) -> list[str]:
     measures = main_measures(metrics)
     said = str(measures[0])
     for nothing in measures:  # an adversary that paints itself proves nothing: its host's cells too
-        if nothing.name.endswith("error of doing nothing"):
+        if nothing.name.endswith("baseline MSE"):
             own = nothing.name.startswith("host")
             said += f"; {next(m for m in measures if m.name.startswith('host'))}" if own else ""
-            said += f" (doing nothing: {number(nothing.value, 'mse')})"
+            said += f" (baseline {number(nothing.value, 'mse')})"
     return [picture, f"[`{model.name}`]({model.name}/README.md){short}", model.line, said]

@@ -30,25 +30,25 @@ class Measure:
 
 
 def number(value: float, kind: str = "accuracy") -> str:
-    """A measure as text: errors with a digit more where they are small."""
+    """A measure as text; small errors get one more digit."""
     if kind == "success_rate":
         return f"{value:.2f}"
     return f"{value:.3f}" if kind == "accuracy" else f"{value:.{4 if value >= 1e-3 else 5}f}"
 
 
-def percent(share: float) -> str:
-    """A share as text: ``"10 %"``."""
-    return f"{100 * share:g} %"
+def percent(fraction: float) -> str:
+    """A fraction as text: ``"10 %"``."""
+    return f"{100 * fraction:g} %"
 
 
 def pattern(config: dict[str, Any]) -> str:
-    """What a Growing CA grows, or what an attack's host does: a noun."""
+    """The noun for the pattern that a Growing CA, or an attack's host, grows."""
     stem = PurePath(config.get("host_target", config.get("target", "lizard"))).stem
     return WHOLE.get(stem, f"picture “{stem}”")
 
 
 def aim(config: dict[str, Any]) -> str:
-    """What an attack is to make of its host's pattern: ``"lose its tail"``."""
+    """The aim of an attack on a pattern, as a verb: ``"lose its tail"``."""
     stem = PurePath(config["target"]).stem.removeprefix("lizard_")
     return DRAWN[stem].change if stem in DRAWN else f"turn into “{stem}”"
 
@@ -63,18 +63,18 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
     """
     if layer not in ("GrowingCA", "MNISTCA", *(known.__name__ for known in KINDS.values())):
         return f"a model of the class {layer}"
-    has_share = kind == "adversary" and "density" in config
-    share = f", run by {percent(config['density'])} of the cells" if has_share else ""
+    known = kind == "adversary" and "density" in config
+    fraction = f"; adversary fraction {percent(config['density'])}" if known else ""
     if layer == "MNISTCA":
         if kind == "host":
-            how = "trained among liars" if "bank" in config else "each cell by itself"
-            return f"reads handwritten digits, {how}"
+            how = "trained among adversaries" if "bank" in config else "each cell for itself"
+            return f"classifies handwritten digits, {how}"
         article = "an" if config["digit"] == 8 else "a"
-        return f"should make every digit {article} {config['digit']}{share}"
+        return f"makes digits choose {article} {config['digit']}{fraction}"
     if kind == "host":
         return f"grows a {pattern(config)} from one cell"
     what = "".join(f"{kind.kind}: " for kind in KINDS.values() if kind.__name__ == layer)
-    return f"{what}should make the {pattern(config)} {aim(config)}{share}"
+    return f"{what}makes the {pattern(config)} {aim(config)}{fraction}"
 
 
 def main_measures(metrics: dict[str, Any]) -> list[Measure]:
@@ -95,23 +95,23 @@ def _pattern(metrics: dict[str, Any]) -> list[Measure]:
     key, label = ("from_grown", "grown pattern") if nothing else ("from_seed", "seed")
     rows = [row for row in metrics.get(key, []) if row["step"] in (500, 5000)]
     found = [
-        Measure(f"error at step {row['step']:,} from the {label}", row["median"], "mse")
+        Measure(f"MSE at step {row['step']:,} from the {label}", row["median"], "mse")
         for row in rows
     ]
     if nothing:
-        found.append(Measure("error of doing nothing", nothing[-1]["median"], "mse"))
+        found.append(Measure("baseline MSE", nothing[-1]["median"], "mse"))
     if nothing and "host_median" in nothing[-1]:
         found += [
-            Measure(f"host's own cells: error at step {row['step']:,}", row["host_median"], "mse")
+            Measure(f"host's own cells: MSE at step {row['step']:,}", row["host_median"], "mse")
             for row in rows
         ]
-        name = "host's own cells: error of doing nothing"
+        name = "host's own cells: baseline MSE"
         found.append(Measure(name, nothing[-1]["host_median"], "mse"))
     if lifted := metrics.get("lifted"):
-        name = "share of runs in which the host's pattern is back, once lifted"
+        name = "fraction of runs that recover after the attack is removed"
         found.append(Measure(name, lifted["back"] / lifted["runs"], "success_rate"))
     if damaged := metrics.get("damaged_at_200"):
-        name = f"share of runs that mend a hole of radius {damaged['radius']:g} by step 500"
+        name = f"fraction of wounds of radius {damaged['radius']:g} healed by step 500"
         found.append(Measure(name, damaged["below"] / damaged["runs"], "success_rate"))
     return found
 
@@ -139,12 +139,12 @@ def _digit_attack(metrics: dict[str, Any]) -> list[Measure]:
     last = metrics["attack"][-1]
     when = f"after {under['step'] - 200:,} steps of attack"
     found = [
-        Measure(f"takeover {when}", under["takeover"], "accuracy"),
-        Measure(f"takeover {when}, host cells alone", under["host_takeover"], "accuracy"),
+        Measure(f"takeover rate {when}", under["takeover"], "accuracy"),
+        Measure(f"takeover rate {when}, host cells alone", under["host_takeover"], "accuracy"),
     ]
     if sparse := metrics.get("sparse"):
-        name = "takeover with 1 % of adversaries"
+        name = "takeover rate with 1 % adversaries"
         found.append(Measure(name, sparse[-1]["takeover"], "accuracy"))
     gone = last["step"] - under["step"]
-    name = f"digit accuracy {gone:,} steps after they are gone"
+    name = f"digit accuracy {gone:,} steps after the adversaries are removed"
     return [*found, Measure(name, last["digit_accuracy"], "accuracy")]

@@ -8,11 +8,11 @@ Table = tuple[str, list[str], list[list[str]]]
 """Caption, columns, rows."""
 
 CAPTIONS = {
-    "base": "Unattacked",
+    "base": "Without an attack",
     "swapped": "Every digit swapped for another at step 200",
-    "attack": "Adversaries from step 200 to 400",
-    "sparse": "1 % of adversaries from the start",
-    "host": "Doing nothing (the host alone against the target)",
+    "attack": "Adversaries from step 200 to step 400",
+    "sparse": "1 % adversaries from the start",
+    "host": "Baseline (the host without an attack, compared with the target)",
     "from_seed": "From the seed",
     "from_grown": "From the grown pattern",
 }
@@ -23,9 +23,9 @@ COLUMNS = {
     "digit_accuracy": "digit accuracy",
     "cell_accuracy": "cell accuracy",
     "agreement": "agreement",
-    "takeover": "takeover",
-    "host_takeover": "takeover, host cells alone",
-    "median": "median error",
+    "takeover": "takeover rate",
+    "host_takeover": "takeover rate, host cells alone",
+    "median": "median MSE",
     "mean": "mean",
     "worst": "worst",
     "shifted_median": "median after the best shift",
@@ -58,28 +58,28 @@ def tables(metrics: dict[str, Any]) -> list[Table]:
             [name, *(_error(damaged[name][key]) for key in ("median", "worst"))]
             for name in ("damaged", "repaired")
         ]
-        found.append((when, ["", "median error", "worst"], rows))
+        found.append((when, ["", "median MSE", "worst"], rows))
     return found
 
 
 def counts(metrics: dict[str, Any]) -> list[str]:
-    """What the measures say in words: sentences."""
+    """The measures that are best said in a sentence."""
     found = []
     if "mean_square_of_target" in metrics:
-        found.append(f"An empty grid has an error of {_error(metrics['mean_square_of_target'])}.")
+        found.append(f"An empty grid has an MSE of {_error(metrics['mean_square_of_target'])}.")
     if damaged := metrics.get("damaged_at_200"):
         found.append(
-            f"By step 500 the error is below 0.0005 again after {damaged['below']} of "
-            f"{damaged['runs']} such wounds."
+            f"{damaged['below']} of {damaged['runs']} such wounds have healed by step 500, which "
+            "means that the MSE is below 0.0005."
         )
     if lifted := metrics.get("lifted"):
         found.append(
-            "After 500 steps with the attack and 500 without, the host's pattern is back in "
+            "After 500 steps with the attack and 500 without, the pattern has recovered in "
             f"{lifted['back']} of {lifted['runs']} runs."
         )
     if metrics.get("steps_to_flip") is not None:
         found.append(
-            f"Half of the digits have flipped {metrics['steps_to_flip']} steps after the "
+            f"Half of the digits are misclassified {metrics['steps_to_flip']} steps after the "
             "adversaries appear."
         )
     return found
