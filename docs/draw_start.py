@@ -40,12 +40,9 @@ def blocks(language):
 
 def train(folder):
     """Runs the tutorial's training command, its pictures being in this folder."""
-    (line,) = [
-        line for block in blocks("") for line in block.splitlines() if "train/perturbation" in line
-    ]
-    arguments = line.removeprefix("python ").replace("out/mine", str(folder)).split()
-    arguments[0] = str(ROOT / arguments[0])
-    subprocess.run([sys.executable, *arguments], check=True)
+    (line,) = [line for line in "".join(blocks("")).splitlines() if "tfnca attack" in line]
+    arguments = line.removeprefix("tfnca ").replace("out/mine", str(folder)).split()
+    subprocess.run([sys.executable, "-m", "tfnca", *arguments], check=True)
 
 
 def own(folder):
