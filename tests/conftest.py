@@ -12,6 +12,7 @@ from descriptors import random_masks
 
 SLOW_FILES = (
     "test_web.py",
+    "test_web_parity.py",
     "test_loading.py",
     "test_sparse.py",
     "test_jobs.py",
