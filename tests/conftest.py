@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 SLOW_FILES = (
     "test_web.py",
+    "test_web_parity.py",
     "test_sparse.py",
     "test_xla.py",
     "test_loading.py",

@@ -15,7 +15,7 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import unquote, urlsplit
 
 SITE = Path(__file__).resolve().parent / "site"
@@ -126,7 +126,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing of a browser that went away before it had its answer."""
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
@@ -134,7 +134,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     # Given here, since what Windows' registry says of .js may be wrong.
-    extensions_map = {
+    extensions_map: ClassVar = {
         ".css": "text/css; charset=utf-8",
         ".html": "text/html; charset=utf-8",
         ".js": "text/javascript; charset=utf-8",

@@ -1,5 +1,5 @@
 // Measures the built site in Chromium, best on a quiet machine: time to the first picture, CA
-// steps a second in both playgrounds, and the living box beside the whole 96×96 grid.
+// steps a second in both playgrounds, and the living box compared with the whole 96×96 grid.
 // node bench.mjs [wasm|webgl|webgpu|cpu]
 
 import { ready, withSite } from "./browser.mjs";

@@ -19,7 +19,7 @@ const FLAGS = [
 /** Runs `work(open, address)`; `open(options)` gives a page that records what goes wrong. */
 export async function withSite(work) {
   const play = new URL("../../tfnca/play.py", import.meta.url).pathname;
-  const server = spawn("python3", ["-I", play, "--no-browser", "--port", "0"]);
+  const server = spawn(process.env.PYTHON ?? "python3", ["-I", play, "--no-browser", "--port", "0"]);
   server.stderr.pipe(process.stderr);
   const [said] = await once(server.stdout, "data");
   const [address] = String(said).match(/http:\S+/);

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from prepare import HOSTS_ONLY, MODELS, ROOT, WEB, prepare
+from prepare import MODELS, ROOT, WEB, prepare
 
 from tfnca.commands import Parser, plain_errors
 from tfnca.files import replacing
@@ -28,10 +28,9 @@ SOURCES = [
 def main():
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     models = os.environ.get("TFNCA_MODELS") or ROOT / "saved_models"
+    out = ROOT / "tfnca/site"
     parser.add_argument("--models", type=Path, default=models, help="(default: saved_models)")
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "tfnca/site", help="(default: tfnca/site)"
-    )
+    parser.add_argument("--out", type=Path, default=out, help="(default: tfnca/site)")
     options = parser.parse_args()
     with plain_errors():
         build(options.models, options.out)
@@ -73,7 +72,7 @@ def checksums(models, site):
 
 def inputs():
     """Patterns of the models' files that the site is made of."""
-    for name in [*MODELS, *HOSTS_ONLY]:
+    for name in MODELS:
         yield f"{name}/model.keras"
         yield f"{name}/tfjs/*"
     yield "mnist_adversary/influence.json"

@@ -1,16 +1,19 @@
 // Drives the built site in Chromium as a visitor would. Prints one JSON line a check:
 // {"check": name, "error": null or what went wrong}. Screenshots go to the folder given.
-// node e2e.mjs SITE SCREENSHOTS
+// node e2e.mjs SCREENSHOTS [GROUP...], a group being a name in `wanted(...)` below
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { ready, withSite } from "./browser.mjs";
 
-const [site, screenshots] = process.argv.slice(2);
+const [screenshots, ...groups] = process.argv.slice(2);
+const wanted = (group) => !groups.length || groups.includes(group);
+const SITE = new URL("../../tfnca/site/", import.meta.url).pathname;
+const MODELS = new URL("../../saved_models/", import.meta.url).pathname;
 mkdirSync(screenshots, { recursive: true });
 const PATIENCE = { timeout: Number(process.env.TFNCA_PATIENCE ?? 90_000) };
-const { models, influence } = JSON.parse(readFileSync(join(site, "site.json")));
+const { densities } = JSON.parse(readFileSync(join(SITE, "site.json")));
 
 async function check(name, work) {
   let error = null;
@@ -29,26 +32,39 @@ function expect(condition, message) {
 const shot = (page, name, options) =>
   page.screenshot({ path: join(screenshots, `${name}.png`), ...options });
 
-/** Ends a page, with its browser: a playground that is left open goes on and takes the cores. */
+/** Ends a page, with its browser: an open playground keeps running and takes the cores. */
 const leave = (page) => page.context().close();
 
 const part = (page, section, name) => page.locator(`#${section} [data-name="${name}"]`);
 
-/** Makes so many steps of the paused digits, whatever the pace of frames, so that a run is one run. */
-const settle = (page, steps) =>
-  page.evaluate(async (steps) => {
-    const { mnist } = window.tfnca;
-    while (mnist.ca.waiting) await new Promise(requestAnimationFrame);
-    for (const end = mnist.ca.index + steps; mnist.ca.index < end; ) await mnist.advance(10);
-    mnist.draw(true);
-  }, steps);
+/** Makes so many steps of a paused playground, whatever the pace of frames: a run is repeatable. */
+const settle = (page, steps, name = "mnist") =>
+  page.evaluate(
+    async ([steps, name]) => {
+      const playground = window.tfnca[name];
+      while (playground.ca.waiting) await new Promise(requestAnimationFrame);
+      for (const end = playground.ca.index + steps; playground.ca.index < end; ) {
+        await playground.advance(Math.min(10, end - playground.ca.index));
+      }
+      playground.draw(true);
+    },
+    [steps, name],
+  );
 
-/** Waits until more than half of the cells say `digit`. */
-async function says(page, digit) {
+/** Pauses a playground and waits until its last step is made. */
+const pause = (page, name) =>
+  page.evaluate(async (name) => {
+    const playground = window.tfnca[name];
+    playground.play(false);
+    while (playground.ca.waiting) await new Promise(requestAnimationFrame);
+  }, name);
+
+/** Waits until more than half of the cells read `digit`. */
+async function reads(page, digit) {
   const wait = page.waitForFunction(
     (wanted) => {
       const verdict = document.querySelector('#digits [data-name="verdict"]');
-      return verdict.dataset.says === String(wanted) && parseInt(verdict.textContent) > 50;
+      return verdict.dataset.class === String(wanted) && parseInt(verdict.textContent) > 50;
     },
     digit,
     PATIENCE,
@@ -60,7 +76,7 @@ async function says(page, digit) {
   });
 }
 
-/** Where a cell of a playground's canvas lies on the page. */
+/** Where a cell of a playground's canvas is on the page. */
 async function cells(page, section, side) {
   const grid = part(page, section, "grid");
   await grid.scrollIntoViewIfNeeded();
@@ -92,25 +108,24 @@ async function digits(page) {
     for (const point of THREE.slice(1)) await page.mouse.move(...at(point));
     await page.mouse.up();
     await settle(page, 200);
-    await says(page, 3);
+    await reads(page, 3);
     await shot(page, "digits_drawn");
   });
-  if (!models.mnist_adversary) return;
   await check("ten adversaries make it an 8", async () => {
-    await page.getByText("Draw adversary", { exact: true }).click();
+    await page.locator("#digits").getByText("Draw adversary", { exact: true }).click();
     expect(await part(page, "digits", "brush").isDisabled(), "a brush for single cells");
     const at = await cells(page, "digits", 28);
     for (const point of ON_THE_STROKE) await page.mouse.click(...at(point));
     await settle(page, 200);
     const census = await part(page, "digits", "census").textContent();
-    await says(page, 8);
+    await reads(page, 8);
     await shot(page, "digits_deceived");
     expect(/ 10 adversaries/.test(census), census);
   });
   await check("without them it is a 3 again", async () => {
     await part(page, "digits", "remove").click();
     await settle(page, 200);
-    await says(page, 3);
+    await reads(page, 3);
     await shot(page, "digits_recovered");
   });
   await check("the keyboard does it all", async () => {
@@ -118,7 +133,7 @@ async function digits(page) {
     const grid = part(page, "digits", "grid");
     await grid.focus();
     await grid.press("7");
-    await says(page, 7);
+    await reads(page, 7);
     await grid.press("p");
     await grid.press("a");
     const census = () => part(page, "digits", "census").textContent();
@@ -134,38 +149,165 @@ async function digits(page) {
     await grid.press("d");
   });
   const digit = (name) => part(page, "digits", "digits").locator("button").nth(name);
-  if (influence) {
-    await check("one adversary where it hurts most", async () => {
-      await digit(0).click();
-      await part(page, "digits", "showWeak").check();
-      await shot(page, "digits_weak_spots");
-      await part(page, "digits", "placeBest").click();
-      const census = await part(page, "digits", "census").textContent();
-      expect(/ 1 adversary /.test(census), census);
-      await settle(page, 200);
-      await says(page, 8);
-      await part(page, "digits", "showWeak").uncheck();
-      await shot(page, "digits_one_adversary");
+  const about = () => part(page, "digits", "about").textContent();
+  await check("one adversary where it does most", async () => {
+    await digit(0).click();
+    await settle(page, 60);
+    await part(page, "digits", "showWeak").check();
+    await shot(page, "digits_weak_spots");
+    expect(/larger the dot/.test(await about()), await about());
+    await part(page, "digits", "placeBest").click();
+    const census = await part(page, "digits", "census").textContent();
+    expect(/ 1 adversary /.test(census), census);
+    await settle(page, 200);
+    await reads(page, 8);
+    await shot(page, "digits_one_adversary");
+  });
+  await check("weak spots keep the classes' colours, and say where there are none", async () => {
+    await part(page, "digits", "showWeak").check();
+    await part(page, "digits", "remove").click();
+    await digit(4).click();
+    await settle(page, 60);
+    const { coloured, dark } = await page.evaluate(() => {
+      const { ca, palette, screen } = window.tfnca.mnist;
+      const { width, height, context, scale } = screen;
+      const [r, g, b] = palette.digits[4];
+      const found = { coloured: 0, dark: 0 };
+      for (let cell = 0; cell < width * height; cell++) {
+        if (ca.state[cell * ca.channels] < 0.99) continue;
+        const at = (fraction) =>
+          context.getImageData(
+            Math.floor((cell % width + fraction) * scale), Math.floor((Math.floor(cell / width) + fraction) * scale), 1, 1,
+          ).data; // prettier-ignore
+        const corner = at(0.9);
+        if (Math.hypot(corner[0] - r, corner[1] - g, corner[2] - b) < 60) found.coloured++;
+        if (Math.max(...at(0.5).slice(0, 3)) < 60) found.dark++;
+      }
+      return found;
+    });
+    expect(coloured > 10 && dark > 10, JSON.stringify({ coloured, dark }));
+    await digit(8).click();
+    await page.waitForFunction(() => /An 8 has no weak spots/.test(document.querySelector("#digits .about").textContent), null, PATIENCE);
+    await part(page, "digits", "bin").click();
+    await page.waitForFunction(() => /known for loaded digits/.test(document.querySelector("#digits .about").textContent), null, PATIENCE);
+    await part(page, "digits", "showWeak").uncheck();
+  });
+  await check("defended cells", async () => {
+    const hosts = part(page, "digits", "hosts");
+    await digit(6).click();
+    await part(page, "digits", "density").fill("10");
+    await part(page, "digits", "sprinkle").click();
+    await settle(page, 200);
+    await reads(page, 8);
+    await hosts.getByText("Defended").click(); // the same digit with the same adversaries
+    await settle(page, 200);
+    await reads(page, 6);
+    await shot(page, "digits_defended");
+    expect(/silenced/.test(await about()), await about());
+    await hosts.getByText("Standard").click();
+    await settle(page, 200);
+    await reads(page, 8);
+    await part(page, "digits", "remove").click();
+  });
+}
+
+/** What a visitor finds before touching anything, on a small laptop. */
+async function firstView(open, address) {
+  const page = await open({ viewport: { width: 1366, height: 650 } });
+  await page.goto(`${address}?seed=3`);
+  await ready(page);
+  await check("the first view shows a digit being read, and what to do", async () => {
+    await page.waitForFunction(() => window.tfnca.mnist.ca.index > 40, null, PATIENCE);
+    await shot(page, "first_view");
+    for (const name of ["grid", "message", "verdict", "play", "sprinkle"]) {
+      const box = await part(page, "digits", name).boundingBox();
+      expect(box.y + box.height <= 650, `${name} ends at ${box.y + box.height} px`);
+    }
+    const verdict = await part(page, "digits", "verdict").textContent();
+    expect(/^\d+ % of the cells read 5$/.test(verdict), verdict);
+    const tool = await page.evaluate(() => window.tfnca.mnist.tool);
+    expect(tool === "adversary", tool);
+    expect(/Click three pixels/.test(await part(page, "digits", "message").textContent()), "no hint");
+    const settings = await page.locator(".settings").boundingBox();
+    const own = await page.locator(".own").boundingBox();
+    expect(settings.y > own.y, "the settings are not last");
+  });
+  await check("messages and Compare move nothing", async () => {
+    const places = () =>
+      page.evaluate(() =>
+        ["grid", "play", "verdict", "plot"].map((name) => {
+          const { left, top } = document.querySelector(`#digits [data-name="${name}"]`).getBoundingClientRect();
+          return `${name} ${left} ${top + scrollY}`;
+        }).join(),
+      );
+    const before = await places();
+    await page.evaluate(() => window.tfnca.mnist.say("A long message. ".repeat(20), true));
+    expect((await places()) === before, "a message moves the page");
+    await shot(page, "message");
+    await part(page, "digits", "compare").click();
+    await shot(page, "compare");
+    const compared = await places();
+    expect(compared === before, `${before} became ${compared}`);
+    await part(page, "digits", "compare").click();
+    await page.evaluate(() => window.tfnca.mnist.say(""));
+  });
+  await check("a screen reader hears at most one message a second", async () => {
+    const heard = await page.evaluate(async () => {
+      const { mnist } = window.tfnca;
+      mnist.play(false);
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+      for (let i = 0; i < 30; i++) mnist.announce(`message ${i}`);
+      const live = document.querySelectorAll("#digits .panel [role=status], #digits .panel [aria-live]");
+      return { first: mnist.part.status.textContent, live: live.length };
+    });
+    expect(heard.first === "message 0" && heard.live === 1, JSON.stringify(heard));
+  });
+  await leave(page);
+}
+
+/** One playground in a frame of another page, and the module that another page imports. */
+async function embedded(open, address) {
+  const page = await open({ viewport: { width: 600, height: 500 } });
+  for (const [name, other] of [["digits", "lizard"], ["lizard", "digits"]]) {
+    await check(`the ${name} embedded`, async () => {
+      await page.goto(`${address}?seed=3&embed=${name}`);
+      await ready(page);
+      await page.waitForFunction((key) => window.tfnca[key].ca.index > 10, name === "digits" ? "mnist" : "growing", PATIENCE);
+      await shot(page, `embed_${name}`);
+      const size = await page.evaluate(() => {
+        const { scrollWidth, scrollHeight } = document.documentElement;
+        return [scrollWidth, scrollHeight];
+      });
+      expect(size[0] <= 600 && size[1] <= 500, `it needs ${size.join("×")}`);
+      const visible = await page.locator(`#${other}, header, footer, .settings, .own`).evaluateAll((all) =>
+        all.filter((node) => node.checkVisibility()).map((node) => node.className || node.id),
+      );
+      expect(!visible.length, `also visible: ${visible.join()}`);
+      if (name === "lizard") {
+        await page.locator("#k_no_tail").fill("1");
+        expect(await page.evaluate(() => window.tfnca.growing.ca.matrix !== null), "the slider does nothing");
+      } else {
+        await part(page, "digits", "sprinkle").click();
+        await part(page, "digits", "census").filter({ hasText: "adversaries" }).waitFor(PATIENCE);
+      }
     });
   }
-  if (models.mnist_defended_adversary) {
-    await check("wary cells", async () => {
-      const hosts = part(page, "digits", "hosts");
-      await hosts.getByText("Wary").click();
-      await page.waitForFunction(() => !window.tfnca.mnist.trusting, null, PATIENCE);
-      await digit(7).click();
-      await settle(page, 200);
-      await says(page, 7);
-      await part(page, "digits", "density").fill("10");
-      await part(page, "digits", "sprinkle").click();
-      await settle(page, 200);
-      await shot(page, "digits_wary");
-      expect(!(await part(page, "digits", "message").isVisible()), "a message");
-      await hosts.getByText("Trusting").click();
-      await page.waitForFunction(() => window.tfnca.mnist.trusting, null, PATIENCE);
-      await part(page, "digits", "remove").click();
-    });
-  }
+  await check("another page runs the CA in twenty lines", async () => {
+    await page.goto(`${address}example.html`);
+    await page.waitForFunction(
+      () => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, 72, 72);
+        return data.filter((value, i) => i % 4 === 0 && data[i + 3] && value < 128).length > 300;
+      },
+      null,
+      PATIENCE,
+    );
+    await shot(page, "example");
+    expect(!page.errors.length, page.errors.join("\n"));
+    const lines = readFileSync(join(SITE, "example.html"), "utf8").trim().split("\n").length;
+    expect(lines <= 24, `${lines} lines`);
+  });
+  await leave(page);
 }
 
 async function lizard(page) {
@@ -181,21 +323,25 @@ async function lizard(page) {
     );
   const distance = async (name) =>
     Number(await section.locator(`[data-target="${name}"] .distance`).textContent());
+  const verdict = () => part(page, "lizard", "verdict").textContent();
   await part(page, "lizard", "grid").scrollIntoViewIfNeeded();
 
   await check("the tail slider removes the tail", async () => {
     await part(page, "lizard", "speed").selectOption("max");
-    await until(150);
-    expect((await distance("lizard")) < (await distance("no_tail")), "no lizard has grown");
+    await until(10);
+    await pause(page, "growing");
+    expect((await verdict()) === "Growing", await verdict());
+    await settle(page, 190, "growing");
+    expect((await verdict()) === "A complete lizard", await verdict());
     await shot(page, "lizard_grown");
     await section.locator("#k_no_tail").fill("1");
-    await until((await steps()) + 120);
+    await settle(page, 150, "growing");
     const [tailless, plain] = [await distance("no_tail"), await distance("lizard")];
     await shot(page, "lizard_no_tail");
-    expect(tailless < plain, `distance to tailless ${tailless}, to the plain lizard ${plain}`);
+    expect(tailless < plain, `MSE without the tail ${tailless}, of the whole lizard ${plain}`);
+    expect((await verdict()) === "Nearest target: no tail", await verdict());
   });
   await check("damage, seed and reset", async () => {
-    await part(page, "lizard", "play").click();
     const at = await cells(page, "lizard", 72);
     const before = await distance("no_tail");
     await page.mouse.move(...at([36, 36]));
@@ -214,38 +360,66 @@ async function lizard(page) {
   for (const figure of [11, 12, 13, 14]) {
     await check(`Figure ${figure} runs`, async () => {
       await section.locator(`[data-figure="${figure}"]`).click();
-      await until(figure === 14 ? 260 : 60);
-      const verdict = await part(page, "lizard", "verdict").getAttribute("data-nearest");
-      const message = part(page, "lizard", "message");
+      await until(5);
+      await pause(page, "growing");
+      await settle(page, figure === 14 ? 250 : 50, "growing");
+      const nearest = await part(page, "lizard", "verdict").getAttribute("data-nearest");
+      const kind = await part(page, "lizard", "message").getAttribute("data-kind");
       await shot(page, `figure_${figure}`);
-      expect(verdict && !(await message.isVisible()), `nearest: ${verdict}`);
+      expect(nearest && kind === "hint", `nearest: ${nearest}, a message: ${kind}`);
       const k = Number(await section.locator("#k_no_tail").inputValue());
       expect(k > 0, `k of the tail is ${k}`);
     });
   }
-  if (!models.growing_adversary_no_tail && !models.growing_adversary_red) return;
-  await check("adversaries in the lizard", async () => {
+  await check("sprinkled adversaries remove the tail", async () => {
     await part(page, "lizard", "reset").click();
-    await until(100);
+    await part(page, "lizard", "zero").click();
+    await pause(page, "growing");
+    await settle(page, 200, "growing");
     await part(page, "lizard", "sprinkle").click();
-    await until(130);
+    await settle(page, 300, "growing");
     const census = await part(page, "lizard", "census").textContent();
     await shot(page, "lizard_injected");
     expect(/\d+ adversaries/.test(census), census);
+    expect((await verdict()) === "Nearest target: no tail", await verdict());
+    for (const [target, density] of Object.entries(densities)) {
+      await part(page, "lizard", "adversary").selectOption(target);
+      const shown = await part(page, "lizard", "densityValue").textContent();
+      expect(shown === `${Math.round(100 * density)} %`, `${target}: ${shown}`);
+    }
     await part(page, "lizard", "remove").click();
+  });
+  await check("red is told from green without colour", async () => {
+    await page.locator("#palette").selectOption("distinct");
+    const dark = await page.evaluate(() => {
+      const { ca, screen } = window.tfnca.growing;
+      ca.state.fill(0);
+      const paint = (cell, [r, g, b]) => ca.state.set([r, g, b, 1], cell * 16);
+      for (let i = 0; i < 8; i++) paint(30 * 72 + 30 + i, [0.9, 0.2, 0.1]);
+      for (let i = 0; i < 8; i++) paint(30 * 72 + 40 + i, [0.2, 0.7, 0.1]);
+      window.tfnca.growing.draw(true);
+      const middle = (cell) => {
+        const at = (n) => Math.floor((n + 0.5) * screen.scale);
+        return screen.context.getImageData(at(cell % 72), at(Math.floor(cell / 72)), 1, 1).data;
+      };
+      return [30, 40].map((column) => Math.max(...middle(30 * 72 + column + 2).slice(0, 3)));
+    });
+    expect(dark[0] < 120 && dark[1] > 150, `brightness of red and of green: ${dark.join()}`);
+    await page.locator("#palette").selectOption("article");
+    await part(page, "lizard", "reset").click();
   });
 }
 
-const share = (step, from, to) => Math.min(1, Math.max(0, (step - from) / (to - from)));
+const fraction = (step, from, to) => Math.min(1, Math.max(0, (step - from) / (to - from)));
 const SCHEDULES = {
-  11: (step) => ({ no_tail: 1, no_leg: 0, lifted: step >= 500 && step < 1000 }),
-  12: (step) => ({ no_tail: 1 - 2 * share(step, 200, 1000), no_leg: 0, lifted: false }),
+  11: (step) => ({ no_tail: 1, no_leg: 0, off: step >= 500 && step < 1000 }),
+  12: (step) => ({ no_tail: 1 - 2 * fraction(step, 200, 1000), no_leg: 0, off: false }),
   13: (step) => ({
-    no_tail: 1 - share(step, 200, 900),
-    no_leg: share(step, 200, 900),
-    lifted: false,
+    no_tail: 1 - fraction(step, 200, 900),
+    no_leg: fraction(step, 200, 900),
+    off: false,
   }),
-  14: (step) => ({ no_tail: Number(step >= 200), no_leg: Number(step >= 200), lifted: false }),
+  14: (step) => ({ no_tail: Number(step >= 200), no_leg: Number(step >= 200), off: false }),
 };
 
 /** The figures, without the pace of frames. */
@@ -282,7 +456,7 @@ async function figures(page) {
         for (;;) {
           const { ca, part, rows } = growing;
           const [no_tail, no_leg] = [rows.no_tail, rows.no_leg].map(({ slider }) => +slider.value);
-          const shown = { no_tail, no_leg, lifted: part.lift.checked };
+          const shown = { no_tail, no_leg, off: part.lift.checked };
           trace.push({ step: ca.index, perturbed: ca.matrix !== null, shown });
           if (ca.index > 1100) return trace;
           await growing.advance(12);
@@ -291,8 +465,8 @@ async function figures(page) {
       trace.forEach(({ step, perturbed, shown }) => {
         const wanted = schedule(step);
         const right =
-          perturbed === (!wanted.lifted && Boolean(wanted.no_tail || wanted.no_leg)) &&
-          shown.lifted === wanted.lifted &&
+          perturbed === (!wanted.off && Boolean(wanted.no_tail || wanted.no_leg)) &&
+          shown.off === wanted.off &&
           ["no_tail", "no_leg"].every((name) => Math.abs(shown[name] - wanted[name]) < 0.006);
         const found = JSON.stringify({ step, perturbed, shown, wanted });
         expect(right, `Figure ${figure}: ${found}`);
@@ -303,7 +477,6 @@ async function figures(page) {
     }
     await part(page, "lizard", "reset").click();
     await part(page, "lizard", "zero").click();
-    await part(page, "lizard", "play").click();
   });
 }
 
@@ -346,11 +519,11 @@ async function crop(page) {
   });
 }
 
-async function own(page, { mnist }) {
-  const json = JSON.parse(readFileSync(join(site, mnist)));
-  // The site shares its weights between models; a visitor hands in one file.
+async function own(page) {
+  const exported = join(MODELS, "mnist/tfjs");
+  const json = JSON.parse(readFileSync(join(exported, "model.json")));
   const groups = json.weightsManifest;
-  const weights = Buffer.concat(groups.map(({ paths }) => readFileSync(join(site, mnist, "..", paths[0]))));
+  const weights = Buffer.concat(groups.flatMap(({ paths }) => paths).map((path) => readFileSync(join(exported, path))));
   json.weightsManifest = [{ paths: ["weights.bin"], weights: groups.flatMap((group) => group.weights) }];
   const give = async (metadata, bytes = weights) => {
     const changed = { ...json, userDefinedMetadata: { ...json.userDefinedMetadata, ...metadata } };
@@ -365,7 +538,7 @@ async function own(page, { mnist }) {
   };
   await check("a model of another kind is refused", async () => {
     await give({ kind: "ImageClassifier", networks: ["ImageClassifier"] });
-    await refused(/no model for this page/);
+    await refused(/cannot run here: .* Received: a step of kind ImageClassifier/);
     await give({ kind: "GrowingCA", networks: ["GrowingCA"], channels: 16 });
     await refused(/damaged/);
     await shot(page, "refused");
@@ -374,13 +547,13 @@ async function own(page, { mnist }) {
     await give({}, weights.subarray(0, 1001));
     await refused(/damaged|cannot be read/);
     await give({}, Buffer.from(new Float32Array(weights.length / 4).fill(NaN).buffer));
-    await refused(/damaged: (Axis|a step gives no valid)/);
+    await refused(/damaged: (Axis|a step gives an invalid)/);
   });
   await check("a visitor's model runs", async () => {
     await give({});
     await part(page, "digits", "message").filter({ hasText: /your model/ }).waitFor(PATIENCE);
     await part(page, "digits", "grid").press("1");
-    await says(page, 1);
+    await reads(page, 1);
   });
 }
 
@@ -398,26 +571,29 @@ async function moments(open, address) {
     });
   const give = (name, buffer) =>
     page.locator("#files").setInputFiles([{ name, mimeType: "application/octet-stream", buffer }]);
-  await check("a saved moment goes on", async () => {
-    await part(page, "lizard", "grid").scrollIntoViewIfNeeded(); // off the screen it stands still
+  await check("a saved step continues", async () => {
+    await part(page, "lizard", "grid").scrollIntoViewIfNeeded(); // off the screen it pauses
     await page.waitForFunction(() => window.tfnca.growing.ca.index > 20, null, PATIENCE);
     const before = await state(page);
     const download = page.waitForEvent("download");
     await part(page, "lizard", "save").click();
-    const bytes = readFileSync(await (await download).path());
+    const file = await download;
+    const bytes = readFileSync(await file.path());
+    const { index } = JSON.parse(gunzipSync(bytes).subarray(0, 300).toString("latin1").split("\n")[0]);
+    expect(file.suggestedFilename() === `growing-step-${index}.tfnca`, `${file.suggestedFilename()} holds step ${index}`);
     expect(bytes.length < 200_000, `${bytes.length} bytes`);
     await part(page, "lizard", "reset").click();
     expect((await state(page)).index === 0, "not reset");
     await give("mine.tfnca", bytes);
-    await part(page, "lizard", "message").filter({ hasText: /Went on/ }).waitFor(PATIENCE);
+    await part(page, "lizard", "message").filter({ hasText: /Continued from mine.tfnca/ }).waitFor(PATIENCE);
     const after = await state(page);
     expect(JSON.stringify(after) === JSON.stringify(before), `${JSON.stringify([before, after])}`);
     for (const [what, wrong, pattern] of [
-      ["cut off", bytes.subarray(0, bytes.length >> 1), /no saved moment|damaged/],
-      ["no gzip", Buffer.from("a lizard"), /no saved moment/],
+      ["cut off", bytes.subarray(0, bytes.length >> 1), /not a step saved|damaged/],
+      ["no gzip", Buffer.from("a lizard"), /not a step saved/],
       ["a bomb", gzipSync(Buffer.alloc(2e7)), /too large/],
       ["other sizes", gzipSync(Buffer.from('{"format":"tfnca moment 1","kind":"growing","height":9}\n')), /another playground/],
-      ["NaN", gzipSync(spoilt(gunzipSync(bytes))), /no run has/],
+      ["NaN", gzipSync(spoilt(gunzipSync(bytes))), /no run can reach/],
     ]) {
       await give("wrong.tfnca", wrong);
       await page.locator("#dropMessage").filter({ hasText: pattern }).waitFor(PATIENCE);
@@ -434,7 +610,7 @@ async function moments(open, address) {
       growing.ca.adversaries.set([1, 0, 1, 1], 2600);
     });
     await part(page, "lizard", "link").click();
-    await part(page, "lizard", "message").filter({ hasText: /link is on|has a link/ }).waitFor(PATIENCE);
+    await part(page, "lizard", "message").filter({ hasText: /link is on|shows the link/ }).waitFor(PATIENCE);
     const other = await open();
     await other.goto(page.url());
     await ready(other);
@@ -443,7 +619,7 @@ async function moments(open, address) {
     const adversaries = (of) => of.evaluate(() => window.tfnca.growing.ca.adversaries.join(""));
     expect((await adversaries(other)) === (await adversaries(page)), "other adversaries");
     expect((await other.locator("#k_no_tail").inputValue()) === "0.4", "another strength");
-    expect(await part(other, "lizard", "lift").isChecked(), "not lifted");
+    expect(await part(other, "lizard", "lift").isChecked(), "the perturbation is not off");
     expect((await state(other)).seed === (await state(page)).seed, "another seed");
     await leave(other);
     const hostile = await open();
@@ -455,6 +631,32 @@ async function moments(open, address) {
     await leave(hostile);
   });
   await leave(page);
+  await check("a perturbation is dropped in", async () => {
+    const own = await open();
+    await own.goto(`${address}?seed=3`);
+    await ready(own);
+    const file = readFileSync(join(MODELS, "perturbation_no_tail/perturbation.npy"));
+    const hand = (buffer) => own.locator("#files").setInputFiles([{ name: "mine.npy", mimeType: "application/octet-stream", buffer }]);
+    await hand(file);
+    await part(own, "lizard", "message").filter({ hasText: /mine.npy acts at full strength/ }).waitFor(PATIENCE);
+    await pause(own, "growing");
+    const same = await own.evaluate(() => {
+      const { ca, perturbations, rows } = window.tfnca.growing;
+      const difference = ca.matrix.flat().map((value, i) => Math.abs(value - perturbations.no_tail.flat()[i]));
+      return Math.max(...difference) < 1e-6 && rows.yours.slider.value === "1";
+    });
+    expect(same, "another matrix acts");
+    await shot(own, "own_perturbation");
+    for (const [wrong, pattern] of [
+      [file.subarray(0, 500), /cut off or damaged/],
+      [readFileSync(join(MODELS, "shift_no_tail/perturbation.npy")), /16×16 matrix. Received: shape \(16\)/],
+      [Buffer.from("a lizard"), /not a NumPy file/],
+    ]) {
+      await hand(wrong);
+      await own.locator("#dropMessage").filter({ hasText: pattern }).waitFor(PATIENCE);
+    }
+    await leave(own);
+  });
   await check("the last seconds are a moving picture", async () => {
     const own = await open();
     await own.goto(`${address}?seed=3`);
@@ -462,8 +664,16 @@ async function moments(open, address) {
     await part(own, "lizard", "grid").scrollIntoViewIfNeeded();
     await own.waitForFunction(() => window.tfnca.growing.recorder.frames.length > 9, null, PATIENCE);
     const download = own.waitForEvent("download");
+    await own.evaluate(() => {
+      const { record } = window.tfnca.growing.part;
+      window.labels = [];
+      new MutationObserver(() => window.labels.push(record.textContent)).observe(record, { childList: true });
+    });
     await part(own, "lizard", "record").click();
     const bytes = readFileSync(await (await download).path());
+    const labels = await own.evaluate(() => window.labels);
+    expect(labels.length > 5 && labels.every((label) => /^\d+ %$|^GIF$/.test(label)), labels.join());
+    expect(labels.at(-1) === "GIF", "the button keeps its progress");
     expect(bytes.subarray(0, 6).toString() === "GIF89a", "no GIF");
     expect(bytes.readUInt16LE(6) === 288 && bytes.readUInt16LE(8) === 288, "another size");
     writeFileSync(join(screenshots, "growing.gif"), bytes);
@@ -473,9 +683,8 @@ async function moments(open, address) {
     const own = await open();
     await own.goto(`${address}?seed=3`);
     await ready(own);
-    await part(own, "lizard", "grid").scrollIntoViewIfNeeded();
-    await part(own, "lizard", "speed").selectOption("max");
-    await own.waitForFunction(() => window.tfnca.growing.ca.index > 150, null, PATIENCE);
+    await pause(own, "growing");
+    await settle(own, 200, "growing");
     await part(own, "lizard", "compare").click();
     await own.locator("#k_no_tail").fill("1");
     const tails = () =>
@@ -486,8 +695,7 @@ async function moments(open, address) {
         return { attacked: far(growing.ca), alone: far(growing.twin.ca), step: growing.ca.index, twin: growing.twin.ca.index };
       });
     const begin = await tails();
-    await own.waitForFunction((step) => window.tfnca.growing.ca.index > step + 250, begin.step, PATIENCE);
-    await state(own);
+    await settle(own, 250, "growing");
     const end = await tails();
     await shot(own, "what_if");
     expect(end.attacked < begin.attacked - 30, `the tail stayed: ${JSON.stringify([begin, end])}`);
@@ -509,20 +717,8 @@ function spoilt(bytes) {
   return copy;
 }
 
-await withSite(async (open, address) => {
-  const page = await open();
-  await page.goto(`${address}?seed=3`);
-  await ready(page);
-  await shot(page, "page", { fullPage: true });
-  if (models.mnist) await digits(page);
-  if (models.growing_lizard) await lizard(page);
-  if (await page.locator('[data-figure="13"]').count()) await figures(page);
-  if (models.mnist && models.growing_lizard) await crop(page);
-  if (models.mnist) await own(page, models);
-  if (models.growing_lizard) {
-    await page.evaluate(() => [window.tfnca.mnist, window.tfnca.growing].forEach((each) => each.play(false)));
-    await moments(open, address);
-  }
+/** Without a network, with damaged files, without WebGL, on a phone. */
+async function others(page, open, address) {
   await check("no console error", async () => expect(!page.errors.length, page.errors.join("\n")));
   await check("no foreign request", async () => expect(!page.foreign.length, page.foreign.join()));
   await check("it works offline", async () => {
@@ -539,7 +735,7 @@ await withSite(async (open, address) => {
     await page.reload();
     await ready(page);
     await part(page, "digits", "grid").press("1");
-    if (models.mnist) await says(page, 1);
+    await reads(page, 1);
     await page.context().setOffline(false);
   });
 
@@ -557,7 +753,7 @@ await withSite(async (open, address) => {
   await leave(page);
   await check("a damaged file of the site gives a message", async () => {
     const broken = await open();
-    await broken.route("**/models/mnist/weights.bin", (route) => route.fulfill({ body: "x" }));
+    await broken.route("**/models/mnist/model.keras", (route) => route.fulfill({ body: "x" }));
     await broken.goto(address);
     await ready(broken);
     const message = part(broken, "digits", "message");
@@ -606,8 +802,27 @@ await withSite(async (open, address) => {
     await part(phone, "lizard", "zero").scrollIntoViewIfNeeded();
     const top = await part(phone, "lizard", "grid").evaluate((grid) => grid.getBoundingClientRect().top);
     await shot(phone, "phone-sliders");
-    expect(Math.abs(top) < 2, `beside the sliders the canvas is at ${top} px`);
+    expect(Math.abs(top) < 2, `next to the sliders the canvas is at ${top} px`);
     expect(width <= 360, `the page is ${width} px wide`);
     expect(/^[1-9]\d* cells/.test(census), `a tap draws nothing: ${census}`);
   });
+}
+
+await withSite(async (open, address) => {
+  const page = await open();
+  await page.goto(`${address}?seed=3`);
+  await ready(page);
+  await shot(page, "page", { fullPage: true });
+  if (wanted("digits")) await digits(page);
+  await pause(page, "mnist");
+  if (wanted("lizard")) await lizard(page);
+  if (wanted("figures")) await figures(page);
+  if (wanted("crop")) await crop(page);
+  if (wanted("own")) await own(page);
+  await pause(page, "mnist");
+  await pause(page, "growing");
+  if (wanted("first")) await firstView(open, address);
+  if (wanted("embedded")) await embedded(open, address);
+  if (wanted("moments")) await moments(open, address);
+  if (wanted("others")) await others(page, open, address);
 });

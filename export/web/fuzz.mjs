@@ -1,7 +1,8 @@
-// Feeds damaged files and links to the readers of `moment.js`: node fuzz.mjs [CASES] [SEED]
+// Feeds damaged files and links to the readers of `moment.js` and `npy.js`: node fuzz.mjs [CASES] [SEED]
 // A reader may read, or refuse with a line that names the file. Anything else ends with code 1.
 
 import { gunzipSync, gzipSync } from "node:zlib";
+import { readMatrix } from "./src/npy.js";
 import { fromBits, fromHash, pack, toHash, unpack } from "./src/moment.js";
 
 const [cases = 2000, seed = 0] = process.argv.slice(2).map(Number);
@@ -18,6 +19,12 @@ const cells = size.height * size.width;
 const ca = { ...size, index: 7, seed: 3, adversaries: new Array(cells).fill(0) };
 ca.state = Array.from({ length: cells * size.channels }, (_, i) => Math.sin(i));
 const good = Buffer.from(await (await pack(ca)).arrayBuffer());
+const header = "{'descr': '<f4', 'fortran_order': False, 'shape': (16, 16), }".padEnd(117) + "\n";
+const matrix = Buffer.concat([
+  Buffer.from("\x93NUMPY\x01\x00v\x00", "latin1"),
+  Buffer.from(header, "latin1"),
+  Buffer.from(Float32Array.from({ length: 256 }, (_, i) => Math.sin(i)).buffer),
+]);
 const link = toHash({ k: 0.5, seed: 12, mask: "abc-_", step: 400 });
 
 function damage(bytes) {
@@ -48,6 +55,17 @@ for (let number = 0; number < cases; number++) {
     const refused = error.constructor === Error && error.message.startsWith("moment.gz ");
     counts[refused ? "refused" : "found"]++;
     if (!refused) console.error(`case ${number}:`, error);
+  }
+  const broken = number ? damage(matrix) : matrix;
+  try {
+    const rows = readMatrix(broken.buffer.slice(broken.byteOffset, broken.byteOffset + broken.length), "mine.npy");
+    const right = rows.length === 16 && rows.every((row) => row.length === 16 && row.every(Number.isFinite));
+    if (!right) throw new TypeError("accepted");
+    counts.read++;
+  } catch (error) {
+    const refused = number && error.constructor === Error && error.message.startsWith("mine.npy ");
+    counts[refused ? "refused" : "found"]++;
+    if (!refused) console.error(`case ${number}, matrix:`, error);
   }
   const hash = damage(Buffer.from(link)).toString("latin1");
   try {

@@ -1,8 +1,8 @@
-"""Where the page's digits are weak: saved_models/mnist_adversary/influence.json.
+"""Computes the weak spots of the page's digits: saved_models/mnist_adversary/influence.json.
 
-For each of them, what one adversary at each cell of the stroke does, and the four cells that greedy
-search takes; by `tfnca.placement`, as in docs/beyond/digits.md. A few minutes. `prepare.py` puts it
-into the page, unless the models have changed since.
+For each digit: the effect of one adversary at each cell of the stroke, and the four cells that
+greedy search chooses; by `tfnca.placement`, as in docs/beyond/digits.md. It takes a few minutes.
+`prepare.py` puts the result into the page, unless the models have changed since.
 """
 
 import argparse
@@ -25,7 +25,7 @@ REPEATS, MOST = 2, 4
 
 
 def fingerprint(models):
-    """Of the two models, to tell whether they are still the ones."""
+    """Checksums of the two models, to tell whether they have changed."""
     names = "mnist", "mnist_adversary"
     return [hashlib.sha256((models / n / "model.keras").read_bytes()).hexdigest() for n in names]
 

@@ -1,10 +1,10 @@
-// Runs CAs in Chromium, for tests/export/test_web.py: exported graphs as docs/export.md says, with plain
+// Runs CAs in Chromium, for tests/export/test_web_parity.py: exported graphs as docs/export.md says, with plain
 // TF.js, and the page's own CA, in which a seed must be the run that it is in Python.
 //
 //   node parity.mjs JOBS.json
 //
 // Jobs of graphs are those of tests/export/run_tfjs.mjs with a `backend`. A job with a `page` ("growing"
-// or "mnist") is {page, backend, steps, seed, state, given: {mask}, adversary, perturbation, out}. Prints one
+// or "mnist") is {page, backend, steps, seed, state, given: {mask}, adversary, perturbation, defended, out}. Prints one
 // JSON line a backend that is not there: {"backend": name, "missing": why}.
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ const SCRIPTS = [
   "tfjs-backend-webgl/dist/tf-backend-webgl.min.js",
 ];
 
-/** Puts a page of plain TF.js, from the very packages that the site bundles, beside the site. */
+/** Adds a page of plain TF.js, from the same packages that the site bundles. */
 async function servePlain(page, address) {
   const body = SCRIPTS.map((path) => `<script src="/plain/tfjs/${path}"></script>`).join("");
   await page.route(`${address}plain/`, (route) => route.fulfill({ contentType: "text/html", body }));
@@ -32,7 +32,7 @@ async function servePlain(page, address) {
   }
 }
 
-/** Opens it on a backend; says which it got. */
+/** Opens it on a backend; returns which one it got. */
 async function openPlain(page, address, backend) {
   await page.goto(`${address}plain/`);
   return page.evaluate(async (backend) => {
@@ -77,12 +77,12 @@ function runPage(page, job) {
   };
   const mask = job.given.mask && read(job.given.mask).values;
   const given = { ...job, state: read(job.state), mask };
-  return page.evaluate(async ({ page, seed, steps, state, mask, adversary, perturbation }) => {
+  return page.evaluate(async ({ page, seed, steps, state, mask, adversary, perturbation, defended }) => {
     const playground = window.tfnca[page];
     if (adversary) playground.chooseAdversary(adversary);
     const { host, injected, constructor: CA } = playground.ca;
     const ca = new CA(page, state.shape[1], state.shape[2], seed);
-    Object.assign(ca, { host, injected });
+    Object.assign(ca, { host, injected, defended });
     ca.state.set(state.values);
     if (mask) ca.adversaries.set(mask);
     if (perturbation) ca.matrix = playground.perturbations[perturbation];
@@ -91,7 +91,7 @@ function runPage(page, job) {
   }, given);
 }
 
-/** Opens the site on a backend, its own playgrounds paused; says which it got. */
+/** Opens the site on a backend with its playgrounds paused; returns which one it got. */
 async function openSite(page, address, backend) {
   await page.goto(`${address}?seed=0&backend=${backend}`);
   await ready(page);

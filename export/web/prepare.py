@@ -22,17 +22,14 @@ LIZARD_ADVERSARY = "growing_adversary_"
 MODELS = {
     "mnist": "the digits playground",
     "mnist_adversary": "adversaries among digits",
-    "mnist_defended_adversary": "the defended digits",
     "growing_lizard": "the lizard playground",
     f"{LIZARD_ADVERSARY}no_tail": "the adversary that removes the tail",
     f"{LIZARD_ADVERSARY}red": "the adversary that turns the lizard red",
 }
-HOSTS_ONLY = ["mnist_defended"]
-"""Models whose weights are part of an attack's graph, and which have no graph here."""
 MUTATIONS = [name for name in TARGETS if name != "lizard"]
 DIGITS_PER_CLASS = 12
 WORTH_LOCATING = 64
-"""Bytes of a weight from which on it is taken from a `model.keras`."""
+"""Weights of at least so many bytes are looked up in the `model.keras` files."""
 LARGEST_CONSTANT = 2000
 """Bytes of the largest constant, the filters; whatever is larger must be a weight."""
 
@@ -68,7 +65,7 @@ UNBUNDLED = ["sw.js", "example.html", "preview.png"]
 def link_models(models, out):
     """Writes each TF.js graph without its weights.
 
-    Returns name → address of the graph, and the files that hold the weights.
+    Returns name → address of the graph, and the files with the weights.
 
     The page takes the weights out of the `model.keras` files that Python loads, so that they are
     stored once. A graph names for each weight the file and the offset in it; only constants, such
@@ -76,7 +73,7 @@ def link_models(models, out):
     """
     kept = {
         name: path.read_bytes()
-        for name in [*MODELS, *HOSTS_ONLY]
+        for name in MODELS
         if (path := models / name / "model.keras").is_file()
     }
     (out / "models").mkdir()
@@ -100,14 +97,14 @@ def link_models(models, out):
 
 
 def locate(data, kept, folder):
-    """Where a weight's bytes are: in one of the `model.keras` files, or, if few, given as they are."""
+    """The place of a weight's bytes in one of the `model.keras` files; a constant's bytes."""
     for name, file in kept.items():
         if len(data) >= WORTH_LOCATING and (offset := file.find(data)) >= 0:
             return {"file": f"{name}/model.keras", "offset": offset}
     if len(data) > LARGEST_CONSTANT:
         raise ValueError(
-            f"The weights in {folder} are in no model.keras file of the models folder. Run "
-            f"`make exports`, then `make site`. Received: {len(data)} bytes that were not found."
+            f"The weights in {folder} must be those of the model.keras files. Run `make exports`, "
+            f"then `make site`. Received: {len(data)} bytes that no model.keras contains."
         )
     return {"data": base64.b64encode(data).decode()}
 
@@ -138,8 +135,7 @@ def find_perturbations(models):
             print(f"site: no {path}, so the page does without the slider {name}")
             continue
         if (shape := np.load(path).shape) != (16, 16):
-            print(f"site: {path} is no 16×16 matrix, so the page does without the slider {name}")
-            print(f"site: its shape is {shape}")
+            print(f"site: {path} has shape {shape}, so the page does without the slider {name}")
             continue
         found[name] = f"perturbation_{name}/perturbation.npy"
     return found

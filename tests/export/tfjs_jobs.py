@@ -4,15 +4,49 @@ A job is what `run_tfjs.mjs` (Node) and `export/web/parity.mjs` (Chromium) take.
 """
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import tfnca
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "export" / "web"
 MODULES = WEB / "node_modules"
+
+
+def site_tools():
+    """Skips the test if Node or the site's packages are missing."""
+    if not shutil.which("node"):
+        pytest.skip("the site's tests need node")
+    if not MODULES.is_dir():
+        pytest.skip("the site's packages are missing: run `npm ci` in export/web")
+
+
+def chromium():
+    """Skips the test if there is no Chromium."""
+    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    if not Path(path).is_file():
+        pytest.skip(f"no Chromium at {path}; CHROMIUM names another")
+
+
+def run_node(*arguments):
+    """What a script prints; without Node, the test is skipped."""
+    if not shutil.which("node"):
+        pytest.skip("the site's tests need node")
+    command = ["node", *map(str, arguments)]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(
+        command, cwd=WEB, env=environment, capture_output=True, text=True, timeout=900
+    )
+    said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{command} failed:\n{said}"
+    return done.stdout
 
 
 def array(path, values):

@@ -9,6 +9,7 @@ export const GREY = 0;
 export const CLASSES = 10;
 export const LIVING_THRESHOLD = 0.1;
 const STATE_BOUND = 3;
+const TOLERANCE = 5; // standard deviations of the host's noise
 const BOX_UNIT = 8; // few sizes of box: a GPU compiles its kernels anew for each
 
 /**
@@ -36,6 +37,7 @@ export class CA {
     this.host = null; // graph of one network
     this.injected = null; // graph of two: the host and the adversary
     this.matrix = null; // perturbation, rows of numbers
+    this.defended = false; // whether digits' cells that deviate from the host's rule are silenced
     this.crop = true; // false: every step on the whole grid, to compare
     this.waiting = null; // edits made during a step, to apply after it
   }
@@ -91,7 +93,7 @@ export class CA {
     return { top: 0, left: 0, height: this.height, width: this.width };
   }
 
-  /** The box that holds every cell that can matter in the next `count` steps; null if none. */
+  /** The box of all cells that can matter in the next `count` steps; null if none. */
   livingBox(count) {
     let [top, left, bottom, right] = [this.height, this.width, -1, -1];
     for (let row = 0, i = this.presence; row < this.height; row++) {
@@ -104,7 +106,7 @@ export class CA {
       }
     }
     if (bottom < 0) {
-      this.state.fill(0); // what is left has no grown neighbour and dies
+      this.state.fill(0); // the remaining cells have no grown neighbour and die
       return null;
     }
     const margin = this.spread[this.matrix ? 1 : 0] * count + this.margin;
@@ -132,7 +134,24 @@ export class CA {
       const draws = noise(box, channels, graph.noiseDeviations, this.seed, index);
       inputs.noise = tf.tensor(draws, [...shape, channels]);
     }
-    return graph.run(inputs);
+    const after = graph.run(inputs);
+    return this.defended && this.host && adversarial ? this.#silence(state, after) : after;
+  }
+
+  /** The deviation test, as `tfnca.Verified` does it: a cell that breaks the rule loses all but its ink. */
+  #silence(before, after) {
+    const [, height, width, channels] = before.shape;
+    const byTheRule = this.host.run({
+      state: before,
+      fire_mask: tf.ones([1, 1, height, width]),
+      noise: tf.zeros([1, 1, height, width, channels - 1]),
+    });
+    const deviation = tf.max(tf.abs(tf.sub(after, byTheRule)), -1, true);
+    const rests = tf.all(tf.equal(after, before), -1, true);
+    const most = TOLERANCE * this.host.noiseDeviations[0];
+    const follows = tf.cast(tf.logicalOr(rests, tf.lessEqual(deviation, most)), "float32");
+    const [ink, rest] = tf.split(after, [1, channels - 1], -1);
+    return tf.concat([ink, tf.mul(rest, follows)], -1);
   }
 
   /** Multiplies every living cell by the matrix, as in training: before the step, clipped. */

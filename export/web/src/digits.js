@@ -10,11 +10,8 @@ import { Plot } from "./plot.js";
 const SIDE = 28;
 const CLASS_NAMES = [..."0123456789"];
 const FIRST = 1; // the cells all agree on the second sample of each class, not on each first one
-const ABOUT = {
-  standard: "",
-  defended: "Trained among adversaries: most digits keep their class.",
-  attack: "Press Sprinkle: most digits keep their class. Then try Standard.",
-};
+const DEFENDED = "A cell whose update deviates from the common rule is silenced.";
+const TRY = "Press Sprinkle: the digit keeps its class. Then choose Standard.";
 
 export class DigitsPlayground extends Playground {
   /** @param influence by class and number what one adversary does at each cell; null if unknown */
@@ -33,7 +30,7 @@ export class DigitsPlayground extends Playground {
       range: [0, 1],
       ticks: [[0, "0"], [0.5, "50 %"], [1, "100 %"]],
       span: 240,
-      labelled: (share) => share >= 0.04,
+      labelled: (fraction) => fraction >= 0.04,
     });
     const { part } = this;
     this.tool = "adversary"; // the first thing to try
@@ -44,6 +41,7 @@ export class DigitsPlayground extends Playground {
     part.showMask.oninput = () => this.draw();
     part.showWeak.oninput = () => this.draw(true);
     part.placeBest.onclick = () => this.placeBest();
+    part.hosts.oninput = ({ target }) => this.chooseHost(target.value);
     Object.assign(this.keys, {
       c: () => this.empty(),
       d: () => (this.tool = "draw"),
@@ -72,43 +70,27 @@ export class DigitsPlayground extends Playground {
     else this.ca.host = model;
   }
 
-  /** A model of the visitor's own: its weak spots are unknown, and there is no other host. */
+  /** A model of the visitor's own: its weak spots are unknown. */
   useOwn() {
     this.influence = null;
-    this.part.hosts.hidden = true;
   }
 
   showAdversaryControls() {
     const able = Boolean(this.ca.injected);
     this.section.querySelectorAll("[data-adversary]").forEach((node) => (node.hidden = !able));
     this.part.spots.hidden = !able || !this.influence;
+    this.part.hosts.hidden = !able || !this.ca.host;
     if (!able) this.tool = "draw";
   }
 
-  /** Lets the visitor choose a host: functions by name that fetch it and its injection. */
-  offerHosts(hosts) {
-    this.hosts = hosts;
-    this.part.hosts.hidden = false;
-    this.part.hosts.oninput = ({ target }) => this.chooseHost(target.value);
-  }
-
-  async chooseHost(name) {
-    const radio = this.part.hosts.querySelector(`input[value="${name}"]`);
-    if (!this.hosts || !radio) return;
-    radio.checked = true;
-    this.say("Loading these cells…");
-    try {
-      const [host, injected] = await this.hosts[name]();
-      if (!radio.checked) return; // another one has been chosen since
-      this.host = name;
-      this.change((ca) => {
-        Object.assign(ca, { host, injected });
-        edits.startAnew(ca);
-      });
-      this.say("");
-    } catch (error) {
-      this.say(error.message, true);
-    }
+  /** Starts the digit again, its cells with or without the deviation test. */
+  chooseHost(name) {
+    this.part.hosts.querySelector(`input[value="${name}"]`).checked = true;
+    this.host = name;
+    this.change((ca) => {
+      ca.defended = name === "defended";
+      edits.startAnew(ca);
+    });
   }
 
   begin(point) {
@@ -170,12 +152,13 @@ export class DigitsPlayground extends Playground {
   empty() {
     this.change(edits.clear);
     this.mood = null;
+    this.tool = "draw"; // on an empty canvas there is nothing else to do
   }
 
   sprinkle() {
     if (!this.ca.injected) return;
-    const share = this.part.density.value / 100;
-    this.change((ca) => edits.sprinkle(ca, share, (cell) => ca.lives(cell)));
+    const fraction = this.part.density.value / 100;
+    this.change((ca) => edits.sprinkle(ca, fraction, (cell) => ca.lives(cell)));
   }
 
   removeAdversaries() {
@@ -189,8 +172,8 @@ export class DigitsPlayground extends Playground {
     return { digit, which, density: this.part.density.value, host: this.host === "standard" ? undefined : this.host };
   }
 
-  async take({ seed, digit, which, density, host }) {
-    if (["defended", "wary"].includes(host)) await this.chooseHost("defended"); // older links say wary
+  take({ seed, digit, which, density, host }) {
+    if (host === "defended") this.chooseHost(host);
     if (seed >= 0) this.ca.seed = seed >>> 0;
     if (density > 0) this.part.density.value = density;
     this.part.density.oninput();
@@ -201,14 +184,14 @@ export class DigitsPlayground extends Playground {
   }
 
   stepped() {
-    const { shares, adversaries } = countVotes(this.ca);
-    this.plot.push(this.ca.index, shares, adversaries > 0);
+    const { fractions, adversaries } = countVotes(this.ca);
+    this.plot.push(this.ca.index, fractions, adversaries > 0);
   }
 
   paint(ca, screen) {
-    const { shares, living } = countVotes(ca);
-    const decided = shares.some((share) => share > 0);
-    const wrong = this.mood !== null && living > 0 && decided && shares[this.mood] < 0.5;
+    const { fractions, living } = countVotes(ca);
+    const decided = fractions.some((fraction) => fraction > 0);
+    const wrong = this.mood !== null && living > 0 && decided && fractions[this.mood] < 0.5;
     paintDigits(ca, this.palette.digits, wrong, screen.image.data);
     const marked = this.part.showMask.checked;
     const weakness = this.part.showWeak.checked ? this.sample : null;
@@ -221,27 +204,27 @@ export class DigitsPlayground extends Playground {
   }
 
   readout() {
-    const { living, adversaries, shares } = countVotes(this.ca);
-    const leader = shares.indexOf(Math.max(...shares));
+    const { living, adversaries, fractions } = countVotes(this.ca);
+    const leader = fractions.indexOf(Math.max(...fractions));
     const { part } = this;
-    part.verdict.dataset.class = living && shares[leader] ? leader : "";
+    part.verdict.dataset.class = living && fractions[leader] ? leader : "";
     part.verdict.textContent = !living
       ? "Draw a digit, or load one"
-      : shares[leader]
-        ? `${Math.round(100 * shares[leader])} % of the cells read ${leader}`
+      : fractions[leader]
+        ? `${Math.round(100 * fractions[leader])} % of the cells read ${leader}`
         : "The cells are undecided";
-    const most = shares[leader] > 0.5 ? `Most cells read ${leader}` : "The cells disagree";
+    const most = fractions[leader] > 0.5 ? `Most cells read ${leader}` : "The cells disagree";
     this.announce(living ? most : part.verdict.textContent);
     part.about.textContent = part.showWeak.checked
       ? this.whyUnknown || "The larger the dot, the more cells one adversary there makes read an 8."
-      : ABOUT[this.host === "defended" && !adversaries ? "attack" : this.host];
+      : this.host === "standard" ? "" : adversaries ? DEFENDED : TRY;
     const percent = living ? Math.round((100 * adversaries) / living) : 0;
     part.census.textContent =
       `${living} cells` + (adversaries ? `, ${adversaries} ${adversaries === 1 ? "adversary" : "adversaries"} (${percent} %)` : "");
     this.buttons.forEach((button, digit) => {
-      button.style.setProperty("--share", shares[digit]);
+      button.style.setProperty("--fraction", fractions[digit]);
       button.style.setProperty("--colour", css(this.palette.digits[digit]));
-      button.classList.toggle("leading", digit === leader && shares[digit] > 0);
+      button.classList.toggle("leading", digit === leader && fractions[digit] > 0);
     });
     this.plot.draw();
   }

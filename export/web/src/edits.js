@@ -1,4 +1,4 @@
-// What a hand can do to a CA: changes for `ca.edit`. Each takes the CA first.
+// What a visitor can do to a CA: changes for `ca.edit`. Each takes the CA first.
 
 import { ALPHA, GREY, LIVING_THRESHOLD } from "./ca.js";
 
@@ -29,7 +29,7 @@ export function loadDigit(ca, bytes) {
   });
 }
 
-/** The ink stays, and all that the cells have said is forgotten. */
+/** Keeps the ink and resets all other channels. */
 export function startAnew(ca) {
   for (let i = 0; i < ca.state.length; i++) if (i % ca.channels !== GREY) ca.state[i] = 0;
 }
@@ -69,11 +69,11 @@ export function setAdversaries(ca, point, size, on) {
   disc(ca, point, size / 2, (cell) => (ca.adversaries[cell] = on ? 1 : 0));
 }
 
-/** Makes a share of the allowed cells adversaries, at least one of them. */
-export function sprinkle(ca, share, allowed) {
+/** Makes a fraction of the allowed cells adversaries, at least one of them. */
+export function sprinkle(ca, fraction, allowed) {
   const cells = [...ca.adversaries.keys()].filter(allowed);
   ca.adversaries.fill(0);
-  for (let left = Math.max(1, Math.round(share * cells.length)); left && cells.length; left--) {
+  for (let left = Math.max(1, Math.round(fraction * cells.length)); left && cells.length; left--) {
     const [cell] = cells.splice(Math.floor(Math.random() * cells.length), 1);
     ca.adversaries[cell] = 1;
   }

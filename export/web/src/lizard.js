@@ -17,7 +17,7 @@ export class LizardPlayground extends Playground {
    * @param {object} perturbations matrices by the name of their mutation
    * @param {object} targets { label, colour, side, values, bytes } by name
    * @param {object} densities the adversary fraction that works, by target
-   * @param {object} palette whose `hatch` says whether red parts are hatched
+   * @param {object} palette whose `hatch` tells whether to hatch red parts
    */
   constructor(section, perturbations, targets, densities, palette, seed) {
     super(section, new CA("growing", SIDE, SIDE, seed));
@@ -208,8 +208,8 @@ export class LizardPlayground extends Playground {
       slider.value = k;
       value.textContent = k ? k.toFixed(2).replace("-", "−") : "0";
     }
-    const lifted = this.part.lift.checked;
-    this.ca.edit((ca) => (ca.matrix = lifted ? null : combine(this.perturbations, this.weights)));
+    const off = this.part.lift.checked;
+    this.ca.edit((ca) => (ca.matrix = off ? null : combine(this.perturbations, this.weights)));
   }
 
   startFigure(number) {
@@ -240,9 +240,9 @@ export class LizardPlayground extends Playground {
   }
 
   #followFigure(step) {
-    const { weights, lifted } = at(this.figure, step);
+    const { weights, off } = at(this.figure, step);
     this.weights = weights;
-    this.part.lift.checked = lifted;
+    this.part.lift.checked = off;
     this.applyWeights();
   }
 

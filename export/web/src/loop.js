@@ -1,5 +1,5 @@
 // Runs a playground: as many steps a frame as its speed asks for and the frame has time for.
-// Stands still while it is off the screen.
+// Pauses while it is off the screen.
 
 const FRAME_BUDGET_MS = 11; // of the 16 that a frame has at 60 Hz
 const MOST_STEPS = 12;

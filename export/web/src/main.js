@@ -50,7 +50,6 @@ async function main() {
     embed !== "lizard" && start(mnist, site.models, "mnist", ["mnist_adversary"]),
     embed !== "digits" && start(growing, site.models, "growing_lizard", lizards),
   ]);
-  offerHosts(mnist, site.models);
   const link = fromHash(location.hash);
   if (Object.hasOwn(playgrounds, link.play)) {
     playgrounds[link.play].section.scrollIntoView();
@@ -78,24 +77,6 @@ async function start(playground, addresses, host, adversaries) {
   playground.showAdversaryControls();
   playground.play(!still && Boolean(playground.ca.host));
   playground.draw(true);
-}
-
-/**
- * Offers standard and defended host cells. The defended ones are fetched when they are first chosen;
- * their injection contains the host, so it is all that is fetched.
- */
-function offerHosts(mnist, { mnist_defended_adversary: address }) {
-  if (!mnist.ca.host || !mnist.ca.injected || !address) return;
-  const standard = [mnist.ca.host, mnist.ca.injected];
-  let defended = null;
-  mnist.offerHosts({
-    standard: () => standard,
-    defended: async () => {
-      defended ??= await Model.fetch(address);
-      models.add(defended);
-      return [null, defended];
-    },
-  });
 }
 
 async function use(playground, model, target) {

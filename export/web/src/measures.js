@@ -17,17 +17,17 @@ export function chosen(ca, cell) {
 
 /** Living cells, adversaries among them, and the fraction that chose each class. */
 export function countVotes(ca) {
-  const shares = new Float64Array(CLASSES);
+  const fractions = new Float64Array(CLASSES);
   let [living, adversaries] = [0, 0];
   for (let cell = 0; cell < ca.height * ca.width; cell++) {
     if (!ca.lives(cell)) continue;
     living++;
     adversaries += ca.adversaries[cell];
     const digit = chosen(ca, cell);
-    if (digit >= 0) shares[digit]++;
+    if (digit >= 0) fractions[digit]++;
   }
-  if (living) shares.forEach((count, digit) => (shares[digit] = count / living));
-  return { living, adversaries, shares };
+  if (living) fractions.forEach((count, digit) => (fractions[digit] = count / living));
+  return { living, adversaries, fractions };
 }
 
 /** Mean squared error of RGBA against a target in the middle of the grid. */
@@ -65,10 +65,10 @@ export function paintDigits(ca, colours, wrong, pixels) {
 
 /** By cell, the fraction of the digit that an adversary there makes read an 8; from a byte per living cell. */
 export function spread(ca, weak) {
-  const shares = new Float32Array(ca.height * ca.width);
+  const fractions = new Float32Array(ca.height * ca.width);
   let next = 0;
-  shares.forEach((_, cell) => ca.lives(cell) && (shares[cell] = weak[next++] / 255));
-  return shares;
+  fractions.forEach((_, cell) => ca.lives(cell) && (fractions[cell] = weak[next++] / 255));
+  return fractions;
 }
 
 const REDNESS = 0.1;

@@ -85,8 +85,8 @@ export class Model {
 }
 
 /**
- * A graph of this site says for each weight in which of the `model.keras` files, which Python
- * loads too, its bytes are. So all graphs share the files, and each is fetched once.
+ * A graph of this site names for each weight a `model.keras` file, the one that Python loads, and
+ * the offset in it. So several graphs use one file, which is fetched once.
  */
 async function fetchArtifacts(url) {
   const response = await fetchFile(url);

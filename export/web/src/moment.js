@@ -94,7 +94,7 @@ export function toHash(settings) {
   return `#${new URLSearchParams(entries)}`;
 }
 
-/** A hash's numbers within ±limit and plain words; whatever else stands in it is left out. */
+/** A hash's numbers within ±limit and plain words; everything else is left out. */
 export function fromHash(hash, limit = 2 ** 53) {
   const settings = {};
   for (const [name, text] of new URLSearchParams(hash.slice(1, 3000))) {

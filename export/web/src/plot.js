@@ -50,8 +50,8 @@ export class Plot {
     const x = (step) =>
       MARGIN.left + ((step - start) / this.span) * (right - MARGIN.left);
     const y = (value) => {
-      const share = (scaled(Math.max(value, this.range[0])) - low) / (high - low);
-      return bottom - Math.min(1, share) * (bottom - MARGIN.top);
+      const fraction = (scaled(Math.max(value, this.range[0])) - low) / (high - low);
+      return bottom - Math.min(1, fraction) * (bottom - MARGIN.top);
     };
 
     context.fillStyle = shade;

@@ -5,7 +5,7 @@ export const FIGURES = {
     needs: ["no_tail"],
     note: "The no-tail matrix acts from the seed on. It is off from step 500 to 1,000, and the tail grows back; then it acts again.",
     weights: [[0, { no_tail: 1 }]],
-    lifted: [500, 1000],
+    off: [500, 1000],
   },
   12: {
     needs: ["no_tail"],
@@ -37,18 +37,18 @@ export const FIGURES = {
 };
 
 /** The next step at which a figure switches or turns; a run must not make it in one leap. */
-export function nextTurn({ weights, lifted = [] }, step) {
-  return Math.min(...[...lifted, ...weights.map(([when]) => when)].filter((when) => when > step));
+export function nextTurn({ weights, off = [] }, step) {
+  return Math.min(...[...off, ...weights.map(([when]) => when)].filter((when) => when > step));
 }
 
 /** The weights and the switch of a figure at a step. */
-export function at({ weights, lifted = [Infinity, Infinity] }, step) {
+export function at({ weights, off = [Infinity, Infinity] }, step) {
   const later = weights.find(([when]) => when > step);
   const earlier = weights.findLast(([when]) => when <= step);
-  const share = later ? (step - earlier[0]) / (later[0] - earlier[0]) : 0;
+  const fraction = later ? (step - earlier[0]) / (later[0] - earlier[0]) : 0;
   const mixed = Object.entries(earlier[1]).map(([name, k]) => [
     name,
-    later ? k + share * (later[1][name] - k) : k,
+    later ? k + fraction * (later[1][name] - k) : k,
   ]);
-  return { weights: Object.fromEntries(mixed), lifted: step >= lifted[0] && step < lifted[1] };
+  return { weights: Object.fromEntries(mixed), off: step >= off[0] && step < off[1] };
 }

@@ -114,8 +114,8 @@ export class Screen {
   // A white dot in the square, or a white ring, tells adversaries from red cells without colour.
   #mark(x, y, filled) {
     const { context, scale } = this;
-    const square = (share, colour) => {
-      const side = Math.max(1, Math.round(scale * share));
+    const square = (fraction, colour) => {
+      const side = Math.max(1, Math.round(scale * fraction));
       const inset = Math.round((scale - side) / 2);
       context.fillStyle = colour;
       context.fillRect(x + inset, y + inset, side, side);
