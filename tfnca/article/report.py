@@ -146,7 +146,13 @@ def _pictures(step, host, digits, config):
     frames, stills = [], {}
     for first, adversaries in ((0, None), (200, mask), (400, None)):
         for _, states in trajectory(
-            step, state, 200, every=2, mask=adversaries, seed=seed, step_offset=first
+            host if adversaries is None else step,
+            state,
+            200,
+            every=2,
+            mask=adversaries,
+            seed=seed,
+            step_offset=first,
         ):
             frames.append(tile(digits_to_rgb(states, labels, adversaries), columns=10, scale=2))
         state = states

@@ -56,8 +56,7 @@ def restore_weights(folder: Path, trainer: Trainer) -> None:
                 f"{tuple(variable.shape)}. Received: {received}"
             )
         variable.assign(value)
-    # The draws go on where they were, and do not come again.
-    trainer.steps_done.assign(trainer.optimizer.iterations)
+    trainer.optimizer.iterations.assign(0)  # the schedule is that of a run of its own
 
 
 def write_history(folder: str | Path, history: list[dict[str, Any]]) -> None:

@@ -27,7 +27,12 @@ from tfnca.jobs.resume import check_same_run
 from tfnca.pictures import save_png
 from tfnca.training.optimizers import WhitenedAdam
 from tfnca.training.pools import Pool
-from tfnca.training.snapshots import find_snapshots, restore_snapshot, save_snapshot
+from tfnca.training.snapshots import (
+    find_snapshots,
+    remove_snapshots,
+    restore_snapshot,
+    save_snapshot,
+)
 from tfnca.training.trainer import MOST_STEPS, Trainer
 from tfnca.training.workers import GONE
 
@@ -236,6 +241,8 @@ def _resume(config: Common, trainer: Trainer, facts: dict[str, Any]) -> list[dic
     # Only now, so that a command that fails leaves an earlier run's settings alone.
     if trainer.workers.is_chief:
         settings = {**dataclasses.asdict(config), **facts}
+        if config.resume != "exact":
+            remove_snapshots(folder)
         write_atomically(folder / "config.json", json.dumps(settings, indent=2))
     return history
 
