@@ -1,7 +1,12 @@
-"""The report of the main job: ``python -m tfnca.article.report FOLDER``, one page.
+"""The report of the main job, one page."""
 
-FOLDER is what ``train/mnist_adversary.py`` left: the adversary, its configuration and measures.
-"""
+if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
+    import sys
+
+    from tfnca.cli import run
+
+    run("report", "python -m tfnca.article.report")
+    sys.exit()
 
 import base64
 import html
@@ -14,7 +19,6 @@ import numpy as np
 
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import digit_state
-from tfnca.commands import Parser, plain_errors
 from tfnca.data.digits import load_digits
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.files import write_atomically
@@ -194,14 +198,7 @@ def _figure(content, caption):
     return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
 
 
-def main():
-    parser = Parser(description=__doc__)
-    parser.add_argument("folder", help="a finished run of train/mnist_adversary.py")
-    folder = parser.parse_args().folder
-    with plain_errors():
-        write_report(folder)
-    print(f"Wrote {Path(folder) / 'report.html'}")
-
-
-if __name__ == "__main__":
-    main()
+def main(options):
+    """Writes it, as ``python -m tfnca.article.report`` does."""
+    write_report(options.folder)
+    print(f"Wrote {Path(options.folder) / 'report.html'}")

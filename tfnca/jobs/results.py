@@ -14,7 +14,8 @@ import numpy as np
 
 from tfnca.files import write_atomically, writing
 from tfnca.formats.load import load
-from tfnca.jobs.options import Common, device_name
+from tfnca.jobs.options import Common
+from tfnca.jobs.start import device_name
 from tfnca.measures.progress import on_screen
 from tfnca.pictures import save_png
 from tfnca.plots import plot

@@ -358,10 +358,6 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(finite)) if len(finite) else 0.0
 
 
-AMONG = ("target", "host")
-"""Whose opaque cells adversaries may be drawn among: see `standing_room`."""
-
-
 def standing_room(among: str, target: np.ndarray, host_target: np.ndarray) -> np.ndarray:
     """The picture whose opaque cells adversaries are drawn among.
 

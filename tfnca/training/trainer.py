@@ -119,7 +119,8 @@ class Trainer(keras.Model):
         self.seed = check_seed(seed)
         self.normalize_gradients = normalize_gradients
         self._settings = ""
-        self.shards, self.workers, self.pools = 1, ALONE, None
+        self.shards, self.workers = 1, ALONE
+        self.pools: list[Pool] = []
         self.lifted = lifted
         self.lifted_loss = lifted_loss
         self.supports_jit = uses_xla(self.engine)
@@ -234,7 +235,7 @@ class Trainer(keras.Model):
                 "The number of shards must be a multiple of the number of workers "
                 f"{workers.count}. Received: shards={shards}"
             )
-        self.shards, self.workers, self.pools = shards, workers, None
+        self.shards, self.workers, self.pools = shards, workers, []
 
     def attach(self, pool: Pool) -> None:
         """Takes the pool, as `fit` does first.
@@ -259,9 +260,10 @@ class Trainer(keras.Model):
                 f"lifted must be at most the batch's size {pool.batch_size}. "
                 f"Received: lifted={self.lifted}"
             )
-        if self.pools is None or self.pool is not pool:
+        if not self.pools or self.pool is not pool:
             own = self.shards // self.workers.count
-            self.pool, self.pools = pool, [pool, *(pool.copy() for _ in range(own - 1))]
+            self.pool: Pool = pool
+            self.pools = [pool, *(pool.copy() for _ in range(own - 1))]
             self.train_function = None  # its graph holds another pool's variables
         if self._settings != (current := settings(self.step)):  # the shards keep their states
             self._settings, self.train_function = current, None
