@@ -74,7 +74,7 @@ __all__ = [
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if not TYPE_CHECKING:
-    _load, __getattr__ = lazily(
+    _load, __getattr__, __dir__ = lazily(
         __name__,
         {
             "automata.growing": "GrowingCA",
@@ -101,7 +101,3 @@ if not TYPE_CHECKING:
         },
     )
     when_keras_is_loaded(_load)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -9,7 +9,9 @@ from types import ModuleType
 from typing import Any
 
 
-def lazily(package: str, homes: dict[str, str]) -> tuple[Callable[[], None], Callable[[str], Any]]:
+def lazily(
+    package: str, homes: dict[str, str]
+) -> tuple[Callable[[], None], Callable[[str], Any], Callable[[], list[str]]]:
     """A package whose modules are imported when one of its names is first asked for.
 
     From then on the package is as if it had imported them itself.
@@ -19,10 +21,11 @@ def lazily(package: str, homes: dict[str, str]) -> tuple[Callable[[], None], Cal
         homes: Names, with spaces between them, by the module of the package that defines them.
 
     Returns:
-        ``(load, getattr)``: a function that imports them all, and the package's ``__getattr__``.
+        A function that imports them all; the package's ``__getattr__`` and its ``__dir__``.
     """
     contents = vars(sys.modules[package])
-    known = {home.split(".")[0] for home in homes} | set(" ".join(homes.values()).split())
+    offered = " ".join(homes.values()).split()
+    known = {*offered, *(home.split(".")[0] for home in homes)}
 
     def load() -> None:
         for home, names in homes.items():
@@ -35,7 +38,7 @@ def lazily(package: str, homes: dict[str, str]) -> tuple[Callable[[], None], Cal
         load()
         return contents[name]
 
-    return load, attribute
+    return load, attribute, lambda: sorted({*contents, *offered})
 
 
 def when_keras_is_loaded(then: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    _, __getattr__ = lazily(
+    _, __getattr__, __dir__ = lazily(
         __name__,
         {
             "detection": "roc_auc watch",

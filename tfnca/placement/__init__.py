@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    _, __getattr__ = lazily(
+    _, __getattr__, __dir__ = lazily(
         __name__,
         {
             "influence": "InfluenceMap influence_maps",
