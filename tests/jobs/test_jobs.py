@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import runpy
 import signal
 import struct
 import subprocess

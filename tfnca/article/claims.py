@@ -1,12 +1,10 @@
 """The article's claims, each with the measure that it is judged by."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
-    import sys
-
     from tfnca.cli import run
 
     run("claims", "python -m tfnca.article.claims")
-    sys.exit()
+    raise SystemExit(0)
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,12 +1,10 @@
 """The article's figures: what each of them shows."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
-    import sys
-
     from tfnca.cli import run
 
     run("figures", "python -m tfnca.article.figures")
-    sys.exit()
+    raise SystemExit(0)
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,12 +1,10 @@
 """The report of the main job, one page."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
-    import sys
-
     from tfnca.cli import run
 
     run("report", "python -m tfnca.article.report")
-    sys.exit()
+    raise SystemExit(0)
 
 import base64
 import html

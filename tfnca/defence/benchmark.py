@@ -1,12 +1,10 @@
 """Hosts against attacks, on digits: every attack in every host, with and without a defence."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
-    import sys
-
     from tfnca.cli import run
 
     run("benchmark", "python -m tfnca.defence.benchmark")
-    sys.exit()
+    raise SystemExit(0)
 
 import argparse
 import json

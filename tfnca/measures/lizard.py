@@ -13,6 +13,7 @@ from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, STATE_BOUND, seed_state
 from tfnca.automata.step import GROWING, Step
+from tfnca.choices import AMONG
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.measures.checks import (
     ALONE,

@@ -1,12 +1,10 @@
 """The attack bench: an attack at several shares of adversaries."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
-    import sys
-
     from tfnca.cli import run
 
     run("sweep", "python -m tfnca.measures.sweep")
-    sys.exit()
+    raise SystemExit(0)
 
 import argparse
 import csv
