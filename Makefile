@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 EXTRAS ?= dev
-RUN := TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
+RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 HOST := saved_models/mnist/model.keras
 WEB := export/web

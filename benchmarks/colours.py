@@ -9,7 +9,6 @@ blue is multiplied by it first, so that colours go where they went, at another p
 that CA, to attack.
 """
 
-import argparse
 from pathlib import Path
 
 import keras
@@ -51,7 +50,7 @@ def left_of_a_shift(ca: GrowingCA, plain: np.ndarray, other: np.ndarray) -> list
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("model", help="a Growing CA, any format")
     parser.add_argument("--plain", default="lizard", help="what it grows (default: %(default)s)")
     parser.add_argument("--target", default="blue", help="colours to go to (default: %(default)s)")

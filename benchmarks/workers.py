@@ -46,7 +46,7 @@ def steps_a_second(folder, workers, shards, steps):
 
 
 def milliseconds_to_gather(count):
-    from launch import free_addresses, start
+    from tfnca.jobs.launch import free_addresses, start
 
     addresses = free_addresses(count)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:

@@ -1,30 +1,6 @@
 """Exports a model as a SavedModel that runs where only TensorFlow is installed."""
 
-from tfnca.commands import Parser, plain_errors
-from tfnca.export.saved_model import save_saved_model
-from tfnca.export.signatures import load_step
-
-
-def main():
-    parser = Parser(description=__doc__)
-    parser.add_argument(
-        "models",
-        metavar="MODEL",
-        nargs="+",
-        help="a model in any format that tfnca.load reads, or several perturbations",
-    )
-    parser.add_argument("--name", help="which model, where MODEL holds several")
-    parser.add_argument("--host", help="the host, where MODEL is an adversary or a perturbation")
-    parser.add_argument("--host-name", help="which host, where that file holds several")
-    parser.add_argument("--out", required=True, help="folder to write")
-    arguments = parser.parse_args()
-    with plain_errors():
-        step, measures = load_step(
-            arguments.models, arguments.host, arguments.name, arguments.host_name
-        )
-        save_saved_model(step, arguments.out, measures)
-    print(f"Wrote {arguments.out}")
-
+from tfnca.cli import run
 
 if __name__ == "__main__":
-    main()
+    run("export", description=__doc__, format="saved_model")

@@ -70,11 +70,10 @@ def declared(module, script):
     """The sources that declare a command's options."""
     if module:
         path = ROOT.joinpath(*module.split("."))
-        return [path / "__main__.py" if path.is_dir() else path.with_suffix(".py")]
-    shared = [*(ROOT / "tfnca/jobs").glob("*.py"), ROOT / "tfnca/commands.py"]
-    if script.endswith("recipes.py"):  # hands on what it does not know
-        shared += (ROOT / "train").glob("*.py")
-    return [ROOT / script, *shared]
+        file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        return [file, *(ROOT / "tfnca/cli").glob("*.py")]
+    own = "tfnca/cli" if script.startswith("export") else "tfnca/jobs/options"
+    return [ROOT / script, *(ROOT / own).glob("*.py"), ROOT / "tfnca/commands.py"]
 
 
 def test_every_command_exists_with_its_options():

@@ -1,6 +1,7 @@
 """The order of the package's rooms: who may import whom, read from the sources."""
 
 import ast
+import importlib
 import os
 import pty
 import subprocess
@@ -14,10 +15,13 @@ import tfnca
 
 ROOT = Path(tfnca.__file__).parent
 ORDER = [
+    "lazy",
     "patience",
     "types",
     "files",
+    "choices",
     "commands",
+    "cli",
     "play",
     "automata",
     "engines",
@@ -33,14 +37,15 @@ ORDER = [
     "zoo",
     "jobs",
     "article",
+    "__main__",
 ]
 """A room imports from itself and from those above it; `article` and `jobs` not from each other."""
 
-COMMANDS = [["-m", "tfnca.placement"], ["export/tfjs.py"]] + [
-    [f"train/{path.name}"]
-    for path in sorted(ROOT.parent.glob("train/*.py"))
-    if path.stem != "launch"
-]
+RIGHT = {
+    "train/mnist.py": ["--data-dir", "nowhere", "--out", "out"],
+    "tfnca": ["measure", "nowhere"],
+}
+"""Commands whose options are right, and that fail once they work."""
 
 SOURCES = sorted(ROOT.rglob("*.py"))
 
@@ -91,19 +96,101 @@ def test_no_two_files_import_each_other():
         visit(module, [])
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_command_says_at_once_that_it_loads(command):
+HEAVY = "; import sys; sys.exit(not {'keras', 'tensorflow', 'numba'}.isdisjoint(sys.modules))"
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_command_says_that_it_loads_and_shows_no_log_of_tensorflow(name, tmp_path):
     ours, theirs = pty.openpty()
+    command = [str(ROOT.parent / name)] if name.endswith(".py") else ["-m", name]
+    environment = {n: v for n, v in os.environ.items() if n != "TF_CPP_MIN_LOG_LEVEL"}
     process = subprocess.Popen(
-        [sys.executable, *command, "--help"], cwd=ROOT.parent, stderr=theirs, stdout=theirs
+        [sys.executable, *command, *RIGHT[name]],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT.parent)},
+        stderr=theirs,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    os.close(theirs)
-    began = time.monotonic()
-    assert "Loading TensorFlow" in os.read(ours, 1000).decode()
+    began, said = time.monotonic(), os.read(ours, 1000).decode()
+    assert "Loading TensorFlow" in said
     assert time.monotonic() - began < 3
-    process.kill()
-    process.wait()
-    os.close(ours)
+    printed, _ = process.communicate()
+    os.write(theirs, b"the end")
+    while not said.endswith("the end"):
+        said += os.read(ours, 10_000).decode()
+    loading, error, _ = said.splitlines()
+    assert loading == "Loading TensorFlow …"
+    assert error.startswith("error: ")
+    assert [line.split(":")[0] for line in printed.splitlines()] in ([], ["Device"])
+    for descriptor in (ours, theirs):
+        os.close(descriptor)
+
+
+LOG = r"""
+import os, sys, tfnca.patience
+with tfnca.patience._without_log():
+    os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are\n")
+    os.write(2, b"I0000 00:00:1.2 3 cudart_stub.cc:31] Could not find cuda drivers\n")
+    os.write(2, b"E0000 00:00:1.2 3 cuda.cc:1] failed call to cuInit\n")
+    os.write(2, b"F0000 00:00:1.2 3 cpu.cc:1] this processor has no AVX\n")
+    print("an error of Python's", file=sys.stderr)
+    if len(sys.argv) > 1:
+        os.abort()
+print("then ours", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "words", "shown"),
+    [
+        ("3", [], ["F0000", "an", "then"]),
+        ("3", ["abort"], ["F0000", "an"]),
+        ("0", [], ["WARNING:", "I0000", "E0000", "F0000", "an", "then"]),
+    ],
+)
+def test_the_log_is_hidden_and_what_ends_the_process_is_not(level, words, shown):
+    done = subprocess.run(
+        [sys.executable, "-c", LOG, *words],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": level},
+        capture_output=True,
+        text=True,
+    )
+    assert [line.split()[0] for line in done.stderr.splitlines()] == shown
+
+
+def test_the_package_loads_once_it_is_used():
+    """What it shows and what type checkers read are the names that it has then."""
+    code = "import tfnca; dir(tfnca); hasattr(tfnca, 'no_such_name')" + HEAVY
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    for package in ("tfnca", "tfnca.placement", "tfnca.defence"):
+        module = importlib.import_module(package)
+        tree = ast.parse(Path(module.__file__).read_text())
+        static = {
+            (node.module, name.name)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module != "tfnca.lazy"
+            for name in node.names
+            if node.module.startswith("tfnca")
+        }
+        assert {name for _, name in static} == set(module.__all__) <= set(dir(module))
+        for home, name in static:
+            assert getattr(module, name) is getattr(importlib.import_module(home), name)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import tfnca, keras",
+        "from tfnca.types import Array; import keras",
+    ],
+)
+def test_keras_alone_loads_our_files_once_the_package_is_imported(program):
+    path = str(ROOT.parent / "saved_models/growing_lizard/model.keras")
+    code = f"{program}; print(type(keras.saving.load_model({path!r})).__name__)"
+    code += "; assert tfnca.training.losses.ClassLoss" if "import tfnca" in program else ""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "GrowingCA\n", done.stderr
 
 
 WITHOUT_COMPILER = ["tfnca", "tfnca.automata.perturbed", "tfnca.formats.load", "tfnca.export.tfjs"]

@@ -1,27 +1,36 @@
-"""tfnca: adversarial reprogramming of neural cellular automata, in Keras 3."""
+"""tfnca: adversarial reprogramming of neural cellular automata, in Keras 3.
 
-import tfnca.patience  # noqa: F401 - first: it says that TensorFlow is loading
-from tfnca.automata.growing import GrowingCA
-from tfnca.automata.injection import Injected
-from tfnca.automata.masks import random_mask
-from tfnca.automata.mnist import MNISTCA
-from tfnca.automata.perturbations import combine
-from tfnca.automata.perturbations.matrix import Perturbation
-from tfnca.automata.perturbations.shift import StateShift
-from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
-from tfnca.automata.verified import Verified
-from tfnca.data.digits import Digits, cell_labels, load_digits
-from tfnca.data.drawing import lizard
-from tfnca.data.targets import TARGETS, load_target, pad_target
-from tfnca.engines.rollout import rollout, trajectory
-from tfnca.formats.load import load, load_perturbation
-from tfnca.training.batch import Batch
-from tfnca.training.losses import ClassLoss, TargetLoss
-from tfnca.training.optimizers import WhitenedAdam
-from tfnca.training.pools import DigitPool, GrowingPool
-from tfnca.training.trainer import Trainer
-from tfnca.zoo.models import load_attack, models
+`import tfnca` loads little. All of it is loaded once a name is asked for, or once Keras is
+imported, which then knows our layers.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from tfnca.lazy import lazily, when_keras_is_loaded
+
+if TYPE_CHECKING:
+    from tfnca.automata.growing import GrowingCA
+    from tfnca.automata.injection import Injected
+    from tfnca.automata.masks import random_mask
+    from tfnca.automata.mnist import MNISTCA
+    from tfnca.automata.perturbations import combine
+    from tfnca.automata.perturbations.matrix import Perturbation
+    from tfnca.automata.perturbations.shift import StateShift
+    from tfnca.automata.perturbed import Perturbed
+    from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
+    from tfnca.automata.verified import Verified
+    from tfnca.data.digits import Digits, cell_labels, load_digits
+    from tfnca.data.drawing import lizard
+    from tfnca.data.targets import TARGETS, load_target, pad_target
+    from tfnca.engines.rollout import rollout, trajectory
+    from tfnca.formats.load import load, load_perturbation
+    from tfnca.training.batch import Batch
+    from tfnca.training.losses import ClassLoss, TargetLoss
+    from tfnca.training.optimizers import WhitenedAdam
+    from tfnca.training.pools import DigitPool, GrowingPool
+    from tfnca.training.trainer import Trainer
+    from tfnca.zoo.models import load_attack, models
 
 __all__ = [
     "MNISTCA",
@@ -59,3 +68,36 @@ __all__ = [
     "to_rgb",
     "trajectory",
 ]
+
+# TensorFlow's log, which speaks of missing GPUs in the tone of errors, is off unless this says
+# otherwise.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+if not TYPE_CHECKING:
+    _load, __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "automata.growing": "GrowingCA",
+            "automata.injection": "Injected",
+            "automata.masks": "random_mask",
+            "automata.mnist": "MNISTCA",
+            "automata.perturbations": "combine",
+            "automata.perturbations.matrix": "Perturbation",
+            "automata.perturbations.shift": "StateShift",
+            "automata.perturbed": "Perturbed",
+            "automata.state": "class_logits digit_state living_mask seed_state to_rgb",
+            "automata.verified": "Verified",
+            "data.digits": "Digits cell_labels load_digits",
+            "data.drawing": "lizard",
+            "data.targets": "TARGETS load_target pad_target",
+            "engines.rollout": "rollout trajectory",
+            "formats.load": "load load_perturbation",
+            "training.batch": "Batch",
+            "training.losses": "ClassLoss TargetLoss",
+            "training.optimizers": "WhitenedAdam",
+            "training.pools": "DigitPool GrowingPool",
+            "training.trainer": "Trainer",
+            "zoo.models": "load_attack models",
+        },
+    )
+    when_keras_is_loaded(_load)

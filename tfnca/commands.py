@@ -3,12 +3,13 @@
 import argparse
 import contextlib
 import gc
+import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tqdm import tqdm
+from tfnca.patience import load_tensorflow
 
 Check = Callable[[str, Any], None]
 """A function of an option's name and value that raises ValueError if the value is wrong."""
@@ -18,11 +19,23 @@ class Parser(argparse.ArgumentParser):
     """Checks each option by its own check, and says what is wrong in one line.
 
     ``add_argument`` takes a `check` beside argparse's own arguments: see `must`.
+
+    Args:
+        prog: What the command is called; as argparse says if None.
+        description: What ``--help`` says first, its lines as they are.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, prog: str | None = None, description: str | None = None) -> None:
         self._checks: list[tuple[str, str, Check]] = []
-        super().__init__(*arguments, **options)
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog=prog, description=description, formatter_class=formatter)
+        self.add_argument(
+            "--plugin",
+            metavar="MODULE",
+            action="append",
+            default=[],
+            help="a Python module of yours to import first: it registers classes of its own",
+        )
 
     def add_argument(
         self, *names: str, check: Check | None = None, **options: Any
@@ -47,8 +60,47 @@ class Parser(argparse.ArgumentParser):
         fail(message)
 
 
+def work(place: str, *arguments: Any, plugins: Sequence[str] = ()) -> Any:
+    """Does a command's work, once its options are known to be right.
+
+    Args:
+        place: The function that does it, as ``"package.module:function"``: it is imported only
+            now, and TensorFlow with it.
+        *arguments: What it is called with.
+        plugins: Modules to import before it.
+
+    Returns:
+        What the function returns.
+    """
+    with plain_errors():
+        load_tensorflow()
+        if plugins and "" not in sys.path:
+            sys.path.insert(0, "")  # a module in this folder, as ``python -m`` finds it
+        for name in plugins:
+            _import_plugin(name)
+        return find(place)(*arguments)
+
+
+def find(place: str) -> Callable[..., Any]:
+    """The function at ``"package.module:function"``."""
+    module, function = place.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _import_plugin(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        raise ValueError(
+            "--plugin must name a Python module that can be imported, such as my_project.cas, from "
+            f"this folder or PYTHONPATH. Received: {name}, {type(error).__name__}: {error}"
+        ) from error
+
+
 def fail(message: object) -> NoReturn:
     """Prints one line, apart from any bar, and exits with code 2."""
+    from tqdm import tqdm  # not before it is needed
+
     tqdm.write(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     raise SystemExit(2)
 

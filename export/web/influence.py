@@ -18,8 +18,8 @@ import tfnca
 from tfnca.files import write_atomically
 from tfnca.measures.digits import TARGET_DIGIT
 from tfnca.placement import greedy, influence_maps
-from tfnca.placement.__main__ import on_screen
 from tfnca.placement.trials import Trials
+from tfnca.placement.work import on_screen
 
 REPEATS, MOST = 2, 4
 

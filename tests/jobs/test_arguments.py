@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from tfnca.commands import Parser
 
@@ -93,14 +92,8 @@ def begin(*_, **__):
 @pytest.fixture
 def call(monkeypatch, capsys, tmp_path):
     """Runs a command up to its work; the lines of its complaint, or None if there is none."""
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
-    monkeypatch.setattr("tfnca.jobs.options.start", begin)
-    for name in ("load", "load_step"):  # where a command begins that is given a model
-        for module in [
-            m for m in sys.modules.values() if getattr(m, "__name__", "").startswith("tfnca")
-        ]:
-            if callable(getattr(module, name, None)):
-                monkeypatch.setattr(module, name, begin)
+    monkeypatch.setattr("tfnca.cli.work", begin)
+    monkeypatch.setattr("tfnca.jobs.options.work", begin)
     monkeypatch.chdir(ROOT)
 
     def run(name, *arguments):

@@ -14,10 +14,12 @@ from PIL import Image
 from tensorflow.python.framework.config import disable_op_determinism
 
 import tfnca
+from tfnca import cli
 from tfnca.automata.perturbations import KINDS
+from tfnca.jobs import growing, growing_adversary, perturbation
 from tfnca.jobs.options import Common
 from tfnca.jobs.results import measured
-from tfnca.measures import __main__, sweep
+from tfnca.measures import model as model_measures
 from tfnca.measures.lizard import (
     lost_cells,
     measure_bounds,
@@ -56,8 +58,9 @@ def jobs(tmp_path_factory):
             pools[script] = self
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tfnca.training.losses.TargetLoss", Loss)
-        patch.setattr("tfnca.training.pools.GrowingPool", Pool)
+        for module in (growing_adversary, perturbation):
+            patch.setattr(module, "TargetLoss", Loss)
+            patch.setattr(module, "GrowingPool", Pool)
         for script, recipe in zip(SCRIPTS, ["stable", "published"], strict=True):
             done[script] = folder / Path(script).stem
             arguments = {
@@ -138,12 +141,14 @@ def test_adversaries_stand_on_what_is_to_stay_or_on_all_of_the_host(jobs, monkey
     np.testing.assert_array_equal(where, np.pad(plain | target, 2))
 
     seen = []
-    monkeypatch.setattr(__main__, "MEASURED_PADDING", 2)
-    monkeypatch.setattr(__main__, "measure_adversary", lambda *given, **_: seen.append(given) or {})
+    monkeypatch.setattr(model_measures, "MEASURED_PADDING", 2)
+    monkeypatch.setattr(
+        model_measures, "measure_adversary", lambda *given, **_: seen.append(given) or {}
+    )
     model = str(done["train/growing_adversary.py"] / "model.keras")
     for words in ([], ["--among", "target"], ["--among", "host"]):
         monkeypatch.setattr("sys.argv", ["measure", model, "--host", str(host), *words])
-        __main__.main()
+        cli.run("measure")
     of_its_own, stays, anywhere = (among[..., 3] >= 0.1 for _, _, _, among in seen)
     np.testing.assert_array_equal(of_its_own, anywhere)  # as its config.json says
     assert (anywhere & ~stays).sum() > 50
@@ -165,7 +170,7 @@ def test_an_adversary_is_saved_alone(jobs):
 
 def test_an_adversary_goes_on_from_a_file(jobs):
     host = tfnca.load(jobs[0])
-    first_rule = runpy.run_path(str(ROOT / SCRIPTS[1]))["first_rule"]
+    first_rule = growing_adversary.first_rule
     rules = {start: first_rule(start, host) for start in ("zero", "host", str(jobs[0]))}
     assert not rules["zero"].get_weights()[-1].any()
     for name in ("host", str(jobs[0])):
@@ -208,25 +213,24 @@ def test_another_kind_of_perturbation_is_a_matter_of_an_option(jobs, tmp_path, m
 
 
 def test_a_start_is_of_the_kind_that_is_trained(jobs):
-    script = runpy.run_path(str(ROOT / SCRIPTS[0]))
-    config = script["Config"](kind="shift", start=str(jobs[1][SCRIPTS[0]] / "perturbation.npy"))
+    config = perturbation.Config(kind="shift", start=str(jobs[1][SCRIPTS[0]] / "perturbation.npy"))
     with pytest.raises(ValueError, match=r"--start must .* --kind shift. Received: a matrix in"):
-        script["first_perturbation"](config, tfnca.load(jobs[0]))
+        perturbation.first_perturbation(config, tfnca.load(jobs[0]))
 
 
 @pytest.mark.parametrize(("first", "shares"), [(None, [0.1] * 3), (0.9, [0.9, 0.5, 0.1])])
 def test_the_share_of_adversaries_may_fall(first, shares):
-    script = runpy.run_path(str(ROOT / SCRIPTS[1]))
-    density = script["share"](script["Config"](steps=8, density=0.1, first_density=first))
+    density = growing_adversary.share(
+        growing_adversary.Config(steps=8, density=0.1, first_density=first)
+    )
     falling = [density if first is None else float(density(step)) for step in (0, 2, 7)]
     np.testing.assert_allclose(falling, shares, atol=1e-6)
 
 
 @pytest.mark.parametrize("option", ["density", "first_density"])
 def test_a_share_out_of_range_is_named(option):
-    script = runpy.run_path(str(ROOT / SCRIPTS[1]))
     with pytest.raises(ValueError, match=r"density must lie in \(0, 1\]. Received: density=1.5"):
-        script["share"](script["Config"](steps=8, **{option: 1.5}))
+        growing_adversary.share(growing_adversary.Config(steps=8, **{option: 1.5}))
 
 
 # Measures
@@ -430,7 +434,7 @@ def test_the_identity_does_nothing_to_the_lizard_that_ships():
 
 
 def test_a_perturbation_says_what_the_identity_does_to_its_host(capsys, monkeypatch):
-    say = runpy.run_path(str(ROOT / SCRIPTS[0]))["say_identity"]
+    say = perturbation.say_identity
     for cost, warns in ((0.0, False), (8e-6, False), (0.0087, True), (np.nan, True)):
         found = {"growing": 12.3, "grown": 6.4, "identity": {"median": cost, "worst": cost}}
         monkeypatch.setitem(say.__globals__, "measure_bounds", lambda *_, found=found, **__: found)
@@ -459,8 +463,7 @@ def test_a_scaled_rule_is_the_same_rule_in_other_units():
 
 
 def test_a_lizard_goes_on_from_a_file_within_the_bound(tmp_path):
-    namespace = runpy.run_path(str(ROOT / "train/growing.py"))
-    rule, config = namespace["first_rule"], namespace["Config"]
+    rule, config = growing.first_rule, growing.Config
     host = tfnca.GrowingCA(fire_rate=1.0)
     weights = host.get_weights()
     weights[3][9] = 1.0  # channel 9 rises by 1 in each step
@@ -480,12 +483,11 @@ def test_a_lizard_goes_on_from_a_file_within_the_bound(tmp_path):
 @pytest.mark.parametrize("hollow", [True, False])
 def test_a_picture_that_is_empty_in_its_middle_is_told_of(tmp_path, capsys, hollow):
     """The seed stands there: trained on a ring a rule let it die, and nothing said why."""
-    namespace = runpy.run_path(str(ROOT / "train/growing.py"))
     ring = np.full((8, 8, 4), 255, np.uint8)
     if hollow:
         ring[2:6, 2:6] = 0
     Image.fromarray(ring).save(tmp_path / "ring.png")
-    config = namespace["Config"](
+    config = growing.Config(
         target=str(tmp_path / "ring.png"),
         size=8,
         padding=1,
@@ -501,7 +503,7 @@ def test_a_picture_that_is_empty_in_its_middle_is_told_of(tmp_path, capsys, holl
         bound_weight=0.0,
     )
     (tmp_path / "out").mkdir()
-    namespace["main"](config)
+    growing.main(config)
     assert ("empty in its middle" in capsys.readouterr().out) == hollow
 
 
@@ -520,7 +522,7 @@ def test_any_lizard_model_is_measured_by_one_command(
     words = [host] if model == "host" else [done[model] / "model.keras", "--host", host]
     out = tmp_path / "below" / "measures.json"
     monkeypatch.setattr("sys.argv", ["measure", *map(str, words), *options, "--out", str(out)])
-    __main__.main()
+    cli.run("measure")
     assert set(json.loads(out.read_text())) >= keys
 
 
@@ -558,21 +560,23 @@ def test_the_digit_is_the_one_that_the_adversary_was_trained_for(
         monkeypatch.setattr("tfnca.measures.sweep.save_sweep", lambda *_: None)
         words += ["--out", str(tmp_path / "sweep")]
     else:
-        monkeypatch.setattr(__main__, "attack_digits", attack)
+        monkeypatch.setattr(model_measures, "attack_digits", attack)
     monkeypatch.setattr("sys.argv", [command, model, "--host", model, *words])
-    (sweep.main if command == "sweep" else __main__.main)()
+    cli.run("sweep" if command == "sweep" else "measure")
     assert found == [expected]
 
 
 def test_a_lizards_target_is_the_one_that_it_was_trained_for(jobs, monkeypatch):
     host, done, _ = jobs
     asked = []
-    monkeypatch.setattr(__main__, "load_target", lambda name: asked.append(name) or tfnca.lizard())
-    monkeypatch.setattr(__main__, "measure_perturbation", lambda *_, **__: {})
+    monkeypatch.setattr(
+        model_measures, "load_target", lambda name: asked.append(name) or tfnca.lizard()
+    )
+    monkeypatch.setattr(model_measures, "measure_perturbation", lambda *_, **__: {})
     model = str(done["train/perturbation.py"] / "model.keras")
     for words, expected in [([], "no_tail"), (["--target", "red"], "red")]:
         monkeypatch.setattr("sys.argv", ["measure", model, "--host", str(host), *words])
-        __main__.main()
+        cli.run("measure")
         assert asked == [expected, "lizard"]
         asked.clear()
 
@@ -589,7 +593,7 @@ def test_digits_are_measured_by_the_same_command(tmp_path, monkeypatch, capsys):
     keras.saving.save_model(tfnca.MNISTCA(), model)
     few = ["--test-digits", "4", "--seeds", "1"]
     monkeypatch.setattr("sys.argv", ["measure", str(model), *few])
-    __main__.main()
+    cli.run("measure")
     found = json.loads(capsys.readouterr().out)
     assert (found["digits"], found["seeds"]) == (4, [0])
     assert [row["step"] for row in found["base"]] == [20, 50, 200, 1000]
@@ -600,7 +604,7 @@ def test_a_perturbation_is_not_measured_without_its_host(jobs, monkeypatch, caps
     path = jobs[1]["train/perturbation.py"] / "perturbation.npy"
     monkeypatch.setattr("sys.argv", ["measure", str(path)])
     with pytest.raises(SystemExit) as stop:
-        __main__.main()
+        cli.run("measure")
     assert stop.value.code == 2
     assert "--host" in capsys.readouterr().err
 
@@ -620,7 +624,7 @@ def test_wrong_measurements_are_named_before_they_begin(
     keras.saving.save_model(tfnca.Injected(tfnca.MNISTCA(), tfnca.MNISTCA()), model)
     monkeypatch.setattr("sys.argv", ["measure", str(model), *options])
     with pytest.raises(SystemExit) as stop:
-        __main__.main()
+        cli.run("measure")
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -630,5 +634,5 @@ def test_digits_of_other_channels_are_measured(tmp_path, monkeypatch, capsys):
     keras.saving.save_model(tfnca.MNISTCA(channels=24), model)
     few = ["--test-digits", "2", "--seeds", "1", "--horizon", "200"]
     monkeypatch.setattr("sys.argv", ["measure", str(model), *few])
-    __main__.main()
+    cli.run("measure")
     assert json.loads(capsys.readouterr().out)["digits"] == 2

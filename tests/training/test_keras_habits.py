@@ -150,6 +150,16 @@ def test_another_optimiser_goes_on_where_the_draws_were():
         ),
         (lambda t: t.fit(growing_pool(), batch_size=4), "Received: batch_size"),
         (lambda t: t.fit(growing_pool(), validation_split=0.1), "Received: validation_split"),
+        *(
+            (lambda t, n=n: t.fit(growing_pool(), 1, n), "steps_per_epoch must be an integer of")
+            for n in (None, 0, -1, 2.5, "3")
+        ),
+        (lambda t: t.fit(growing_pool(), -1), "epochs must be an integer of"),
+        (lambda t: t.fit(growing_pool(), "2"), "epochs must be an integer of"),
+        *(
+            (lambda t, f=f: t.fit(growing_pool(), 1, 1, STATES, **f), f"{next(iter(f))} must be an")
+            for f in ({"validation_freq": 0}, {"validation_freq": [1.5]}, {"validation_steps": 0})
+        ),
         (
             lambda t: t.train_on_batch(np.zeros((1, SIZE, SIZE, 16))),
             r"fit\(pool, steps_per_epoch=1",

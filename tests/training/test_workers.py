@@ -78,6 +78,23 @@ def test_a_snapshot_holds_every_shard(tmp_path):
         restore_snapshot(tmp_path, one)
 
 
+def test_shards_keep_their_states_if_a_setting_changes_before_the_fit(tmp_path):
+    trainer = fit(job(2), 2)
+    save_snapshot(tmp_path, trainer, [])
+    other = job(2)
+    other.attach(trainer.pool.copy())
+    restore_snapshot(tmp_path, other)
+    own = other.pools
+    other.step.networks[0].fire_rate = 0.25
+    fit(other, 1)
+    assert other.pools is own
+    states = [each.variables["states"].numpy() for each in other.pools]
+    assert np.abs(states[0] - states[1]).max() > 1e-3
+    before = trainer.pools[1].variables["states"].numpy()
+    kept = [np.array_equal(a, b) for a, b in zip(states[1], before, strict=True)]
+    assert kept.count(True) == 2  # all but the batch of 4
+
+
 @pytest.mark.parametrize("shards", [0, 1.5, 3])
 def test_shards_come_out_even(shards):
     with pytest.raises(ValueError, match=r"shards.*Received: .*" + str(shards)):

@@ -1,21 +1,20 @@
-"""The article's claims as numbers: ``python -m tfnca.article.claims`` writes ``docs/claims.md``.
+"""The article's claims, each with the measure that it is judged by."""
 
-Every sentence of the article that can be checked is measured with our models and, where they are
-present, with the published ones. Measures are kept in --cache, so that a run that was stopped
-goes on; delete the folder to measure anew.
-"""
+if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
+    from tfnca.cli import run
 
-import argparse
+    run("claims", "python -m tfnca.article.claims")
+    raise SystemExit(0)
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from tfnca.article.evidence import gather
 from tfnca.article.models import Ours, Published
-from tfnca.commands import Parser, check_output, plain_errors
+from tfnca.commands import check_output
 from tfnca.files import write_atomically
 from tfnca.measures.lizard import RUNS
 
@@ -327,24 +326,14 @@ def check_kept(path, sets):
             )
 
 
-def main():
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", default="docs/claims.md", help="default: %(default)s")
-    parser.add_argument("--cache", default="out/claims", help="default: %(default)s")
-    parser.add_argument("--models", choices=["ours", "published"], help="only this set")
-    arguments = parser.parse_args()
-    tf.get_logger().setLevel("ERROR")  # each step has a graph of its own, that is no mistake
-    sets = [models for models in (Ours(), Published()) if arguments.models in (None, models.name)]
-    with plain_errors():
-        check_output(arguments.out)
-        check_kept(arguments.out, sets)
-        evidence = {m.name: gather(m, arguments.cache) for m in sets if m.folder.is_dir()}
-        if not any(evidence.values()):
-            folders = " or ".join(str(models.folder) for models in sets)
-            raise ValueError(f"There must be models to measure. Received: none in {folders}")
-        write_atomically(arguments.out, table(evidence))
-    print(f"Wrote {arguments.out}")
-
-
-if __name__ == "__main__":
-    main()
+def main(options):
+    """Measures and writes, as ``python -m tfnca.article.claims`` does."""
+    sets = [models for models in (Ours(), Published()) if options.models in (None, models.name)]
+    check_output(options.out)
+    check_kept(options.out, sets)
+    evidence = {m.name: gather(m, options.cache) for m in sets if m.folder.is_dir()}
+    if not any(evidence.values()):
+        folders = " or ".join(str(models.folder) for models in sets)
+        raise ValueError(f"There must be models to measure. Received: none in {folders}")
+    write_atomically(options.out, table(evidence))
+    print(f"Wrote {options.out}")

@@ -1,15 +1,15 @@
-"""The article's figures, drawn anew: ``python -m tfnca.article.figures --out out/figures``.
+"""The article's figures: what each of them shows."""
 
-Each is a still (PNG) and, where the article moves, a video (mp4 and animated WebP); with our
-models and, where they are present, with the published ones.
-"""
+if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
+    from tfnca.cli import run
 
-import argparse
+    run("figures", "python -m tfnca.article.figures")
+    raise SystemExit(0)
+
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from tfnca.article.models import ADVERSARIES, MUTATIONS, MissingModelError, Ours, Published
@@ -17,7 +17,7 @@ from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import combine
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import digit_state, seed_state, to_rgb
-from tfnca.commands import Parser, plain_errors
+from tfnca.cli.figures import NUMBERS
 from tfnca.data.digits import load_digits
 from tfnca.data.targets import pad_target
 from tfnca.engines.rollout import trajectory
@@ -245,9 +245,7 @@ def figure_14(models):
     return _composed(models, [(1.0, 1.0)])
 
 
-FIGURES = {
-    number: globals()[f"figure_{number}"] for number in (2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14)
-}
+FIGURES = {number: globals()[f"figure_{number}"] for number in NUMBERS}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -309,28 +307,18 @@ def write_figure(number, models, folder, moving=True, width=1500, titled=True):
         save_animation(stem.with_suffix(".webp"), figure.frames[::2], fps=12)
 
 
-def main():
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--figure", type=int, choices=FIGURES, help="only this one")
-    parser.add_argument("--models", choices=["ours", "published"], help="only this set")
-    parser.add_argument("--out", default="out/figures", help="folder (default: %(default)s)")
-    arguments = parser.parse_args()
-    tf.get_logger().setLevel("ERROR")  # each step has a graph of its own, that is no mistake
-    numbers = [arguments.figure] if arguments.figure else list(FIGURES)
-    sets = [models for models in (Ours(), Published()) if arguments.models in (None, models.name)]
+def main(options):
+    """Draws them, as ``python -m tfnca.article.figures`` does."""
+    numbers = [options.figure] if options.figure else list(FIGURES)
+    sets = [models for models in (Ours(), Published()) if options.models in (None, models.name)]
     sets = [models for models in sets if models.folder.is_dir()]
-    with plain_errors():
-        if not sets:
-            raise ValueError(f"No models of this set here. Received: --models {arguments.models}")
-        Path(arguments.out).mkdir(parents=True, exist_ok=True)
-        work = [(number, models) for models in sets for number in numbers]
-        for number, models in tqdm(work, unit="figure"):
-            try:
-                write_figure(number, models, arguments.out)
-            except MissingModelError as error:
-                tqdm.write(f"Figure {number}, {models.name}: left out. {error}")
-    print(f"Wrote {arguments.out}")
-
-
-if __name__ == "__main__":
-    main()
+    if not sets:
+        raise ValueError(f"No models of this set here. Received: --models {options.models}")
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    work = [(number, models) for models in sets for number in numbers]
+    for number, models in tqdm(work, unit="figure"):
+        try:
+            write_figure(number, models, options.out)
+        except MissingModelError as error:
+            tqdm.write(f"Figure {number}, {models.name}: left out. {error}")
+    print(f"Wrote {options.out}")

@@ -1,7 +1,10 @@
-"""The report of the main job: ``python -m tfnca.article.report FOLDER``, one page.
+"""The report of the main job, one page."""
 
-FOLDER is what ``train/mnist_adversary.py`` left: the adversary, its configuration and measures.
-"""
+if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
+    from tfnca.cli import run
+
+    run("report", "python -m tfnca.article.report")
+    raise SystemExit(0)
 
 import base64
 import html
@@ -14,7 +17,6 @@ import numpy as np
 
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import digit_state
-from tfnca.commands import Parser, plain_errors
 from tfnca.data.digits import load_digits
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.files import write_atomically
@@ -146,7 +148,13 @@ def _pictures(step, host, digits, config):
     frames, stills = [], {}
     for first, adversaries in ((0, None), (200, mask), (400, None)):
         for _, states in trajectory(
-            step, state, 200, every=2, mask=adversaries, seed=seed, step_offset=first
+            host if adversaries is None else step,
+            state,
+            200,
+            every=2,
+            mask=adversaries,
+            seed=seed,
+            step_offset=first,
         ):
             frames.append(tile(digits_to_rgb(states, labels, adversaries), columns=10, scale=2))
         state = states
@@ -188,14 +196,7 @@ def _figure(content, caption):
     return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
 
 
-def main():
-    parser = Parser(description=__doc__)
-    parser.add_argument("folder", help="a finished run of train/mnist_adversary.py")
-    folder = parser.parse_args().folder
-    with plain_errors():
-        write_report(folder)
-    print(f"Wrote {Path(folder) / 'report.html'}")
-
-
-if __name__ == "__main__":
-    main()
+def main(options):
+    """Writes it, as ``python -m tfnca.article.report`` does."""
+    write_report(options.folder)
+    print(f"Wrote {Path(options.folder) / 'report.html'}")

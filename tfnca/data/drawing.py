@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from tfnca.automata.checks import check_integer
 
@@ -164,6 +163,8 @@ def _limb(bones, towards, side):
 
 def _curve(points):
     """A polyline close to the smooth curve through `points`."""
+    from scipy.interpolate import CubicSpline  # not before it is needed: it takes a second
+
     points = np.asarray(points)
     lengths = np.linalg.norm(np.diff(points[:, :2], axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(lengths)])

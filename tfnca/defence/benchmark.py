@@ -1,14 +1,10 @@
-"""Hosts against attacks, on digits: ``python -m tfnca.defence.benchmark FOLDER``.
+"""Hosts against attacks, on digits: every attack in every host, with and without a defence."""
 
-FOLDER holds a folder for each model: its model.keras and the config.json that its training left. A
-model whose config.json names a host is an attack, any other is a host. Each attack is put into each
-host, at random places and at the best single one, with cells that listen to all and with cells
-that silence who breaks the rule (tfnca.Verified). A host is judged by the attack that hurts it
-most; a `*` marks an attack that was trained against this very host and defence. Where liars are
-silenced, each attack is also held to the tolerance, as a liar who knows of it would do. Writes
-benchmark.json, and README.md with the table; to join it, put your models into a folder of their own
-beside the others and run this again.
-"""
+if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
+    from tfnca.cli import run
+
+    run("benchmark", "python -m tfnca.defence.benchmark")
+    raise SystemExit(0)
 
 import argparse
 import json
@@ -23,19 +19,16 @@ from tfnca.automata.identity import is_host
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.verified import Verified
-from tfnca.commands import DIGIT, POSITIVE, Parser, plain_errors
+from tfnca.choices import TOLERANCE
 from tfnca.data.digits import Digits, load_digits
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.checks import INJECTED, check_digits, check_seeds
-from tfnca.measures.digits import TARGET_DIGIT, digit_mask, mean_and_spread, measure_digits
+from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.progress import Bar, Clock
 from tfnca.measures.settings import settings_beside
 from tfnca.placement.influence import influence_maps
 from tfnca.placement.trials import Trials
-
-TOLERANCE = 5.0
-"""Of `Verified`, in standard deviations of the noise."""
 
 _UNSEEN = 1 << 10
 
@@ -195,49 +188,18 @@ def leaderboard(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", help="holds a folder for each model")
-    parser.add_argument(
-        "--digit",
-        type=int,
-        default=TARGET_DIGIT,
-        check=DIGIT,
-        help="the class that adversaries argue for (default: %(default)s)",
+def main(options: argparse.Namespace) -> None:
+    """Writes and prints the leaderboard, as ``python -m tfnca.defence.benchmark`` does."""
+    began = time.monotonic()
+    digits = load_digits("test", options.data_dir, options.test_digits)
+    seeds = range(options.seeds)
+    found = benchmark(
+        Path(options.folder), digits, seeds, options.digit, options.mapped, options.tolerance
     )
-    parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
-    for name, default, text in (
-        ("--test-digits", 300, "test digits"),
-        ("--mapped", 20, "of them, for the best place"),
-        ("--seeds", 3, "runs"),
-    ):
-        parser.add_argument(
-            name, type=int, default=default, check=POSITIVE, help=f"{text} (default: %(default)s)"
-        )
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=TOLERANCE,
-        check=POSITIVE,
-        help="standard deviations of the noise that are borne (default: %(default)s)",
-    )
-    parser.add_argument("--out", default="out/benchmark", help="folder (default: %(default)s)")
-    options = parser.parse_args()
-    with plain_errors():
-        began = time.monotonic()
-        digits = load_digits("test", options.data_dir, options.test_digits)
-        seeds = range(options.seeds)
-        found = benchmark(
-            Path(options.folder), digits, seeds, options.digit, options.mapped, options.tolerance
-        )
-        found["seconds"] = time.monotonic() - began
-        folder, table = Path(options.out), leaderboard(found)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "benchmark.json", json.dumps(found, indent=1))
-        write_atomically(folder / "README.md", table)
+    found["seconds"] = time.monotonic() - began
+    folder, table = Path(options.out), leaderboard(found)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "benchmark.json", json.dumps(found, indent=1))
+    write_atomically(folder / "README.md", table)
     print(table)
     print(f"Wrote {folder} after {found['seconds'] / 60:.1f} minutes.")
-
-
-if __name__ == "__main__":
-    main()

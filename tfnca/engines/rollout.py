@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -248,7 +249,7 @@ _said: set[str] = set()
 def _say_once(line: str) -> None:
     if line not in _said:
         _said.add(line)
-        print(line)
+        print(line, file=sys.stderr)
 
 
 _functions: "weakref.WeakKeyDictionary[Step, dict]" = weakref.WeakKeyDictionary()

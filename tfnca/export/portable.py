@@ -39,7 +39,8 @@ def save_portable(step: Step, path: str | Path) -> None:
         path: The file to write; its ending says which format.
 
     Raises:
-        ValueError: If the ending is another, or LiteRT alone cannot run the step.
+        ValueError: If the ending is another, LiteRT alone cannot run the step, or a package that
+            writes the format is missing.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
@@ -51,7 +52,13 @@ def save_portable(step: Step, path: str | Path) -> None:
     model(inputs)  # Keras' ONNX exporter refuses a model that nobody has called
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as temporary:
-        model.export(temporary, format=FORMATS[path.suffix], verbose=False)
+        try:
+            model.export(temporary, format=FORMATS[path.suffix], verbose=False)
+        except ImportError as error:
+            raise ValueError(
+                "This format needs more packages: pip install 'tfnca[export]', or in a clone "
+                f"pip install '.[export]'. Received: {error}"
+            ) from None
         borrowed = re.search(rb"Flex\w+", temporary.read_bytes())
         if path.suffix == ".tflite" and borrowed:
             raise ValueError(

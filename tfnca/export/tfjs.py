@@ -13,6 +13,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tensorflow.python.grappler import tf_optimizer
 
 from tfnca.automata.step import Step
+from tfnca.choices import QUANTIZE
 from tfnca.export.signatures import Signatures, metadata
 from tfnca.files import replacing
 
@@ -23,8 +24,6 @@ TFJS_OPS = frozenset(
 
 FUSED = (["BiasAdd"], ["BiasAdd", "Relu"])
 """What may follow a convolution inside one node."""
-
-QUANTIZE = ("float16", "uint8")
 
 _OPTIMISERS = ["constfold", "arithmetic", "common_subgraph_elimination", "dependency"]
 _CPU = "/device:CPU:0"

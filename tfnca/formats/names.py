@@ -94,6 +94,15 @@ def hidden_model(path: str | os.PathLike[str]) -> str:
     return f". It hides the model of that name that ships: {files[name]}"
 
 
+def shipped(name: str) -> str | Path:
+    """The file of the shipped model of that name, whatever the working folder holds.
+
+    Args:
+        name: A model's name; anything else is given back as it is.
+    """
+    return model_files(shipped_folder()).get(name, name)
+
+
 def _exists(path: str | os.PathLike[str]) -> bool:
     """Whether something is there; also where the system cannot say, so that `load` tells why."""
     path = os.fsdecode(os.path.expanduser(path))

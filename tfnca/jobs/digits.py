@@ -1,26 +1,68 @@
-"""What the two jobs on digits share."""
+"""What the jobs on digits share."""
 
 from typing import Any
 
-from tfnca.data.digits import Digits
+from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.step import Step
+from tfnca.data.digits import Digits, load_digits
 from tfnca.files import arrays_sha256
-from tfnca.jobs.options import Common, in_order
+from tfnca.formats.load import load
+from tfnca.formats.names import shipped
+from tfnca.jobs.options.digits import DigitJob
+from tfnca.jobs.run import make_optimizer, schedule
+from tfnca.training.losses import ClassLoss
+from tfnca.training.pools import DigitPool
+from tfnca.training.trainer import Trainer
 
 _QUICK = 200
 """Test digits that ``--measure quick`` looks at."""
 
 
-def check_digits(config: Common) -> None:
-    """Raises ValueError where a batch of digits cannot be made up as the options say."""
-    in_order(config, "batch_size", "pool_size")
-    fresh, mutated, batch_size = (
-        getattr(config, name) for name in ("fresh", "mutated", "batch_size")
+def load_both(config: DigitJob) -> tuple[Digits, Digits]:
+    """The digits to train on, and those to measure on."""
+    digits = load_digits("train", config.data_dir)
+    test = load_digits("test", config.data_dir, config.test_digits)
+    print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
+    return digits, test
+
+
+def load_mnist_ca(option: str, path: str, name: str | None = None) -> MNISTCA:
+    """The model that an option names; raises ValueError if it is not an MNIST CA."""
+    model = load(shipped(path), name)
+    if not isinstance(model, MNISTCA):
+        raise ValueError(f"{option} must name an MNIST CA. Received: {type(model).__name__}")
+    return model
+
+
+def digit_pool(
+    config: DigitJob, digits: Digits, density: float | tuple[float, float] | None = None
+) -> DigitPool:
+    """The pool that a configuration says; `density` is that of the adversaries."""
+    return DigitPool(
+        digits,
+        config.pool_size,
+        config.batch_size,
+        density=density,
+        fresh=config.fresh,
+        mutated=config.mutated,
+        seed=config.seed,
     )
-    if fresh + mutated > batch_size:
-        raise ValueError(
-            "--fresh and --mutated must sum to at most --batch-size. "
-            f"Received: --fresh {fresh}, --mutated {mutated}, --batch-size {batch_size}"
-        )
+
+
+def digit_trainer(config: DigitJob, step: Step, loss: ClassLoss, lifted: int = 0) -> Trainer:
+    """A compiled `Trainer` as a configuration says; `lifted` digits of a batch must recover."""
+    trainer = Trainer(
+        step,
+        loss,
+        config.ca_steps,
+        engine=config.engine,
+        seed=config.seed,
+        lifted=lifted,
+        lifted_loss=ClassLoss(),
+    )
+    rate = schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(make_optimizer("adam", rate, config.ema))
+    return trainer
 
 
 def digit_facts(digits: Digits) -> dict[str, str]:

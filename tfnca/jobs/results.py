@@ -14,7 +14,8 @@ import numpy as np
 
 from tfnca.files import write_atomically, writing
 from tfnca.formats.load import load
-from tfnca.jobs.options import Common, device_name
+from tfnca.jobs.options import Common
+from tfnca.jobs.start import device_name
 from tfnca.measures.progress import on_screen
 from tfnca.pictures import save_png
 from tfnca.plots import plot
@@ -56,8 +57,7 @@ def restore_weights(folder: Path, trainer: Trainer) -> None:
                 f"{tuple(variable.shape)}. Received: {received}"
             )
         variable.assign(value)
-    # The draws go on where they were, and do not come again.
-    trainer.steps_done.assign(trainer.optimizer.iterations)
+    trainer.optimizer.iterations.assign(0)  # the schedule is that of a run of its own
 
 
 def write_history(folder: str | Path, history: list[dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
-"""What every training script shares: its options, its run, and the files it leaves.
+"""What every job that trains shares: its optimiser and its run, which may be resumed.
 
-A script declares its hyperparameters as a frozen dataclass, builds step, loss and pool, and calls
+A job takes its hyperparameters as a frozen dataclass, builds step, loss and pool, and calls
 `train` and `save_results`.
 """
 
@@ -18,41 +18,28 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from tfnca.commands import MOMENTUM, must
+from tfnca.choices import OPTIMIZERS
+from tfnca.commands import MOMENTUM
 from tfnca.files import write_atomically
-from tfnca.jobs.options import Common, workers
+from tfnca.jobs.options import Common, are_fractions, fractions_of
 from tfnca.jobs.precision import computing_in
 from tfnca.jobs.results import restore_weights, save_weights, write_history
 from tfnca.jobs.resume import check_same_run
+from tfnca.jobs.start import workers
 from tfnca.pictures import save_png
 from tfnca.training.optimizers import WhitenedAdam
 from tfnca.training.pools import Pool
-from tfnca.training.snapshots import find_snapshots, restore_snapshot, save_snapshot
-from tfnca.training.trainer import MOST_STEPS, Trainer
+from tfnca.training.snapshots import (
+    find_snapshots,
+    remove_snapshots,
+    restore_snapshot,
+    save_snapshot,
+)
+from tfnca.training.trainer import Trainer
 from tfnca.training.workers import GONE
 
 EPOCH = 100
 """Training steps between two rows of the history."""
-
-
-def fractions_of(drops: str) -> list[float]:
-    """The fractions in a string such as ``"0.3,0.7"``; NaN where it holds no numbers."""
-    try:
-        return [float(part) for part in drops.split(",") if part]
-    except ValueError:
-        return [math.nan]
-
-
-def _are_fractions(drops: str) -> bool:
-    fractions = fractions_of(drops)
-    return fractions == sorted(fractions) and all(0 < fraction < 1 for fraction in fractions)
-
-
-CA_STEPS = must(f"lie in 1 to {MOST_STEPS}", lambda value: 1 <= value <= MOST_STEPS)
-"""The check of CA steps per training step."""
-
-DROPS = must("be ascending fractions of the run, such as 0.3,0.7", _are_fractions)
-"""The check of an option that `schedule` takes as its drops."""
 
 
 def schedule(
@@ -71,7 +58,7 @@ def schedule(
     Raises:
         ValueError: If `drops` is something else.
     """
-    if not _are_fractions(drops):
+    if not are_fractions(drops):
         raise ValueError(f"drops must be ascending fractions of the run. Received: {drops!r}")
     fractions = fractions_of(drops)
     return keras.optimizers.schedules.PiecewiseConstantDecay(
@@ -80,7 +67,7 @@ def schedule(
     )
 
 
-OPTIMIZERS = {"adam": keras.optimizers.Adam, "whitened": WhitenedAdam}
+_KINDS = dict(zip(OPTIMIZERS, (keras.optimizers.Adam, WhitenedAdam), strict=True))
 
 
 def make_optimizer(
@@ -100,7 +87,7 @@ def make_optimizer(
     MOMENTUM("ema", ema)
     # Named, since Keras numbers unnamed optimisers and a saved one is read by its names.
     momentum = ema if ema > 0 else 0.99
-    return OPTIMIZERS[name](rate, use_ema=ema > 0, ema_momentum=momentum, name=name)
+    return _KINDS[name](rate, use_ema=ema > 0, ema_momentum=momentum, name=name)
 
 
 class _Run(keras.callbacks.Callback):
@@ -236,6 +223,8 @@ def _resume(config: Common, trainer: Trainer, facts: dict[str, Any]) -> list[dic
     # Only now, so that a command that fails leaves an earlier run's settings alone.
     if trainer.workers.is_chief:
         settings = {**dataclasses.asdict(config), **facts}
+        if config.resume != "exact":
+            remove_snapshots(folder)
         write_atomically(folder / "config.json", json.dumps(settings, indent=2))
     return history
 

@@ -16,11 +16,10 @@ from tfnca.automata.checks import check_labels
 from tfnca.automata.masks import random_mask
 from tfnca.automata.state import NUM_CLASSES, class_logits, digit_state, is_digit_cell
 from tfnca.automata.step import Step
+from tfnca.choices import TARGET_DIGIT
 from tfnca.data.digits import Digits
 from tfnca.measures.checks import ALONE, INJECTED, check_digits, check_seeds
 from tfnca.measures.progress import SILENT, Bar, Progress, Silent, advance
-
-TARGET_DIGIT = 8
 
 
 def digit_measures(

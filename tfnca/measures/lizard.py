@@ -13,6 +13,7 @@ from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, STATE_BOUND, seed_state
 from tfnca.automata.step import GROWING, Step
+from tfnca.choices import AMONG
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.measures.checks import (
     ALONE,
@@ -356,10 +357,6 @@ def _median(values: np.ndarray) -> float:
     """The median of the finite values; 0 where there are none."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if len(finite) else 0.0
-
-
-AMONG = ("target", "host")
-"""Whose opaque cells adversaries may be drawn among: see `standing_room`."""
 
 
 def standing_room(among: str, target: np.ndarray, host_target: np.ndarray) -> np.ndarray:

@@ -1,12 +1,10 @@
 """What a model was trained for: the settings beside its file."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 from tfnca.formats.names import find
-from tfnca.measures.lizard import AMONG
 
 
 def settings_beside(model: str | Path) -> dict[str, Any]:
@@ -47,13 +45,3 @@ def fill_in(options: Any, settings: dict[str, Any], **defaults: Any) -> None:
         if getattr(options, name) is None:
             value = settings.get(name)
             setattr(options, name, default if value is None else value)
-
-
-def add_among(parser: argparse.ArgumentParser, trained: str) -> None:
-    """Adds ``--among``, which measuring and sweeping share; `trained` says where it is read."""
-    parser.add_argument(
-        "--among",
-        choices=AMONG,
-        help="a lizard's adversaries stand on what is to stay, as published ('target'), or "
-        f"anywhere on what the host grows ('host') (default: {trained} target)",
-    )

@@ -1,11 +1,10 @@
-"""The attack bench: ``python -m tfnca.measures.sweep ADVERSARY --host HOST``.
+"""The attack bench: an attack at several shares of adversaries."""
 
-Sweeps the share of adversaries. Digits: how many say the target, how fast, and how many recover
-once the adversaries are gone. Lizards: how far the pattern is from the target as time goes on. Of
-the host's own cells the same is given beside, since adversaries that paint themselves prove
-nothing. Writes sweep.json, sweep.csv and plots to --out, and each share's numbers as soon as they
-are there: a sweep that was killed goes on.
-"""
+if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
+    from tfnca.cli import run
+
+    run("sweep", "python -m tfnca.measures.sweep")
+    raise SystemExit(0)
 
 import argparse
 import csv
@@ -17,19 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfnca.automata.checks import check_density
 from tfnca.automata.injection import Injected
 from tfnca.automata.step import GROWING, MNIST, Step
-from tfnca.commands import DIGIT, POSITIVE, Parser, must, plain_errors
+from tfnca.choices import DENSITIES, TARGET_DIGIT
 from tfnca.data.digits import Digits, load_digits
 from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.cells import run_cells
 from tfnca.measures.checks import INJECTED, check_digits, check_seeds, check_step
-from tfnca.measures.digits import TARGET_DIGIT, digit_mask, mean_and_spread, measure_digits
+from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
     grown_states,
@@ -38,11 +36,8 @@ from tfnca.measures.lizard import (
     standing_room,
     target_masks,
 )
-from tfnca.measures.settings import add_among, fill_in, settings_beside
+from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.plots import plot
-
-DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.6)
-"""Shares of adversaries, from one cell in 200 to the majority."""
 
 _BEFORE = _AFTER = 200
 """CA steps that digits are given to settle, and to recover."""
@@ -301,68 +296,10 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     return sweep_lizard(step, target, plain, densities, among=options.among, **more)
 
 
-def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="the adversary, in any format that tfnca.load reads")
-    parser.add_argument("--name", help="which model, where MODEL holds several")
-    parser.add_argument("--host", required=True, help="the CA that is attacked")
-    parser.add_argument("--host-name", help="which model, where that file holds several")
-    parser.add_argument(
-        "--densities",
-        default=",".join(f"{100 * density:g}" for density in DENSITIES),
-        help="shares of adversaries in percent (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--horizon",
-        type=int,
-        check=POSITIVE,
-        help="CA steps under attack (default: 200 for digits, 2000 for lizards)",
-    )
-    trained = "what config.json beside the model says, or else"
-    parser.add_argument(
-        "--target", help=f"what a lizard should become (default: {trained} no_tail)"
-    )
-    parser.add_argument("--host-target", help=f"what the host grows (default: {trained} lizard)")
-    add_among(parser, trained)
-    parser.add_argument(
-        "--digit",
-        type=int,
-        check=DIGIT,
-        help=f"the class that adversaries argue for (default: {trained} {TARGET_DIGIT})",
-    )
-    parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
-    parser.add_argument(
-        "--test-digits",
-        type=int,
-        default=200,
-        check=POSITIVE,
-        help="test digits (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        default=3,
-        check=POSITIVE,
-        help="runs with digits (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=1,
-        check=must("be positive, or -1 for all cores", lambda jobs: jobs > 0 or jobs == -1),
-        help="densities side by side, through joblib; one uses all cores already "
-        "(default: %(default)s)",
-    )
-    parser.add_argument("--out", default="out/sweep", help="folder (default: %(default)s)")
-    options = parser.parse_args()
-    tf.get_logger().setLevel("ERROR")
-    with plain_errors():
-        found = sweep(options)
-        save_sweep(found, options.out)
+def main(options: argparse.Namespace) -> None:
+    """Sweeps and writes, as ``python -m tfnca.measures.sweep`` does."""
+    found = sweep(options)
+    save_sweep(found, options.out)
     for row in found["summary"]:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
     print(f"Wrote {options.out}")
-
-
-if __name__ == "__main__":
-    main()

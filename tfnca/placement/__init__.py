@@ -1,8 +1,13 @@
 """Where adversaries of a digit should stand: influence maps, searches, and what they are worth."""
 
-from tfnca.placement.influence import InfluenceMap, influence_maps
-from tfnca.placement.search import anneal, at_random, exhaust, greedy
-from tfnca.placement.trials import Outcome, Trials
+from typing import TYPE_CHECKING
+
+from tfnca.lazy import lazily
+
+if TYPE_CHECKING:
+    from tfnca.placement.influence import InfluenceMap, influence_maps
+    from tfnca.placement.search import anneal, at_random, exhaust, greedy
+    from tfnca.placement.trials import Outcome, Trials
 
 __all__ = [
     "InfluenceMap",
@@ -14,3 +19,13 @@ __all__ = [
     "greedy",
     "influence_maps",
 ]
+
+if not TYPE_CHECKING:
+    _, __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "influence": "InfluenceMap influence_maps",
+            "search": "anneal at_random exhaust greedy",
+            "trials": "Outcome Trials",
+        },
+    )

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from tfnca.automata.checks import check_integer
+
 TRIES = 20
 """How often a training step whose loss is not finite is tried: a loss that is scaled for float16
 may need more than ten halvings."""
@@ -35,11 +37,18 @@ class Validation(keras.callbacks.Callback):
         states: See `Trainer.evaluate`.
         steps: See `Trainer.evaluate`.
         every: Epochs between two of them, or the numbers of the epochs, from 1 on.
+
+    Raises:
+        ValueError: If `every` is neither.
     """
 
     def __init__(self, states: Any, steps: int | None, every: int | list[int]) -> None:
         super().__init__()
-        self.states, self.steps, self.every = states, steps, every
+        self.states, self.steps = states, steps
+        if isinstance(every, list | tuple):
+            self.every: int | list[int] = [check_integer("validation_freq", e, 1) for e in every]
+        else:
+            self.every = check_integer("validation_freq", every, 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         number = epoch + 1

@@ -15,6 +15,7 @@ from keras import ops
 from tfnca.automata.checks import check_target
 from tfnca.automata.state import ALPHA, GREY, NUM_CLASSES, class_logits, is_digit_cell
 from tfnca.automata.step import GROWING, MNIST
+from tfnca.choices import LOSSES
 from tfnca.data.digits import cell_labels
 from tfnca.training.batch import Batch
 
@@ -161,7 +162,7 @@ class ClassLoss:
     TensorShape([2])
     """
 
-    KINDS: tuple[str, ...] = ("l2", "cross_entropy")
+    KINDS: tuple[str, ...] = LOSSES
     family: str | None = MNIST
     """The family of steps that it is for."""
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,12 @@ def find_snapshots(folder: str | Path) -> list[Path]:
     return found
 
 
+def remove_snapshots(folder: str | Path) -> None:
+    """Deletes the snapshots of an earlier run, so that nobody resumes it as the new one."""
+    for name in (NEWEST, PREVIOUS):
+        (Path(folder) / name).unlink(missing_ok=True)
+
+
 def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any]]:
     """Puts a run back where its last good snapshot was taken.
 
@@ -106,7 +113,7 @@ def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any
     for path in find_snapshots(folder):
         found = _read(path)
         if found is None:
-            print(f"{path} is damaged, skipping it.")
+            print(f"{path} is damaged, skipping it.", file=sys.stderr)
             continue
         arrays, history = found
         variables = _named_variables(trainer)

@@ -120,6 +120,7 @@ class Trainer(keras.Model):
         self.normalize_gradients = normalize_gradients
         self._settings = ""
         self.shards, self.workers = 1, ALONE
+        self.pools: list[Pool] = []
         self.lifted = lifted
         self.lifted_loss = lifted_loss
         self.supports_jit = uses_xla(self.engine)
@@ -176,7 +177,7 @@ class Trainer(keras.Model):
         Args:
             pool: A `GrowingPool` or `DigitPool`.
             epochs: Number of epochs.
-            steps_per_epoch: Training steps in an epoch.
+            steps_per_epoch: Training steps in an epoch, at least 1.
             validation_data: What `evaluate` runs after each epoch: `val_loss` in the logs.
             validation_steps: CA steps of that.
             **kwargs: `callbacks`, `initial_epoch`, `validation_freq`, `verbose`, as of
@@ -195,6 +196,10 @@ class Trainer(keras.Model):
                 f"{', '.join(sorted(_FIT))}. Received: {', '.join(sorted(wrong))}"
             )
         self.attach(pool)
+        epochs = check_integer("epochs", epochs, 0)
+        steps_per_epoch = check_integer("steps_per_epoch", steps_per_epoch, 1)
+        if validation_steps is not None:
+            validation_steps = check_integer("validation_steps", validation_steps, 1, MOST_STEPS)
         callbacks = [StopAtNonFinite(), *keras.tree.flatten(kwargs.pop("callbacks", None) or [])]
         if validation_data is not None:
             every = kwargs.pop("validation_freq", 1)
@@ -230,7 +235,7 @@ class Trainer(keras.Model):
                 "The number of shards must be a multiple of the number of workers "
                 f"{workers.count}. Received: shards={shards}"
             )
-        self.shards, self.workers, self._settings = shards, workers, ""
+        self.shards, self.workers, self.pools = shards, workers, []
 
     def attach(self, pool: Pool) -> None:
         """Takes the pool, as `fit` does first.
@@ -255,12 +260,13 @@ class Trainer(keras.Model):
                 f"lifted must be at most the batch's size {pool.batch_size}. "
                 f"Received: lifted={self.lifted}"
             )
-        current = settings(self.step)
-        if getattr(self, "pool", None) is not pool or self._settings != current:
-            self.pool, self._settings = pool, current
+        if not self.pools or self.pool is not pool:
             own = self.shards // self.workers.count
+            self.pool: Pool = pool
             self.pools = [pool, *(pool.copy() for _ in range(own - 1))]
-            self.train_function = None  # its graph holds another pool's variables, or old settings
+            self.train_function = None  # its graph holds another pool's variables
+        if self._settings != (current := settings(self.step)):  # the shards keep their states
+            self._settings, self.train_function = current, None
 
     def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
         """One training step on a batch of the pool; what Keras hands over only counts."""

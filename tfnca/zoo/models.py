@@ -260,3 +260,9 @@ def _tolerant(path: Path, name: str) -> dict[str, Any]:
     except ValueError as error:
         _log.warning("%s", error)
         return {}
+
+
+def main(options: Any) -> None:
+    """Prints the table, as ``tfnca models`` does."""
+    found = models(options.folder)
+    print(repr(found) or f"No models in {options.folder}.")

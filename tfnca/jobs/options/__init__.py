@@ -1,20 +1,37 @@
-"""Options of the training scripts: declared once, with their help and their check, as fields of a
-dataclass."""
+"""Options of the jobs that train: declared once, with their help and their check, as fields of a
+dataclass; a file a job. All is known before TensorFlow loads."""
 
 import argparse
 import dataclasses
+import importlib
 import itertools
-import platform
-from collections.abc import Callable
-from pathlib import Path
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
-import tensorflow as tf
+from tfnca.choices import MOST_STEPS
+from tfnca.commands import NOT_NEGATIVE, POSITIVE, SEED, Check, Parser, must, plain_errors, work
 
-from tfnca.commands import NOT_NEGATIVE, POSITIVE, SEED, Check, Parser, plain_errors
-from tfnca.files import remove_leftovers
-from tfnca.training.workers import ALONE, Workers, join_workers
+
+def fractions_of(drops: str) -> list[float]:
+    """The fractions in a string such as ``"0.3,0.7"``; NaN where it holds no numbers."""
+    try:
+        return [float(part) for part in drops.split(",") if part]
+    except ValueError:
+        return [math.nan]
+
+
+def are_fractions(drops: str) -> bool:
+    """Whether a string such as ``"0.3,0.7"`` holds ascending fractions in (0, 1)."""
+    fractions = fractions_of(drops)
+    return fractions == sorted(fractions) and all(0 < fraction < 1 for fraction in fractions)
+
+
+CA_STEPS = must(f"lie in 1 to {MOST_STEPS}", lambda value: 1 <= value <= MOST_STEPS)
+"""The check of CA steps per training step."""
+
+DROPS = must("be ascending fractions of the run, such as 0.3,0.7", are_fractions)
+"""The check of an option that `tfnca.jobs.run.schedule` takes as its drops."""
 
 
 def option(
@@ -122,16 +139,14 @@ def defaults(config_class: type[Common], recipe: str | None = None) -> dict[str,
     return values | getattr(config_class, "RECIPES", {}).get(recipe, {})
 
 
-def run(config_class: type[Common], job: Callable[[Any], None], description: str | None) -> None:
-    """Parses the command line, runs `job(config)`, and turns bad input into one line.
+def add_options(parser: Parser, config_class: type[Common]) -> None:
+    """Adds the options of a configuration to a parser.
 
     Args:
-        config_class: A frozen dataclass derived from `Common`. If it has `RECIPES`, a dictionary
-            of defaults for each value of its option `recipe`, an option's default depends on it.
-        job: Function of such a configuration.
-        description: What ``--help`` says first.
+        parser: The command's parser.
+        config_class: A dataclass derived from `Common`. If it has `RECIPES`, a dictionary of
+            defaults for each value of its option `recipe`, an option's default depends on it.
     """
-    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     recipes = getattr(config_class, "RECIPES", {})
     for field in dataclasses.fields(config_class):
         options = dict(field.metadata["argparse"])
@@ -154,49 +169,39 @@ def run(config_class: type[Common], job: Callable[[Any], None], description: str
             check=field.metadata["check"],
             **options,
         )
-    if recipes:
-        parser.set_defaults(**recipes[parser.parse_args().recipe])
-    config = config_class(**vars(parser.parse_args()))
+
+
+def run(
+    config_class: type[Common],
+    job: str | Callable[[Any], None],
+    description: str | None,
+    prog: str | None = None,
+    words: Sequence[str] | None = None,
+) -> None:
+    """Parses the command line, runs `job(config)`, and turns bad input into one line.
+
+    Args:
+        config_class: A frozen dataclass derived from `Common`: see `add_options`.
+        job: Function of such a configuration; as ``"package.module:function"`` it is imported once
+            the options are known to be right.
+        description: What ``--help`` says first.
+        prog: What the command is called in messages.
+        words: The command line without the command's name; that of this process if None.
+    """
+    parser = Parser(prog, description)
+    add_options(parser, config_class)
+    if recipes := getattr(config_class, "RECIPES", None):
+        parser.set_defaults(**recipes[parser.parse_args(words).recipe])
+    options = vars(parser.parse_args(words))
+    plugins = options.pop("plugin")
+    config = config_class(**options)
     with plain_errors():
         config.check()
-        start(config)
-        job(config)
-        workers().wait()  # those that wait for the chief may end now
+    work("tfnca.jobs.start:run", config, job, plugins=plugins)
 
 
-_workers = ALONE
-
-
-def workers() -> Workers:
-    """Who trains: this process alone, or with others (see `start`)."""
-    return _workers
-
-
-def start(config: Common) -> None:
-    """Meets the other workers, makes the run reproducible and the folder for results."""
-    global _workers
-    _workers = join_workers() if config.strategy == "multiworker" else ALONE
-    if config.shards % _workers.count:
-        raise ValueError(
-            f"--shards must be a multiple of the number of workers {_workers.count}. "
-            f"Received: --shards {config.shards}"
-        )
-    keras.utils.set_random_seed(config.seed)
-    if not tf.config.list_physical_devices("GPU"):
-        # With it Keras would not compile with XLA, which a GPU needs to be fast.
-        tf.config.experimental.enable_op_determinism()
-    if not _workers.is_chief:
-        return
-    folder = Path(config.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    shared = f", {_workers.count} workers" if _workers.count > 1 else ""
-    print(f"Device: {device_name()}{shared}")
-
-
-def device_name() -> str:
-    """The device that will do the work, in words."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)
-    return f"CPU, {platform.machine()}, {len(tf.config.list_logical_devices('CPU'))} device"
+def run_named(name: str, prog: str | None = None, words: Sequence[str] | None = None) -> None:
+    """`run` of a job that the package holds: its options are in this package, its work in the file
+    of the same name in `tfnca.jobs`."""
+    options = importlib.import_module(f"{__name__}.{name}")
+    run(options.Config, f"tfnca.jobs.{name}:main", options.__doc__, prog, words)

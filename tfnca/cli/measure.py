@@ -1,0 +1,28 @@
+"""Measures a model by the protocol of `tfnca.measures`.
+
+An MNIST CA is run on test digits; with --host, MODEL is its adversary. A Growing CA is run from
+its seed and from the grown pattern, and damaged; with --host, MODEL is a perturbation or an
+adversary that should turn the host's pattern into --target.
+"""
+
+from tfnca.cli.shared import TRAINED, add_data, add_digit, add_host, add_lizard, add_model
+from tfnca.commands import SHARE, Parser
+
+WORK = "tfnca.measures.model:main"
+
+
+def add_options(parser: Parser) -> None:
+    add_model(parser, "a model in any format that tfnca.load reads")
+    add_host(parser, "the host, where MODEL is an adversary or a perturbation")
+    add_lizard(parser, "lizard")
+    parser.add_argument(
+        "--density", type=float, check=SHARE, help=f"share of adversaries (default: {TRAINED} 0.1)"
+    )
+    add_digit(parser)
+    add_data(
+        parser,
+        ("--test-digits", 1000, "test digits"),
+        ("--seeds", 3, "runs with digits"),
+        ("--horizon", 1000, "CA steps of an MNIST CA"),
+    )
+    parser.add_argument("--out", help="JSON file to write; printed if not given")

@@ -1,0 +1,51 @@
+"""What ``python -m tfnca.defence`` does."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfnca.automata.injection import Injected
+from tfnca.commands import check_output
+from tfnca.data.digits import load_digits
+from tfnca.defence.detection import watch
+from tfnca.files import write_atomically
+from tfnca.formats.load import load
+
+_SHOWN = (1, 2, 5, 10, 20)
+
+
+def detect(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each adversary and number of steps watched, mean and spread over seeds."""
+    host = load(options.host, options.host_name)
+    digits = load_digits("test", options.data_dir, options.test_digits)
+    rows = []
+    for path in options.models:
+        step = Injected(host, load(path))
+        runs = [watch(step, digits, options.density, seed=seed) for seed in range(options.seeds)]
+        for number in _SHOWN:
+            own = [run[number - 1] for run in runs]
+            row: dict[str, Any] = {"adversary": path, "steps": number}
+            for name in ("auc", "found", "accused"):
+                values = [one[name] for one in own]
+                row[name] = float(np.mean(values))
+                row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            rows.append(row)
+            print(
+                f"| {Path(path).parent.name or path} | {number} | {row['auc']:.4f} "
+                f"± {row['auc_sd']:.4f} | {row['found']:.3f} | {row['accused']:.5f} |",
+                flush=True,
+            )
+    return rows
+
+
+def main(options: argparse.Namespace) -> None:
+    """Prints the table, as ``python -m tfnca.defence`` does."""
+    if options.out:
+        check_output(options.out)
+    print("| adversary | steps | AUC | liars found | honest accused |\n|---|---|---|---|---|")
+    rows = detect(options)
+    if options.out:
+        write_atomically(options.out, json.dumps(rows, indent=1))

@@ -1,0 +1,33 @@
+"""Options that the jobs on digits share."""
+
+from dataclasses import dataclass
+
+from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE
+from tfnca.jobs.options import CA_STEPS, DROPS, Common, in_order, option
+
+
+@dataclass(frozen=True)
+class DigitJob(Common):
+    """Options of a training on digits; the defaults are the published settings."""
+
+    data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
+    steps: int = option(100_000, "training steps", POSITIVE)
+    batch_size: int = option(16, "digits in a batch", POSITIVE)
+    pool_size: int = option(160, "states in the pool", POSITIVE)
+    fresh: int = option(4, "of a batch, new digits that start from an empty state", NOT_NEGATIVE)
+    mutated: int = option(4, "of a batch, digits that change under a settled state", NOT_NEGATIVE)
+    ca_steps: int = option(20, "CA steps per training step", CA_STEPS)
+    learning_rate: float = option(1e-3, "at the start", POSITIVE)
+    drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10", DROPS)
+    ema: float = option(
+        0.0, "momentum of an exponential average of the weights; 0 for none", MOMENTUM
+    )
+    test_digits: int = option(1000, "test digits to measure on", POSITIVE)
+
+    def check(self) -> None:
+        in_order(self, "batch_size", "pool_size")
+        if self.fresh + self.mutated > self.batch_size:
+            raise ValueError(
+                "--fresh and --mutated must sum to at most --batch-size. Received: "
+                f"--fresh {self.fresh}, --mutated {self.mutated}, --batch-size {self.batch_size}"
+            )

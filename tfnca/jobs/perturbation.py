@@ -1,0 +1,84 @@
+"""Training a perturbation of a Growing CA: see `tfnca.jobs.options.perturbation`."""
+
+import functools
+
+import numpy as np
+
+from tfnca.automata.growing import GrowingCA
+from tfnca.automata.perturbations import KINDS, StatePerturbation
+from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.state import seed_state
+from tfnca.formats.load import load_perturbation
+from tfnca.jobs.lizard_attack import (
+    attack_facts,
+    attack_trainer,
+    draw_attack,
+    load_host,
+    padded_target,
+    pool_options,
+)
+from tfnca.jobs.options.perturbation import Config
+from tfnca.jobs.results import QUICK_LIZARD, measured, save_array, save_results
+from tfnca.jobs.run import train
+from tfnca.measures.lizard import grown_states, measure_bounds
+from tfnca.measures.protocol import measure_perturbation
+from tfnca.training.losses import TargetLoss
+from tfnca.training.pools import GrowingPool
+
+NOTHING = 5e-5
+"""Mean squared difference of RGBA below which the identity does nothing: a quarter of the published
+lizard's own error."""
+
+
+def say_identity(host: GrowingCA, size: tuple[int, int]) -> None:
+    """Prints what the identity alone does to the host, and warns where it is not nothing."""
+    found = measure_bounds(host, size, runs=4)
+    cost = found["identity"]["median"]
+    print(f"The identity, 500 steps against the plain run: {cost:.1e} (median of 4 runs).")
+    if not cost <= NOTHING:
+        print(
+            f"Warning: the host's states reach {max(found['growing'], found['grown']):.1f}, a "
+            "perturbation clips them at 3, and every matrix must first make up for that. Hosts by "
+            "train/growing.py --recipe bounded stay within."
+        )
+
+
+def first_perturbation(config: Config, host: GrowingCA) -> StatePerturbation:
+    """The perturbation that training begins with."""
+    if config.kind not in KINDS:
+        raise ValueError(
+            f"--kind must be one of {', '.join(sorted(KINDS))}. Received: --kind {config.kind}"
+        )
+    if config.start is None:
+        return KINDS[config.kind](host.channels)
+    perturbation = load_perturbation(config.start)
+    if perturbation.kind != config.kind:
+        raise ValueError(
+            f"--start must hold a perturbation of --kind {config.kind}. "
+            f"Received: a {perturbation.kind} in {config.start}"
+        )
+    return perturbation
+
+
+def main(config: Config) -> None:
+    host = load_host(config.host, config.host_name)
+    target = padded_target(config, config.padding)
+    size = target.shape[:2]
+    say_identity(host, size)
+    step = Perturbed(host, first_perturbation(config, host))
+    starts = np.concatenate(
+        [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
+    )
+    pool = GrowingPool(starts, **pool_options(config, target))
+    trainer = attack_trainer(config, step, TargetLoss(target, still=config.still), config.optimizer)
+
+    def preview():
+        return draw_attack(config, step, host)
+
+    facts = attack_facts(config, host)
+    history = train(config, trainer, pool, config.steps, preview, **facts)
+    save_array(config, "perturbation.npy", step.perturbation.to_array())
+    plain = padded_target(config, name="host_target")
+    measure = functools.partial(measure_perturbation, step, padded_target(config), plain)
+    metrics = measured(config, measure, QUICK_LIZARD)
+    save_results(config, history, metrics, preview(), **facts)

@@ -1,0 +1,90 @@
+"""What ``python -m tfnca.placement`` does."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tfnca.automata.injection import Injected
+from tfnca.choices import TARGET_DIGIT
+from tfnca.data.digits import load_digits
+from tfnca.files import write_atomically
+from tfnca.formats.load import load
+from tfnca.measures.progress import Bar, Clock
+from tfnca.measures.settings import fill_in, settings_beside
+from tfnca.placement.influence import influence_maps
+from tfnca.placement.pictures import draw_curves, draw_maps
+from tfnca.placement.search import greedy
+from tfnca.placement.study import study_placement
+from tfnca.placement.trials import Trials
+
+
+def on_screen(total: int) -> Bar:
+    """A bar of rollouts on the terminal; without an end where the number is not known."""
+    return Clock(desc="Placing", total=total or None, unit="rollout", dynamic_ncols=True)
+
+
+def one_map(step: Injected, options: argparse.Namespace) -> None:
+    """Draws the influence map of one test digit and four cells that greedy takes."""
+    digits = load_digits("test", options.data_dir, options.map + 1)
+    image, label = digits.images[-1:], digits.labels[-1:]
+    began = time.monotonic()
+    maps = influence_maps(
+        step, image, options.digit, options.steps, options.seed, progress=on_screen
+    )
+    seconds = time.monotonic() - began
+    trials = Trials(step, image, options.digit, options.steps, seed=options.seed)
+    chosen = greedy(trials, 4, [maps[0].outcome.value])
+    path = Path(options.out) / f"map_{options.map}.png"
+    write_atomically(path, draw_maps(image, label, maps, chosen, options.digit, columns=1))
+    row, column = divmod(chosen[0][0], image.shape[2])
+    print(f"{len(maps[0].cells)} cells in {seconds:.1f} s. Best: row {row}, column {column}.")
+    print(f"Wrote {path}")
+
+
+def study(step: Injected, options: argparse.Namespace) -> None:
+    """The whole study, and its files."""
+    digits = load_digits("test", options.data_dir, options.test_digits)
+    began = time.monotonic()
+    found = study_placement(
+        step,
+        digits,
+        seeds=range(options.seed, options.seed + options.seeds),
+        target=options.digit,
+        searched=options.searched,
+        steps=options.steps,
+        progress=on_screen,
+    )
+    found["seconds"] = time.monotonic() - began
+    folder = Path(options.out)
+    write_atomically(folder / "placement.json", json.dumps(found, indent=1))
+    write_atomically(folder / "takeover.png", draw_curves(found["curves"]))
+    numbers = np.array(found["numbers"])
+    labels = digits.labels[numbers]
+    shown = [int(np.flatnonzero(labels == k)[0]) for k in sorted(set(labels.tolist()))]
+    images = digits.images[numbers[shown]]
+    maps = influence_maps(step, images, options.digit, options.steps, seed=1, repeats=4)
+    chosen = [found["placements"][number][:4] for number in shown]
+    write_atomically(
+        folder / "maps.png", draw_maps(images, labels[shown], maps, chosen, options.digit)
+    )
+    print("| adversaries | method | digits | taken | host's own cells |\n|---|---|---|---|---|")
+    for row in [*found["one_percent"], *found["curves"]]:
+        budget = row["budget"] or "1 % of the grid"
+        print(
+            f"| {budget} | {row['method']} | {row['digits']} "
+            f"| {row['takeover']:.3f} ± {row['takeover_sd']:.3f} "
+            f"| {row['host_takeover']:.3f} ± {row['host_takeover_sd']:.3f} |"
+        )
+    print(f"Wrote {folder} after {found['seconds'] / 60:.1f} minutes.")
+
+
+def main(options: argparse.Namespace) -> None:
+    """Draws one map, or makes the whole study, as ``python -m tfnca.placement`` does."""
+    adversary, host = load(options.model, options.name), load(options.host, options.host_name)
+    fill_in(options, settings_beside(options.model), digit=TARGET_DIGIT)
+    step = Injected(host, adversary)
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    (study if options.map is None else one_map)(step, options)
