@@ -1,6 +1,7 @@
 """tfnca: adversarial reprogramming of neural cellular automata, in Keras 3."""
 
 import tfnca.patience  # noqa: F401 - first: it says that TensorFlow is loading
+from tfnca.automata.context import Context
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.masks import random_mask
@@ -10,6 +11,7 @@ from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
+from tfnca.automata.step import Step
 from tfnca.automata.verified import Verified
 from tfnca.data.digits import Digits, cell_labels, load_digits
 from tfnca.data.drawing import lizard
@@ -28,6 +30,7 @@ __all__ = [
     "TARGETS",
     "Batch",
     "ClassLoss",
+    "Context",
     "DigitPool",
     "Digits",
     "GrowingCA",
@@ -36,6 +39,7 @@ __all__ = [
     "Perturbation",
     "Perturbed",
     "StateShift",
+    "Step",
     "TargetLoss",
     "Trainer",
     "Verified",

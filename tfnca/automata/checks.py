@@ -77,6 +77,13 @@ def check_unit(name: str, values: Array) -> None:
 
 def check_channels(state: Any, channels: int, name: str) -> None:
     """Raises ValueError unless `state` is ``(batch, height, width, channels)``, no axis empty."""
+    if not channels:
+        raise ValueError(f"{name} must say its `channels`. Received: channels={channels!r}")
+    if getattr(state, "dtype", None) == "uint8":
+        raise ValueError(
+            f"{name} expects a state of floating-point numbers; divide a picture's bytes by 255. "
+            "Received: uint8"
+        )
     shape = tuple(getattr(state, "shape", None) or np.shape(state))
     if len(shape) != 4 or shape[-1] != channels or 0 in shape:
         raise ValueError(

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tfnca.automata import randomness
-from tfnca.automata.checks import check_channels, check_rate, reject_mask, reject_noise
+from tfnca.automata.checks import check_rate, reject_mask, reject_noise
+from tfnca.automata.context import Context
 from tfnca.automata.perception import NUM_KERNELS, perceive
 from tfnca.automata.state import GROWING_CHANNELS, living_mask
 from tfnca.automata.step import GROWING, CellularAutomaton, grid_shape
@@ -81,31 +81,17 @@ class GrowingCA(CellularAutomaton):
     def layers_in_order(self) -> list[keras.layers.Layer]:
         return self.update_layers
 
-    def call(
-        self,
-        state: Array,
-        mask: Array | None = None,
-        seed: Any = 0,
-        index: Any = 0,
-        fire_mask: Any = None,
-        noise: Any = None,
-        network: int = 0,
-    ) -> Array:
-        check_channels(state, self.channels, type(self).__name__)
-        reject_mask(mask, type(self).__name__)
-        reject_noise(noise, type(self).__name__)
-        state = ops.cast(state, "float32")
-        if fire_mask is None:
-            fire_mask = randomness.fire_mask(
-                grid_shape(state), self.fire_rate, seed, index, network
-            )
+    def advance(self, state: Array, context: Context) -> Array:
+        reject_mask(context.mask, type(self).__name__)
+        reject_noise(context.noise, type(self).__name__)
+        fires = context.fires(grid_shape(state), self.fire_rate)
         alive_before = living_mask(state)
         update = perceive(ops.cast(state, self.compute_dtype), self.angle)
         for layer in self.update_layers:
             update = layer(update)
         update = self.step_size * ops.cast(update, "float32")
         # Chosen, not multiplied with the masks: 0 times an update that is not finite is not 0.
-        state = ops.where(ops.cast(fire_mask, "bool"), state + update, state)
+        state = ops.where(fires, state + update, state)
         alive = ops.logical_and(alive_before, living_mask(state))
         return ops.where(alive, state, 0.0)
 

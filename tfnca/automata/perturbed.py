@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 
+from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbations.matrix import Perturbation
-from tfnca.automata.step import GROWING, CellularAutomaton, Step, freeze_copy
+from tfnca.automata.step import GROWING, CellularAutomaton, Step, freeze_copy, next_state
 from tfnca.types import Array
 
 
@@ -67,23 +68,8 @@ class Perturbed(Step):
     def trained(self) -> keras.layers.Layer:
         return self.perturbation
 
-    def call(
-        self,
-        state: Array,
-        mask: Array | None = None,
-        seed: Any = 0,
-        index: Any = 0,
-        fire_mask: Any = None,
-        noise: Any = None,
-    ) -> Array:
-        return self.host(
-            self.perturbation(state),
-            mask=mask,
-            seed=seed,
-            index=index,
-            fire_mask=fire_mask,
-            noise=noise,
-        )
+    def advance(self, state: Array, context: Context) -> Array:
+        return next_state(self.host, self.perturbation(state), context, training=False)
 
     def get_config(self) -> dict:
         return {

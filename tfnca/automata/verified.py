@@ -5,10 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfnca.automata.context import Context
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.state import GREY
-from tfnca.automata.step import MNIST, CellularAutomaton
+from tfnca.automata.step import MNIST, CellularAutomaton, next_state
 from tfnca.types import Array
 
 _LEAST_NOISE = 1e-3
@@ -58,7 +59,8 @@ def _by_the_rule(host: CellularAutomaton, state: Array) -> Array:
     """The next state if every cell fires, without noise."""
     shape = tuple(ops.shape(state)[:3])
     everywhere, silence = ops.ones((*shape, 1)), ops.zeros((*shape, host.channels - 1))
-    return host(state, fire_mask=everywhere, noise=silence)
+    context = Context(seed=0, fire_mask=everywhere, noise=silence)
+    return next_state(host, state, context, training=False)
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -115,16 +117,8 @@ class Verified(Injected):
         self.tolerance = float(tolerance)
         self.holds = bool(holds)
 
-    def call(
-        self,
-        state: Array,
-        mask: Array | None = None,
-        seed: Any = 0,
-        index: Any = 0,
-        fire_mask: Any = None,
-        noise: Any = None,
-    ) -> Array:
-        after = super().call(state, mask, seed, index, fire_mask, noise)
+    def advance(self, state: Array, context: Context) -> Array:
+        after = super().advance(state, context)
         follows = deviation(self.host, state, after) <= self.tolerance
         if self.holds:
             most = self.tolerance * unit_of_deviation(self.host)

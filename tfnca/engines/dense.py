@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfnca.automata.step import Step
+from tfnca.automata.context import Context
+from tfnca.automata.step import Step, next_state
 
 
 def run(
@@ -19,6 +20,7 @@ def run(
     first_step: tf.Tensor,
     fire_masks: tf.Tensor | None = None,
     noise: tf.Tensor | None = None,
+    first_age: tf.Tensor | None = None,
     most: int | None = None,
 ) -> tf.Tensor:
     """Runs a step `steps` times in one loop; tensors that `rollout.run` checked.
@@ -27,18 +29,25 @@ def run(
     how many they can be: `most`.
     """
 
+    first_age = first_step if first_age is None else first_age
+
     def one(t, state):
-        given = {}
-        for name, values in (("fire_mask", fire_masks), ("noise", noise)):
-            if values is not None:
-                per_network = tf.unstack(values[t], num=len(step.networks))
-                if name == "fire_mask":
-                    per_network = [value[..., None] > 0.5 for value in per_network]
-                given[name] = per_network[0] if len(per_network) == 1 else per_network
-        if mask is not None:
-            given["mask"] = mask
-        following = step(state, seed=seed, index=first_step + tf.cast(t, tf.int64), **given)
-        return t + 1, tf.ensure_shape(following, state.shape)
+        number = tf.cast(t, tf.int64)
+        context = Context(
+            seed=seed,
+            index=first_step + number,
+            age=first_age + number,
+            mask=mask,
+            fire_mask=of_networks(fire_masks, t, lambda fires: fires[..., None] > 0.5),
+            noise=of_networks(noise, t, lambda noise: noise),
+        )
+        return t + 1, tf.ensure_shape(next_state(step, state, context), state.shape)
+
+    def of_networks(given, t, read):
+        if given is None:
+            return None
+        each = [read(part) for part in tf.unstack(given[t], num=len(step.networks))]
+        return each[0] if len(each) == 1 else each
 
     first = (tf.constant(0), state)
     return tf.while_loop(lambda t, _: t < steps, one, first, maximum_iterations=most)[1]

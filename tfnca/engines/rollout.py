@@ -166,6 +166,7 @@ def run(
     noise: tf.Tensor | None = None,
     engine: str = "auto",
     record: bool = False,
+    first_age: tf.Tensor | None = None,
     most: int | None = None,
 ) -> tf.Tensor:
     """`rollout` for use inside a graph, of tensors.
@@ -184,6 +185,7 @@ def run(
         noise: See `rollout`.
         engine: See `rollout`.
         record: Whether a gradient follows, which spares the sparse engine a second run.
+        first_age: The run's age at the beginning, see `Context`; `first_step` if not given.
         most: The most that `steps` can be. Whoever compiles with XLA and asks for a gradient must
             give it.
 
@@ -196,7 +198,7 @@ def run(
     _check(step, state, mask, None, fire_masks, noise)
     if resolve_engine(engine, step) == "sparse":
         return sparse.run(step, state, steps, mask, seed, first_step, fire_masks, noise, record)
-    return dense.run(step, state, steps, mask, seed, first_step, fire_masks, noise, most)
+    return dense.run(step, state, steps, mask, seed, first_step, fire_masks, noise, first_age, most)
 
 
 def resolve_engine(engine: str, step: Step) -> str:

@@ -293,13 +293,21 @@ class Trainer(keras.Model):
         most = self.steps[1]
         go = functools.partial(run, seed=seed, engine=self.engine, record=True, most=most)
         with tf.GradientTape() as tape:
-            state = go(self.step, batch.state, steps, batch.mask, first_step=first)
+            age = tf.zeros([], tf.int64)
+            state = go(self.step, batch.state, steps, batch.mask, first_step=first, first_age=age)
             loss = tf.reduce_mean(self.loss_of_states(state, batch))
             total = loss
             if self.lifted_loss is not None and self.lifted:
                 last = batch.last(self.lifted)._replace(mask=None)
-                following = first + tf.cast(steps, tf.int64)
-                back = go(self.step.host, state[-self.lifted :], steps, None, first_step=following)
+                age = tf.cast(steps, tf.int64)
+                back = go(
+                    self.step.host,
+                    state[-self.lifted :],
+                    steps,
+                    None,
+                    first_step=first + age,
+                    first_age=age,
+                )
                 total += tf.reduce_sum(self.lifted_loss(back, last)) / pool.batch_size
             scaled = self.optimizer.scale_loss(total)
         variables = [variable.value for variable in self.step.trainable_variables]
