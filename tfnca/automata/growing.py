@@ -6,10 +6,16 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tfnca.automata.checks import check_rate, reject_mask, reject_noise
+from tfnca.automata.checks import (
+    check_integer,
+    check_number,
+    check_rate,
+    reject_mask,
+    reject_noise,
+)
 from tfnca.automata.context import Context
 from tfnca.automata.perception import NUM_KERNELS, perceive
-from tfnca.automata.state import GROWING_CHANNELS, living_mask
+from tfnca.automata.state import ALPHA, GROWING_CHANNELS, living_mask
 from tfnca.automata.step import GROWING, CellularAutomaton, grid_shape
 from tfnca.types import Array
 
@@ -36,7 +42,8 @@ class GrowingCA(CellularAutomaton):
         The next state, ``(batch, height, width, channels)``.
 
     Raises:
-        ValueError: If `fire_rate` lies outside [0, 1] or a state has other channels.
+        ValueError: If there are fewer than four channels, `fire_rate` lies outside [0, 1],
+            `step_size` or `angle` is not a finite number, or a state has other channels.
 
     Example:
 
@@ -62,11 +69,11 @@ class GrowingCA(CellularAutomaton):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.channels = channels
-        self.hidden = hidden
+        self.channels = channels = check_integer("channels", channels, ALPHA + 1)
+        self.hidden = hidden = check_integer("hidden", hidden, 1)
         self.fire_rate = check_rate("fire_rate", fire_rate)
-        self.step_size = step_size
-        self.angle = angle
+        self.step_size = check_number("step_size", step_size)
+        self.angle = check_number("angle", angle)
         self.update_layers = [
             layers.Dense(hidden, activation="relu", name="hidden", dtype=self.dtype_policy),
             layers.Dense(
@@ -94,6 +101,9 @@ class GrowingCA(CellularAutomaton):
         state = ops.where(fires, state + update, state)
         alive = ops.logical_and(alive_before, living_mask(state))
         return ops.where(alive, state, 0.0)
+
+    def living(self, state: Array) -> Array:
+        return living_mask(state)
 
     def scaled(self, factors: Array) -> "GrowingCA":
         """The same rule in other units: where this one's channel c holds x, it holds ``f_c * x``.

@@ -84,6 +84,9 @@ class Injected(Step):
         stands = ops.cast(context.mask, "float32") > 0.5
         return ops.where(ops.expand_dims(stands, -1), adversaries, hosts)
 
+    def living(self, state: Array) -> Array | None:
+        return self.host.living(state)
+
     def get_config(self) -> dict:
         return {
             **super().get_config(),

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from tfnca.automata.checks import check_rate, reject_mask
+from tfnca.automata.checks import check_integer, check_rate, reject_mask
 from tfnca.automata.context import Context
-from tfnca.automata.state import GREY, MNIST_CHANNELS, is_digit_cell
+from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES, is_digit_cell
 from tfnca.automata.step import MNIST, CellularAutomaton, grid_shape
 from tfnca.types import Array
 
@@ -70,8 +70,8 @@ class MNISTCA(CellularAutomaton):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.channels = channels
-        self.hidden = hidden
+        self.channels = channels = check_integer("channels", channels, NUM_CLASSES + 1)
+        self.hidden = hidden = check_integer("hidden", hidden, 1)
         self.fire_rate = check_rate("fire_rate", fire_rate)
         self.noise_std: float = check_rate("noise_std", noise_std, 0.0, float("inf"))
         if message_bound is not None and not message_bound > 0:

@@ -1,8 +1,10 @@
 """A frozen host under a perturbation: the article's third attack."""
 
+import inspect
 from typing import Any
 
 import keras
+from keras import ops
 
 from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
@@ -14,6 +16,12 @@ from tfnca.types import Array
 @keras.saving.register_keras_serializable("tfnca")
 class Perturbed(Step):
     """A frozen host whose living cells are perturbed before each of its steps.
+
+    Which cells live, the host says by its method `living`. Perturbed states are clipped to ±3, so
+    with a host whose own states go beyond, even the identity matrix changes the run. `rollout` and
+    `Trainer.fit` warn of that once, where they are given such a state to begin with: for instance
+    the grown host. ``host.scaled(factors)`` cures it exactly: the same rule, its hidden channels in
+    units in which they stay within the bound.
 
     Args:
         host: The step under attack: a `GrowingCA`, or an `Injected` of Growing CAs. The step
@@ -47,6 +55,11 @@ class Perturbed(Step):
             raise ValueError(
                 f"host must be a GrowingCA or an Injected of them. Received: host={host!r}"
             )
+        if host.living(ops.zeros((1, 1, 1, host.channels))) is None:
+            raise ValueError(
+                "host must say which cells live, by its method living(state): those are perturbed, "
+                f"and all others cleared. Received: {type(host).__name__}, which says nothing"
+            )
         self.host = freeze_copy(host)
         if not isinstance(matrix, StatePerturbation):
             matrix = Perturbation(host.channels, matrix)
@@ -69,7 +82,14 @@ class Perturbed(Step):
         return self.perturbation
 
     def advance(self, state: Array, context: Context) -> Array:
-        return next_state(self.host, self.perturbation(state), context, training=False)
+        told = {}
+        if "living" in inspect.signature(self.perturbation.call).parameters:
+            told["living"] = self.host.living(state)
+        perturbed = self.perturbation(state, **told)
+        return next_state(self.host, perturbed, context, training=False)
+
+    def living(self, state: Array) -> Array | None:
+        return self.host.living(state)
 
     def get_config(self) -> dict:
         return {

@@ -1,13 +1,16 @@
 """A step: the one idea behind every experiment. It maps a state to the next state."""
 
+import warnings
+import weakref
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfnca.automata.checks import check_channels
+from tfnca.automata.checks import check_channels, is_concrete
 from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
+from tfnca.automata.state import STATE_BOUND
 from tfnca.types import Array
 
 GROWING, MNIST = "growing", "mnist"
@@ -114,6 +117,15 @@ class Step(keras.layers.Layer):
             "advance(state, context), which returns the next state."
         )
 
+    def living(self, state: Array) -> Array | None:
+        """Which cells live: those that a perturbation changes, while it clears all others.
+
+        Returns:
+            Boolean tensor ``(batch, height, width, 1)``; None for a kind that does not say, which
+            cannot be `Perturbed`.
+        """
+        return None
+
     @property
     def networks(self) -> list["CellularAutomaton"]:
         """The steps inside that draw and compute, host first; the step itself, if it wraps none."""
@@ -162,6 +174,19 @@ class CellularAutomaton(Step):
         return [weight for layer in self.layers_in_order for weight in (layer.kernel, layer.bias)]
 
 
+def check_step(step: Any, name: str = "step") -> None:
+    """Raises ValueError unless `step` is one."""
+    if isinstance(step, Step):
+        return
+    hint = ""
+    if isinstance(step, StatePerturbation):
+        hint = "; a perturbation takes a host: tfnca.Perturbed(host, perturbation)"
+    raise ValueError(
+        f"{name} must be a Step, such as a GrowingCA, an MNISTCA, or one wrapped round them{hint}. "
+        f"Received: {type(step).__name__}"
+    )
+
+
 def next_state(step: Step, state: Array, context: Context, **keywords: Any) -> Array:
     """Calls a step, whose `call` may be a user's own and take a part of the context only.
 
@@ -189,6 +214,28 @@ def freeze_copy(step: Step) -> Step:
     copy.trainable = True
     copy.trainable = False
     return copy
+
+
+_looked_at: "weakref.WeakSet[Step]" = weakref.WeakSet()
+
+
+def warn_of_clipping(step: Step, states: Array) -> None:
+    """Warns once if a perturbation's bound cuts states that a run begins with.
+
+    Only the first states that a step is given are looked at: later ones may be the perturbation's
+    own work.
+    """
+    if step.perturbation is None or step in _looked_at or not is_concrete(states):
+        return
+    _looked_at.add(step)
+    largest = float(ops.max(ops.where(step.living(states), ops.abs(states), 0.0)))
+    if largest > STATE_BOUND:
+        warnings.warn(
+            f"The host's states reach {largest:.2g}, a perturbation clips them at {STATE_BOUND:g}, "
+            "so that even the identity matrix changes them. The same rule in other units stays "
+            "within: host.scaled(factors), see GrowingCA.scaled.",
+            stacklevel=3,
+        )
 
 
 def grid_shape(state: Array) -> tuple:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfnca.automata.context import Context
@@ -31,7 +32,8 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
 
     Returns:
         ``(batch, height, width)``, the largest over channels, in standard deviations of the
-        rule's noise: 0 for a cell that did not change, infinite where a change is no number. The
+        rule's noise: 0 for a cell that did not change, the largest float32 or infinity where a
+        change is no number. The
         engines' table of normal draws ends at 3.7, so that an honest cell stays below 5.
 
     Raises:
@@ -49,8 +51,9 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
     same = ops.logical_or(after == before, ops.logical_and(ops.isnan(after), ops.isnan(before)))
     rests = ops.all(same, axis=-1)
     difference = ops.abs(after - expected) / unit_of_deviation(host)
-    # A maximum passes over NaN on some processors.
-    difference = ops.where(ops.isnan(difference), float("inf"), difference)
+    # A maximum passes over NaN on some processors. Not infinity: a constant of that kind would end
+    # a sound run under `tf.debugging.enable_check_numerics`.
+    difference = ops.where(ops.isnan(difference), np.finfo(np.float32).max, difference)
     differs = ops.max(difference, axis=-1)
     return ops.where(rests, ops.zeros_like(differs), differs)
 
