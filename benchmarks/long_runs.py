@@ -62,7 +62,9 @@ def roll(steps, engine, size, k=None):
     state, each = [tfnca.seed_state(size)], max(1, steps // 100)
 
     def run(number):
-        state[0] = tfnca.rollout(step, state[0], each, step_offset=number * each, engine=engine)
+        state[0] = tfnca.rollout(
+            step, state[0], each, step_offset=number * each, engine=engine, seed=0
+        )
 
     found = watch(run, steps // each)
     values = np.asarray(state[0])

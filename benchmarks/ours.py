@@ -70,13 +70,15 @@ def make(problem, engine):
             certain["noise"] = tf.zeros((*draws, step.channels - 1))
         variables = step.trainable_variables
         with tf.GradientTape() as tape:
-            state = tfnca.rollout(step, start, steps, mask, engine=engine, **certain)
+            state = tfnca.rollout(step, start, steps, mask, engine=engine, seed=0, **certain)
             total = tf.reduce_mean(loss(state, make_batch(problem)))
         gradients = tape.gradient(total, [variable.value for variable in variables])
         shapes = [array.shape for array in problem["parts"][problem["trained"]]]
         return {
             "state": state,
-            "full horizon": tfnca.rollout(step, start, problem["steps"], mask, engine=engine),
+            "full horizon": tfnca.rollout(
+                step, start, problem["steps"], mask, engine=engine, seed=0
+            ),
             **{
                 f"gradient {i}": tf.reshape(g / (tf.norm(g) + 1e-8), shape)
                 for i, (g, shape) in enumerate(zip(gradients, shapes, strict=True))
@@ -89,4 +91,4 @@ def make(problem, engine):
 def roller(problem, engine):
     """Returns a function of a number of steps that runs a plain rollout."""
     step, state = make_step(problem), tf.constant(problem["state"])
-    return lambda steps: tfnca.rollout(step, state, steps, engine=engine)
+    return lambda steps: tfnca.rollout(step, state, steps, engine=engine, seed=0)

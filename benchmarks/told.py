@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 import tfnca
 from tfnca.automata.state import NUM_CLASSES
-from tfnca.engines.rollout import run
+from tfnca.engines.rollout import run_recorded
 from tfnca.jobs.run import make_optimizer, schedule
 
 CA_STEPS, DENSITY, STRIDE = 20, 0.1, 1 << 14
@@ -52,10 +52,10 @@ class Told:
         self.bias.assign(self.biases.value[target])
         own = [*self.variables[:-1], self.bias]
         with tf.GradientTape() as tape:
-            state = run(
-                self.step, batch.state, tf.constant(CA_STEPS), batch.mask, seed, number * STRIDE,
-                record=True,
-            )  # fmt: skip
+            steps = tf.constant(CA_STEPS)
+            state, _ = run_recorded(
+                self.step, batch.state, steps, batch.mask, seed, number * STRIDE
+            )
             loss = tf.reduce_mean(self.loss(state, batch))
         gradients = tape.gradient(loss, [variable.value for variable in own])
         gradients = [g / (tf.norm(g) + 1e-8) for g in gradients]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tfnca.lazy import lazily, when_keras_is_loaded
 
 if TYPE_CHECKING:
+    from tfnca.automata.context import Context
     from tfnca.automata.growing import GrowingCA
     from tfnca.automata.injection import Injected
     from tfnca.automata.masks import random_mask
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tfnca.automata.perturbations.shift import StateShift
     from tfnca.automata.perturbed import Perturbed
     from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
+    from tfnca.automata.step import Step
     from tfnca.automata.verified import Verified
     from tfnca.data.digits import Digits, cell_labels, load_digits
     from tfnca.data.drawing import lizard
@@ -37,6 +39,7 @@ __all__ = [
     "TARGETS",
     "Batch",
     "ClassLoss",
+    "Context",
     "DigitPool",
     "Digits",
     "GrowingCA",
@@ -45,6 +48,7 @@ __all__ = [
     "Perturbation",
     "Perturbed",
     "StateShift",
+    "Step",
     "TargetLoss",
     "Trainer",
     "Verified",
@@ -77,6 +81,7 @@ if not TYPE_CHECKING:
     _load, __getattr__, __dir__ = lazily(
         __name__,
         {
+            "automata.context": "Context",
             "automata.growing": "GrowingCA",
             "automata.injection": "Injected",
             "automata.masks": "random_mask",
@@ -86,6 +91,7 @@ if not TYPE_CHECKING:
             "automata.perturbations.shift": "StateShift",
             "automata.perturbed": "Perturbed",
             "automata.state": "class_logits digit_state living_mask seed_state to_rgb",
+            "automata.step": "Step",
             "automata.verified": "Verified",
             "data.digits": "Digits cell_labels load_digits",
             "data.drawing": "lizard",

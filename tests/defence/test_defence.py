@@ -33,10 +33,10 @@ def test_who_follows_the_rule_is_not_told_from_the_host():
 
 
 def test_a_deviation_is_counted_in_the_noise_of_the_rule():
-    state = tfnca.rollout(HOST, tfnca.digit_state(DIGITS.images), 20)
+    state = tfnca.rollout(HOST, tfnca.digit_state(DIGITS.images), 20, seed=0)
     shape = state.shape[:3]
     ones, silence = np.ones((1, 1, *shape)), np.zeros((1, 1, *shape, 19))
-    after = np.array(tfnca.rollout(HOST, state, 1, fire_masks=ones, noise=silence))
+    after = np.array(tfnca.rollout(HOST, state, 1, fire_masks=ones, noise=silence, seed=0))
     assert np.max(deviation(HOST, state, after)) < 1e-3
     alive = np.argwhere(DIGITS.images > 0.1)[0]
     after[(*alive, 7)] += 3 * HOST.noise_std
@@ -48,10 +48,10 @@ def test_a_deviation_is_counted_in_the_noise_of_the_rule():
 
 def test_silenced_liars_take_nothing():
     mask = digit_mask(DIGITS, 0.1, seed=0)
-    start = tfnca.rollout(HOST, tfnca.digit_state(DIGITS.images), 100)
+    start = tfnca.rollout(HOST, tfnca.digit_state(DIGITS.images), 100, seed=0)
     taken = {}
     for kind in (tfnca.Injected, tfnca.Verified):
-        state = tfnca.rollout(kind(HOST, ADVERSARY), start, 100, mask=mask, step_offset=100)
+        state = tfnca.rollout(kind(HOST, ADVERSARY), start, 100, mask=mask, step_offset=100, seed=0)
         taken[kind] = digit_measures(state, DIGITS.labels, 8, mask)["takeover"]
     assert taken[tfnca.Injected] > 0.9
     assert taken[tfnca.Verified] == 0
@@ -59,8 +59,8 @@ def test_silenced_liars_take_nothing():
 
 def test_without_liars_nobody_is_silenced():
     start = tfnca.digit_state(DIGITS.images)
-    plain = tfnca.rollout(HOST, start, 60, engine="sparse")
-    verified = tfnca.rollout(tfnca.Verified(HOST, ADVERSARY), start, 60, engine="sparse")
+    plain = tfnca.rollout(HOST, start, 60, engine="sparse", seed=0)
+    verified = tfnca.rollout(tfnca.Verified(HOST, ADVERSARY), start, 60, engine="sparse", seed=0)
     np.testing.assert_allclose(verified, plain, atol=1e-5)
 
 

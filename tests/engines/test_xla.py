@@ -27,7 +27,7 @@ def compiled(request, monkeypatch):
     def switch(on):
         for module in (dense, trainer_module):
             monkeypatch.setattr(module, "uses_xla", lambda engine: on and engine == "dense")
-        rollout._functions.clear()
+        rollout._graphs.clear()
         return tf.device(request.param if on else "CPU")
 
     return switch

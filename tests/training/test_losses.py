@@ -55,7 +55,7 @@ def test_a_pattern_that_moves_costs_more():
     state[:3, 2:5, 3:8, 3] = 1.0
     state[:2, 2, 3, 3] = 7.0  # clipped: an opaque cell weighs no more than another
     np.testing.assert_allclose(pattern_centres(state), [[3, 5]] * 3 + [[0, 0]])
-    places = np.array([[3.0, 5.0], [1.0, 4.5], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
+    places = np.array([[3.0, 5.0], [1.0, 4.5], [-1.0, -1.0], [-1.0, -1.0]], np.float32)
     before = tfnca.Batch(centres=places)
     plain = np.asarray(tfnca.TargetLoss(target)(state, before))
     np.testing.assert_allclose(plain, tfnca.TargetLoss(target)(state))

@@ -51,6 +51,13 @@ def check_rate(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> fl
     return number
 
 
+def check_number(name: str, value: Any) -> Any:
+    """Returns `value` as it is; raises ValueError unless it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number. Received: {name}={value!r}")
+    return value
+
+
 def check_density(density: float) -> float:
     """Returns `density` as a float; raises ValueError unless it lies in (0, 1]."""
     if not isinstance(density, numbers.Real) or not 0.0 < density <= 1.0:
@@ -77,11 +84,23 @@ def check_unit(name: str, values: Array) -> None:
 
 def check_channels(state: Any, channels: int, name: str) -> None:
     """Raises ValueError unless `state` is ``(batch, height, width, channels)``, no axis empty."""
+    if not channels:
+        raise ValueError(f"{name} must say its `channels`. Received: channels={channels!r}")
+    check_floating(state)
     shape = tuple(getattr(state, "shape", None) or np.shape(state))
     if len(shape) != 4 or shape[-1] != channels or 0 in shape:
         raise ValueError(
             f"{name} expects a state of shape (batch, height, width, {channels}). "
             f"Received: shape={shape}"
+        )
+
+
+def check_floating(state: Any) -> None:
+    """Raises ValueError for a state that is made of a picture's bytes."""
+    if getattr(state, "dtype", None) == "uint8":
+        raise ValueError(
+            "A state must hold floating-point numbers; divide a picture's bytes by 255. "
+            "Received: uint8"
         )
 
 

@@ -6,10 +6,16 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tfnca.automata import randomness
-from tfnca.automata.checks import check_channels, check_rate, reject_mask, reject_noise
+from tfnca.automata.checks import (
+    check_integer,
+    check_number,
+    check_rate,
+    reject_mask,
+    reject_noise,
+)
+from tfnca.automata.context import Context
 from tfnca.automata.perception import NUM_KERNELS, perceive
-from tfnca.automata.state import GROWING_CHANNELS, living_mask
+from tfnca.automata.state import ALPHA, GROWING_CHANNELS, living_mask
 from tfnca.automata.step import GROWING, CellularAutomaton, grid_shape
 from tfnca.types import Array
 
@@ -36,7 +42,8 @@ class GrowingCA(CellularAutomaton):
         The next state, ``(batch, height, width, channels)``.
 
     Raises:
-        ValueError: If `fire_rate` lies outside [0, 1] or a state has other channels.
+        ValueError: If there are fewer than four channels, `fire_rate` lies outside [0, 1],
+            `step_size` or `angle` is not a finite number, or a state has other channels.
 
     Example:
 
@@ -62,11 +69,11 @@ class GrowingCA(CellularAutomaton):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.channels = channels
-        self.hidden = hidden
+        self.channels = channels = check_integer("channels", channels, ALPHA + 1)
+        self.hidden = hidden = check_integer("hidden", hidden, 1)
         self.fire_rate = check_rate("fire_rate", fire_rate)
-        self.step_size = step_size
-        self.angle = angle
+        self.step_size = check_number("step_size", step_size)
+        self.angle = check_number("angle", angle)
         self.update_layers = [
             layers.Dense(hidden, activation="relu", name="hidden", dtype=self.dtype_policy),
             layers.Dense(
@@ -81,33 +88,22 @@ class GrowingCA(CellularAutomaton):
     def layers_in_order(self) -> list[keras.layers.Layer]:
         return self.update_layers
 
-    def call(
-        self,
-        state: Array,
-        mask: Array | None = None,
-        seed: Any = 0,
-        index: Any = 0,
-        fire_mask: Any = None,
-        noise: Any = None,
-        network: int = 0,
-    ) -> Array:
-        check_channels(state, self.channels, type(self).__name__)
-        reject_mask(mask, type(self).__name__)
-        reject_noise(noise, type(self).__name__)
-        state = ops.cast(state, "float32")
-        if fire_mask is None:
-            fire_mask = randomness.fire_mask(
-                grid_shape(state), self.fire_rate, seed, index, network
-            )
+    def advance(self, state: Array, context: Context) -> Array:
+        reject_mask(context.mask, type(self).__name__)
+        reject_noise(context.noise, type(self).__name__)
+        fires = context.fires(grid_shape(state), self.fire_rate)
         alive_before = living_mask(state)
         update = perceive(ops.cast(state, self.compute_dtype), self.angle)
         for layer in self.update_layers:
             update = layer(update)
         update = self.step_size * ops.cast(update, "float32")
         # Chosen, not multiplied with the masks: 0 times an update that is not finite is not 0.
-        state = ops.where(ops.cast(fire_mask, "bool"), state + update, state)
+        state = ops.where(fires, state + update, state)
         alive = ops.logical_and(alive_before, living_mask(state))
         return ops.where(alive, state, 0.0)
+
+    def living(self, state: Array) -> Array:
+        return living_mask(state)
 
     def scaled(self, factors: Array) -> "GrowingCA":
         """The same rule in other units: where this one's channel c holds x, it holds ``f_c * x``.

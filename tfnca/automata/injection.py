@@ -5,8 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfnca.automata.checks import check_mask, check_pair
-from tfnca.automata.step import CellularAutomaton, Step, freeze_copy
+from tfnca.automata.checks import check_mask
+from tfnca.automata.context import Context
+from tfnca.automata.step import CellularAutomaton, Step, freeze_copy, next_state
 from tfnca.types import Array
 
 
@@ -74,32 +75,17 @@ class Injected(Step):
     def trained(self) -> keras.layers.Layer:
         return self.adversary
 
-    def call(
-        self,
-        state: Array,
-        mask: Array | None = None,
-        seed: Any = 0,
-        index: Any = 0,
-        fire_mask: Any = None,
-        noise: Any = None,
-    ) -> Array:
-        fire_mask, noise = check_pair("fire_mask", fire_mask), check_pair("noise", noise)
-        hosts, adversaries = (
-            ca(
-                state,
-                seed=seed,
-                index=index,
-                fire_mask=fire_mask[network],
-                noise=noise[network],
-                network=network,
-            )
-            for network, ca in enumerate(self.networks)
-        )
-        if mask is None:
+    def advance(self, state: Array, context: Context) -> Array:
+        hosts = next_state(self.host, state, context.for_network(0), training=False)
+        adversaries = next_state(self.adversary, state, context.for_network(1))
+        if context.mask is None:
             return hosts
-        check_mask(mask, state)
-        stands = ops.cast(mask, "float32") > 0.5
+        check_mask(context.mask, state)
+        stands = ops.cast(context.mask, "float32") > 0.5
         return ops.where(ops.expand_dims(stands, -1), adversaries, hosts)
+
+    def living(self, state: Array) -> Array | None:
+        return self.host.living(state)
 
     def get_config(self) -> dict:
         return {

@@ -6,29 +6,31 @@ import tensorflow as tf
 from keras import ops
 
 from tfnca.automata import randomness
-from tfnca.automata.checks import check_cells, check_rate
+from tfnca.automata.checks import check_cells, check_rate, check_seed
 from tfnca.types import Array
 
 _MASK_STREAM = 2
 """Networks 0 and 1 are host and adversary; masks are drawn from a stream of their own."""
 
 
-def random_mask(where: Array, density: float | Array, seed: Any, index: Any = 0) -> Array:
+def random_mask(where: Array, density: float | Array, seed: Any = None, index: Any = 0) -> Array:
     """Adversaries at random: each allowed cell with probability `density`.
 
     Args:
         where: Where adversaries may stand, ``(batch, height, width)`` of booleans. The article
             allows every pixel of a digit's grid, and a lizard's cells with target alpha >= 0.1.
         density: Probability for each allowed cell, in [0, 1]; a number or a scalar tensor.
-        seed: Integer or scalar tensor. Under one seed a denser mask contains a thinner one.
+        seed: Integer in [0, 2**63) or scalar tensor. Under one seed a denser mask contains a
+            thinner one. If not given, each call draws anew, reproducibly under
+            `keras.utils.set_random_seed`.
         index: A further integer, to draw many masks from one seed.
 
     Returns:
         float32 tensor ``(batch, height, width)`` of zeros and ones.
 
     Raises:
-        ValueError: If `where` has other axes or values, or a number given as `density` lies outside
-            [0, 1].
+        ValueError: If `where` has other axes or values, a number given as `density` lies outside
+            [0, 1], or one given as `seed` is no such integer.
 
     Example:
 
@@ -39,6 +41,10 @@ def random_mask(where: Array, density: float | Array, seed: Any, index: Any = 0)
     check_cells("where", where)
     if not tf.is_tensor(density):
         density = check_rate("density", density)
+    if seed is None:
+        seed = randomness.new_seed()
+    elif not tf.is_tensor(seed):
+        seed = check_seed(seed)
     where = ops.cast(where, "bool")
     if len(where.shape) != 3:
         raise ValueError(

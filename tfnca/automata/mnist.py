@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from tfnca.automata import randomness
-from tfnca.automata.checks import check_channels, check_rate, reject_mask
-from tfnca.automata.state import GREY, MNIST_CHANNELS, is_digit_cell
+from tfnca.automata.checks import check_integer, check_rate, reject_mask
+from tfnca.automata.context import Context
+from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES, is_digit_cell
 from tfnca.automata.step import MNIST, CellularAutomaton, grid_shape
 from tfnca.types import Array
 
@@ -70,8 +70,8 @@ class MNISTCA(CellularAutomaton):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.channels = channels
-        self.hidden = hidden
+        self.channels = channels = check_integer("channels", channels, NUM_CLASSES + 1)
+        self.hidden = hidden = check_integer("hidden", hidden, 1)
         self.fire_rate = check_rate("fire_rate", fire_rate)
         self.noise_std: float = check_rate("noise_std", noise_std, 0.0, float("inf"))
         if message_bound is not None and not message_bound > 0:
@@ -102,32 +102,19 @@ class MNISTCA(CellularAutomaton):
     def layers_in_order(self) -> list[keras.layers.Layer]:
         return [self.perceive, *self.update_layers]
 
-    def call(
-        self,
-        state: Array,
-        mask: Array | None = None,
-        seed: Any = 0,
-        index: Any = 0,
-        fire_mask: Any = None,
-        noise: Any = None,
-        network: int = 0,
-    ) -> Array:
-        check_channels(state, self.channels, type(self).__name__)
-        reject_mask(mask, type(self).__name__)
-        state = ops.cast(state, "float32")
+    def advance(self, state: Array, context: Context) -> Array:
+        reject_mask(context.mask, type(self).__name__)
         shape = grid_shape(state)
-        if fire_mask is None:
-            fire_mask = randomness.fire_mask(shape, self.fire_rate, seed, index, network)
+        fires = context.fires(shape, self.fire_rate)
         update = self.perceive(self._read(state))
         for layer in self.update_layers:
             update = layer(update)
         update = ops.cast(update, "float32")
-        if noise is not None:
-            update = update + ops.cast(noise, "float32")
+        if context.noise is not None:
+            update = update + ops.cast(context.noise, "float32")
         elif self.noise_std > 0:
-            draws = randomness.normal(shape, self.channels - 1, seed, index, network)
-            update = update + self.noise_std * draws
-        changes = ops.logical_and(ops.cast(fire_mask, "bool"), is_digit_cell(state))
+            update = update + self.noise_std * context.normal(shape, self.channels - 1)
+        changes = ops.logical_and(fires, is_digit_cell(state))
         grey, rest = state[..., : GREY + 1], state[..., GREY + 1 :]
         # Chosen, not multiplied with the mask: 0 times an update that is not finite is not 0.
         return ops.concatenate([grey, ops.where(changes, rest + update, rest)], axis=-1)

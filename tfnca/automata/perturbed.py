@@ -1,18 +1,27 @@
 """A frozen host under a perturbation: the article's third attack."""
 
+import inspect
 from typing import Any
 
 import keras
+from keras import ops
 
+from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbations.matrix import Perturbation
-from tfnca.automata.step import GROWING, CellularAutomaton, Step, freeze_copy
+from tfnca.automata.step import GROWING, CellularAutomaton, Step, freeze_copy, next_state
 from tfnca.types import Array
 
 
 @keras.saving.register_keras_serializable("tfnca")
 class Perturbed(Step):
     """A frozen host whose living cells are perturbed before each of its steps.
+
+    Which cells live, the host says by its method `living`. Perturbed states are clipped to ±3, so
+    with a host whose own states go beyond, even the identity matrix changes the run. `rollout` and
+    `Trainer.fit` warn of that once, where they are given such a state to begin with: for instance
+    the grown host. ``host.scaled(factors)`` cures it exactly: the same rule, its hidden channels in
+    units in which they stay within the bound.
 
     Args:
         host: The step under attack: a `GrowingCA`, or an `Injected` of Growing CAs. The step
@@ -46,6 +55,11 @@ class Perturbed(Step):
             raise ValueError(
                 f"host must be a GrowingCA or an Injected of them. Received: host={host!r}"
             )
+        if host.living(ops.zeros((1, 1, 1, host.channels))) is None:
+            raise ValueError(
+                "host must say which cells live, by its method living(state): those are perturbed, "
+                f"and all others cleared. Received: {type(host).__name__}, which says nothing"
+            )
         self.host = freeze_copy(host)
         if not isinstance(matrix, StatePerturbation):
             matrix = Perturbation(host.channels, matrix)
@@ -67,23 +81,15 @@ class Perturbed(Step):
     def trained(self) -> keras.layers.Layer:
         return self.perturbation
 
-    def call(
-        self,
-        state: Array,
-        mask: Array | None = None,
-        seed: Any = 0,
-        index: Any = 0,
-        fire_mask: Any = None,
-        noise: Any = None,
-    ) -> Array:
-        return self.host(
-            self.perturbation(state),
-            mask=mask,
-            seed=seed,
-            index=index,
-            fire_mask=fire_mask,
-            noise=noise,
-        )
+    def advance(self, state: Array, context: Context) -> Array:
+        told = {}
+        if "living" in inspect.signature(self.perturbation.call).parameters:
+            told["living"] = self.host.living(state)
+        perturbed = self.perturbation(state, **told)
+        return next_state(self.host, perturbed, context, training=False)
+
+    def living(self, state: Array) -> Array | None:
+        return self.host.living(state)
 
     def get_config(self) -> dict:
         return {

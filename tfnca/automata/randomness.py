@@ -13,6 +13,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from tfnca.types import Array
@@ -28,6 +29,15 @@ NORMAL_LEVELS = (_levels / _levels.std()).astype(np.float32)
 
 Looking a value up, unlike Box-Muller, gives the same bits in every engine and on every device.
 """
+
+
+def new_seed() -> Array:
+    """A seed for a run that was given none: a scalar int64 tensor in [0, 2**63 - 1).
+
+    Each call draws another, in a graph at each execution. `keras.utils.set_random_seed` makes the
+    sequence reproducible; no variable keeps it, so a layer that draws has no weight for it.
+    """
+    return tf.random.uniform([], 0, 2**63 - 1, tf.int64)
 
 
 def _word(value):

@@ -1,11 +1,16 @@
 """A step: the one idea behind every experiment. It maps a state to the next state."""
 
+import warnings
+import weakref
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfnca.automata.checks import check_channels, is_concrete
+from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
+from tfnca.automata.state import STATE_BOUND
 from tfnca.types import Array
 
 GROWING, MNIST = "growing", "mnist"
@@ -19,20 +24,26 @@ class Step(keras.layers.Layer):
     steps themselves. So one rollout, one trainer, one evaluator and one exporter serve all: they
     ask a step what it is by the attributes below, never for its class.
 
+    A step of your own says its `channels` and overrides `advance`.
+
     Call arguments (the same for every step):
         state: Tensor ``(batch, height, width, channels)``; a state is float32 under every dtype
             policy, which decides only what the networks compute in.
-        mask: Where adversaries stand, ``(batch, height, width)``, 0 or 1; only for a step that
-            holds an `Injected`.
-        seed: Integer or scalar tensor: what all draws of a run depend on.
-        index: Integer or scalar tensor: the step's number in the run.
-        fire_mask: Which cells fire, ``(batch, height, width, 1)``, in place of the draw; for a
-            step with two networks a pair (host, adversary).
-        noise: What is added to the update of an `MNISTCA`, ``(batch, height, width, 19)``, in
-            place of the draw; for a step with two networks a pair.
+        mask, seed, index, fire_mask, noise, network, age, inputs: The fields of a `Context`.
+        context: All of them in one object, in their place.
 
     Returns:
         Tensor of the shape of `state`.
+
+    Example:
+
+    >>> import tfnca
+    >>> class Blur(tfnca.Step):
+    ...     channels = 4
+    ...     def advance(self, state, context):
+    ...         return ops.average_pool(state, 3, strides=1, padding="same")
+    >>> tfnca.rollout(Blur(), tfnca.seed_state(16, channels=4), steps=5).shape
+    TensorShape([1, 16, 16, 4])
     """
 
     channels: int = 0
@@ -53,6 +64,15 @@ class Step(keras.layers.Layer):
     perturbation: StatePerturbation = None  # type: ignore[assignment]
     """The `StatePerturbation` before each step of the host, or None."""
 
+    fire_rate: float = 0.5
+    """Probability that a cell updates in a step."""
+
+    message_bound: float | None = None
+    """Largest value, either sign, that a cell reads of a state; None for no bound."""
+
+    noise_std: float | None = None
+    """Standard deviation of the noise on every update; None for a kind that takes no noise."""
+
     _HIDDEN = frozenset({"networks", "trained", "layers_in_order", "weights_in_order"})
 
     def __init__(self, **kwargs: Any):
@@ -64,10 +84,52 @@ class Step(keras.layers.Layer):
         # Keras saves and loads what dir() lists, and these lead back to what it has saved already.
         return [name for name in super().__dir__() if name not in self._HIDDEN]
 
+    def call(
+        self,
+        state: Array,
+        mask: Array | None = None,
+        seed: Any = None,
+        index: Any = 0,
+        fire_mask: Any = None,
+        noise: Any = None,
+        network: Any = 0,
+        age: Any = None,
+        inputs: Any = None,
+        context: Context | None = None,
+    ) -> Array:
+        if context is None:
+            context = Context(seed, index, age, mask, fire_mask, noise, inputs, network)
+        check_channels(state, self.channels, type(self).__name__)
+        return self.advance(ops.cast(state, "float32"), context)
+
+    def advance(self, state: Array, context: Context) -> Array:
+        """The next state: what a class of its own overrides.
+
+        Args:
+            state: float32 tensor ``(batch, height, width, channels)``.
+            context: What else the step is told; for a step inside this one see `next_state`.
+
+        Returns:
+            Tensor of the shape of `state`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must say what one step does: override "
+            "advance(state, context), which returns the next state."
+        )
+
+    def living(self, state: Array) -> Array | None:
+        """Which cells live: those that a perturbation changes, while it clears all others.
+
+        Returns:
+            Boolean tensor ``(batch, height, width, 1)``; None for a kind that does not say, which
+            cannot be `Perturbed`.
+        """
+        return None
+
     @property
     def networks(self) -> list["CellularAutomaton"]:
-        """The `CellularAutomaton` layers inside, host first."""
-        raise NotImplementedError
+        """The steps inside that draw and compute, host first; the step itself, if it wraps none."""
+        return [self]  # type: ignore[list-item]
 
     @property
     def trained(self) -> keras.layers.Layer:
@@ -98,17 +160,8 @@ class CellularAutomaton(Step):
     A class of its own says its `family` and `channels`, and builds `layers_in_order`.
     """
 
-    fire_rate = 0.5
     step_size = 1.0
     angle = 0.0
-    message_bound: float | None = None
-    """Largest value, either sign, that a cell reads of a state; None for no bound."""
-    noise_std: float | None = None
-    """Standard deviation of the noise on every update; None for a kind that takes no noise."""
-
-    @property
-    def networks(self) -> list["CellularAutomaton"]:
-        return [self]
 
     @property
     def layers_in_order(self) -> list[keras.layers.Layer]:
@@ -121,6 +174,37 @@ class CellularAutomaton(Step):
         return [weight for layer in self.layers_in_order for weight in (layer.kernel, layer.bias)]
 
 
+def check_step(step: Any, name: str = "step") -> None:
+    """Raises ValueError unless `step` is one."""
+    if isinstance(step, Step):
+        return
+    hint = ""
+    if isinstance(step, StatePerturbation):
+        hint = "; a perturbation takes a host: tfnca.Perturbed(host, perturbation)"
+    raise ValueError(
+        f"{name} must be a Step, such as a GrowingCA, an MNISTCA, or one wrapped round them{hint}. "
+        f"Received: {type(step).__name__}"
+    )
+
+
+def next_state(step: Step, state: Array, context: Context, **keywords: Any) -> Array:
+    """Calls a step, whose `call` may be a user's own and take a part of the context only.
+
+    Args:
+        step: Any step.
+        state: Tensor ``(batch, height, width, channels)``.
+        context: What it is told.
+        **keywords: Those that Keras knows, such as ``training``.
+
+    Returns:
+        The next state.
+    """
+    call = step.call
+    if getattr(call, "__func__", None) is Step.call:
+        return step(state, context=context, **keywords)
+    return step(state, **context.keywords(call), **keywords)
+
+
 def freeze_copy(step: Step) -> Step:
     """A frozen copy of a step, so that wrapping leaves the caller's object as it was."""
     copy = type(step).from_config(step.get_config())
@@ -130,6 +214,28 @@ def freeze_copy(step: Step) -> Step:
     copy.trainable = True
     copy.trainable = False
     return copy
+
+
+_looked_at: "weakref.WeakSet[Step]" = weakref.WeakSet()
+
+
+def warn_of_clipping(step: Step, states: Array) -> None:
+    """Warns once if a perturbation's bound cuts states that a run begins with.
+
+    Only the first states that a step is given are looked at: later ones may be the perturbation's
+    own work.
+    """
+    if step.perturbation is None or step in _looked_at or not is_concrete(states):
+        return
+    _looked_at.add(step)
+    largest = float(ops.max(ops.where(step.living(states), ops.abs(states), 0.0)))
+    if largest > STATE_BOUND:
+        warnings.warn(
+            f"The host's states reach {largest:.2g}, a perturbation clips them at {STATE_BOUND:g}, "
+            "so that even the identity matrix changes them. The same rule in other units stays "
+            "within: host.scaled(factors), see GrowingCA.scaled.",
+            stacklevel=3,
+        )
 
 
 def grid_shape(state: Array) -> tuple:

@@ -3,12 +3,14 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from tfnca.automata.context import Context
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.state import GREY
-from tfnca.automata.step import MNIST, CellularAutomaton
+from tfnca.automata.step import MNIST, CellularAutomaton, next_state
 from tfnca.types import Array
 
 _LEAST_NOISE = 1e-3
@@ -30,7 +32,8 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
 
     Returns:
         ``(batch, height, width)``, the largest over channels, in standard deviations of the
-        rule's noise: 0 for a cell that did not change, infinite where a change is no number. The
+        rule's noise: 0 for a cell that did not change, the largest float32 or infinity where a
+        change is no number. The
         engines' table of normal draws ends at 3.7, so that an honest cell stays below 5.
 
     Raises:
@@ -48,8 +51,9 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
     same = ops.logical_or(after == before, ops.logical_and(ops.isnan(after), ops.isnan(before)))
     rests = ops.all(same, axis=-1)
     difference = ops.abs(after - expected) / unit_of_deviation(host)
-    # A maximum passes over NaN on some processors.
-    difference = ops.where(ops.isnan(difference), float("inf"), difference)
+    # A maximum passes over NaN on some processors. Not infinity: a constant of that kind would end
+    # a sound run under `tf.debugging.enable_check_numerics`.
+    difference = ops.where(ops.isnan(difference), np.finfo(np.float32).max, difference)
     differs = ops.max(difference, axis=-1)
     return ops.where(rests, ops.zeros_like(differs), differs)
 
@@ -58,7 +62,8 @@ def _by_the_rule(host: CellularAutomaton, state: Array) -> Array:
     """The next state if every cell fires, without noise."""
     shape = tuple(ops.shape(state)[:3])
     everywhere, silence = ops.ones((*shape, 1)), ops.zeros((*shape, host.channels - 1))
-    return host(state, fire_mask=everywhere, noise=silence)
+    context = Context(seed=0, fire_mask=everywhere, noise=silence)
+    return next_state(host, state, context, training=False)
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -115,16 +120,8 @@ class Verified(Injected):
         self.tolerance = float(tolerance)
         self.holds = bool(holds)
 
-    def call(
-        self,
-        state: Array,
-        mask: Array | None = None,
-        seed: Any = 0,
-        index: Any = 0,
-        fire_mask: Any = None,
-        noise: Any = None,
-    ) -> Array:
-        after = super().call(state, mask, seed, index, fire_mask, noise)
+    def advance(self, state: Array, context: Context) -> Array:
+        after = super().advance(state, context)
         follows = deviation(self.host, state, after) <= self.tolerance
         if self.holds:
             most = self.tolerance * unit_of_deviation(self.host)

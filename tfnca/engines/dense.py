@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfnca.automata.step import Step
+from tfnca.automata.context import Context
+from tfnca.automata.step import Step, next_state
 
 
 def run(
@@ -19,6 +20,7 @@ def run(
     first_step: tf.Tensor,
     fire_masks: tf.Tensor | None = None,
     noise: tf.Tensor | None = None,
+    first_age: tf.Tensor | None = None,
     most: int | None = None,
 ) -> tf.Tensor:
     """Runs a step `steps` times in one loop; tensors that `rollout.run` checked.
@@ -28,20 +30,64 @@ def run(
     """
 
     def one(t, state):
-        given = {}
-        for name, values in (("fire_mask", fire_masks), ("noise", noise)):
-            if values is not None:
-                per_network = tf.unstack(values[t], num=len(step.networks))
-                if name == "fire_mask":
-                    per_network = [value[..., None] > 0.5 for value in per_network]
-                given[name] = per_network[0] if len(per_network) == 1 else per_network
-        if mask is not None:
-            given["mask"] = mask
-        following = step(state, seed=seed, index=first_step + tf.cast(t, tf.int64), **given)
-        return t + 1, tf.ensure_shape(following, state.shape)
+        context = _context(step, t, mask, seed, first_step, first_age, fire_masks, noise)
+        return t + 1, tf.ensure_shape(next_state(step, state, context), state.shape)
 
     first = (tf.constant(0), state)
     return tf.while_loop(lambda t, _: t < steps, one, first, maximum_iterations=most)[1]
+
+
+def train(
+    step: Step,
+    state: tf.Tensor,
+    steps: tf.Tensor,
+    mask: tf.Tensor | None,
+    seed: tf.Tensor,
+    first_step: tf.Tensor,
+    first_age: tf.Tensor,
+    most: int | None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `run`, with ``training=True`` for all layers but those of a frozen host.
+
+    Returns:
+        The final state, and the sum of the losses that layers added on the way (`add_loss` and
+        activity regularisers).
+    """
+
+    def one(t, state, added):
+        context = _context(step, t, mask, seed, first_step, first_age)
+        following = next_state(step, state, context, training=True)
+        return t + 1, tf.ensure_shape(following, state.shape), added + _added_losses(step)
+
+    first = (tf.constant(0), state, tf.zeros([]))
+    return tf.while_loop(lambda t, *_: t < steps, one, first, maximum_iterations=most)[1:]
+
+
+def _context(step, t, mask, seed, first_step, first_age, fire_masks=None, noise=None):
+    """What a step is told in turn `t` of the loop."""
+    number = tf.cast(t, tf.int64)
+
+    def given(values, read):
+        if values is None:
+            return None
+        each = [read(part) for part in tf.unstack(values[t], num=len(step.networks))]
+        return each[0] if len(each) == 1 else each
+
+    return Context(
+        seed=seed,
+        index=first_step + number,
+        age=(first_step if first_age is None else first_age) + number,
+        mask=mask,
+        fire_mask=given(fire_masks, lambda fires: fires[..., None] > 0.5),
+        noise=given(noise, lambda noise: noise),
+    )
+
+
+def _added_losses(step: Step) -> tf.Tensor:
+    """What layers added in the call just made; Keras lists the weights' regularisers behind it."""
+    regularised = [weight for weight in step.trainable_variables if weight.regularizer is not None]
+    losses = step.losses
+    return tf.add_n([tf.zeros([]), *losses[: len(losses) - len(regularised)]])
 
 
 @functools.cache
@@ -50,22 +96,25 @@ def uses_xla(engine: str) -> bool:
     return engine == "dense" and bool(tf.config.list_logical_devices("GPU"))
 
 
-def by_xla(reference: Callable[[], Any]) -> Callable:
+def by_xla(reference: Callable[[], Any], traced: Callable[[], None]) -> Callable:
     """A rollout compiled by XLA, as a function of `run`'s tensors.
 
     What a compiled loop keeps for its gradient cannot leave the compiled function, so the gradient
-    is a second one, which runs the loop again. It is that of the state and of the weights.
+    is a second one, which runs the loop again. It is that of the state, the weights and the noise.
 
     Args:
         reference: Gives the step, which it does not keep alive.
+        traced: Called after each time that the step was traced.
     """
     options = {"autograph": False, "reduce_retracing": True, "jit_compile": True}
-    forward = tf.function(functools.partial(_with_weights, reference), **options)
-    backward = tf.function(functools.partial(_gradients, reference), **options)
+    forward = tf.function(functools.partial(_with_weights, reference, traced), **options)
+    backward = tf.function(functools.partial(_gradients, reference, traced), **options)
 
-    def rollout(state: tf.Tensor, steps: tf.Tensor, *rest: tf.Tensor | None) -> tf.Tensor:
+    def rollout(state, steps, mask, seed, first_step, fire_masks, noise):
+        rest = mask, seed, first_step, fire_masks
         # Rounded up, so that few graphs do for all numbers of steps.
-        most = 1 << int(tf.get_static_value(steps)).bit_length()
+        known = tf.get_static_value(steps)
+        most = None if known is None else 1 << int(known).bit_length()
 
         @tf.custom_gradient
         def differentiable(*sources):
@@ -75,27 +124,32 @@ def by_xla(reference: Callable[[], Any]) -> Callable:
             given = [tf.stop_gradient(source) for source in sources]  # a tape would look inside
             return forward(given, steps, *rest), gradient
 
-        return differentiable(state, *[weight.value for weight in _learned(reference())])
+        weights = [weight.value for weight in _weights(reference())]
+        return differentiable(state, *([] if noise is None else [noise]), *weights)
 
     return rollout
 
 
-def _learned(step: Step) -> list[keras.Variable]:
-    """What a tape watches by itself."""
-    return [weight for weight in step.weights if weight.value.trainable]
+def _weights(step: Step) -> list[keras.Variable]:
+    """What a gradient can be asked for, frozen or not."""
+    return [weight for weight in step.weights if weight.value.dtype.is_floating]
 
 
-def _with_weights(reference, sources, *inputs, most=None):
-    """A run from a state and weights that are given, so that nothing of the step is recorded."""
-    step, (state, *weights) = reference(), sources
-    with keras.StatelessScope(zip(_learned(step), weights, strict=True)):
-        return run(step, state, *inputs, most=most)
+def _with_weights(reference, traced, sources, *inputs, most=None):
+    """A run from a state, noise and weights that are given: nothing of the step is recorded."""
+    step, weights = reference(), _weights(reference())
+    given = len(sources) - len(weights)
+    state, *noise = sources[:given]
+    with keras.StatelessScope(zip(weights, sources[given:], strict=True)):
+        final = run(step, state, *inputs, *noise, most=most)
+    traced()
+    return final
 
 
-def _gradients(reference, most, upstream, sources, *inputs):
-    """Of the state and of the weights, given that of the last state."""
+def _gradients(reference, traced, most, upstream, sources, *inputs):
+    """Of the state, the noise and the weights, given that of the last state."""
     with tf.GradientTape() as tape:
         tape.watch(sources)
-        final = _with_weights(reference, sources, *inputs, most=most)
+        final = _with_weights(reference, traced, sources, *inputs, most=most)
     zero = tf.UnconnectedGradients.ZERO
     return tape.gradient(final, sources, output_gradients=upstream, unconnected_gradients=zero)

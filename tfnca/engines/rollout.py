@@ -7,30 +7,35 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfnca.automata.checks import (
     check_channels,
     check_draws,
+    check_floating,
     check_integer,
     check_mask,
-    check_seed,
+    is_concrete,
     reject_mask,
 )
-from tfnca.automata.step import Step
+from tfnca.automata.randomness import new_seed
+from tfnca.automata.step import Step, check_step, warn_of_clipping
 from tfnca.engines import dense, sparse
+from tfnca.engines.fingerprint import Fingerprint, fingerprint
 from tfnca.types import Array
 
 ENGINES = ("auto", "dense", "sparse")
 
 
+@tf.autograph.experimental.do_not_convert
 def rollout(
     step: Step,
     state: Array,
     steps: int,
     mask: Array | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     step_offset: int = 0,
     engine: str = "auto",
     fire_masks: Array | None = None,
@@ -44,16 +49,18 @@ def rollout(
         steps: Number of steps, 0 or more.
         mask: 1 where adversaries stand and 0 elsewhere, ``(batch, height, width)``; only for
             injections.
-        seed: Integer in [0, 2**63): one seed, one run, in every engine.
-        step_offset: The number of the first step. Consecutive rollouts with consecutive offsets
-            are one run, so adversaries are switched on and off between them.
+        seed: Integer in [0, 2**63): one seed, one run, in every engine. If not given, each call
+            draws anew, reproducibly under `keras.utils.set_random_seed`.
+        step_offset: The number of the first step. Consecutive rollouts with one seed and
+            consecutive offsets are one run, so adversaries are switched on and off between them.
         engine: ``"dense"`` computes the whole grid (`keras.ops`, any device), ``"sparse"`` only
             the cells that live and fire (CPU), ``"auto"`` the faster for this machine.
         fire_masks: In place of the draws, ``(steps, networks, batch, height, width)``.
         noise: In place of the draws, ``(steps, networks, batch, height, width, channels - 1)``.
 
     Returns:
-        The final state, a tensor of the shape of `state`. Differentiable in both engines.
+        The final state, a tensor of the shape of `state`. Differentiable in both engines, in the
+        state and in all weights; in `noise`, or twice, with ``engine="dense"``.
 
     Raises:
         ValueError: If an argument does not fit.
@@ -67,9 +74,11 @@ def rollout(
     TensorShape([1, 16, 16, 16])
     """
     refuse_forks()
-    steps = check_integer("steps", steps, 0, 2**31 - 1)
-    step_offset = check_integer("step_offset", step_offset, 0, 2**63 - 1 - steps)
-    seed = check_seed(seed)
+    check_step(step)
+    count = _whole("steps", steps, 2**31 - 1)
+    known = count if isinstance(count, int) else None
+    offset = _whole("step_offset", step_offset, 2**63 - 1 - (known or 0))
+    given = new_seed() if seed is None else _whole("seed", seed, 2**63 - 1)
     state, mask, fire_masks, noise = (
         _as_float32(name, values)
         for name, values in (
@@ -79,35 +88,67 @@ def rollout(
             ("noise", noise),
         )
     )
-    _check(step, state, mask, steps, fire_masks, noise)
+    _check(step, state, mask, known, fire_masks, noise)
     if mask is None and step.has_adversary:
         _say_once(
             f"{type(step).__name__} without a mask: no cell runs the adversary. Give one, such as "
             "mask=tfnca.random_mask(cells, 0.1), where cells are those that it may stand in."
         )
-    return _compiled(step, resolve_engine(engine, step))(
+    warn_of_clipping(step, state)
+    engine = resolve_engine(engine, step)
+    if engine == "sparse" and noise is not None:
+        noise = sparse.without_gradient(noise)
+    return _compiled(step, engine)(
         state,
-        tf.constant(steps, tf.int32),
+        tf.cast(count, tf.int32),
         mask,
-        tf.constant(seed, tf.int64),
-        tf.constant(step_offset, tf.int64),
+        tf.cast(given, tf.int64),
+        tf.cast(offset, tf.int64),
         fire_masks,
         noise,
     )
+
+
+def _whole(name: str, value: Any, high: int) -> Any:
+    """A whole number from 0 on; that of a graph being traced as it is."""
+    if isinstance(value, keras.KerasTensor):
+        raise ValueError(
+            f"{name} must be a number or a tensor. Received: {name}={value!r}, of a Keras model "
+            "that is being built"
+        )
+    if not is_concrete(value):
+        if not value.dtype.is_integer or value.shape.rank not in (0, None):
+            raise ValueError(f"{name} must be a scalar integer. Received: {name}={value!r}")
+        return value
+    return check_integer(name, value, 0, high)
 
 
 def _as_float32(name: str, values: Any) -> Any:
     """Numbers of any kind as a float32 tensor."""
     if values is None:
         return None
-    if not tf.is_tensor(values) and not hasattr(values, "dtype"):
+    if isinstance(values, keras.KerasTensor):
+        raise ValueError(
+            f"{name} must hold numbers; in a functional Keras model call the step itself, which is "
+            "a layer. Received: a KerasTensor"
+        )
+    if isinstance(values, keras.Variable):
+        values = values.value
+    if not tf.is_tensor(values):
         try:
-            values = np.asarray(values)
+            values = np.asarray(values)  # of any library's own kind
         except ValueError:  # rows of different lengths
             values = np.asarray(values, object)
+        except (TypeError, RuntimeError) as error:  # such as a tensor that another library tracks
+            raise ValueError(
+                f"{name} must hold numbers that NumPy can read ({error}). "
+                f"Received: {type(values).__module__}.{type(values).__qualname__}"
+            ) from error
     dtype = tf.as_dtype(values.dtype)
     if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
         raise ValueError(f"{name} must hold numbers. Received: {dtype.name}")
+    if name == "state":
+        check_floating(values)
     return tf.cast(values, tf.float32)
 
 
@@ -129,8 +170,14 @@ def _check(
 
 
 def trajectory(
-    step: Step, state: Array, steps: int, every: int = 1, **kwargs: Any
-) -> Iterator[tuple[int, Array]]:
+    step: Step,
+    state: Array,
+    steps: int,
+    every: int = 1,
+    seed: int | None = None,
+    step_offset: int = 0,
+    **kwargs: Any,
+) -> Iterator[tuple[int, tf.Tensor]]:
     """Runs a step and yields the states along the way.
 
     Args:
@@ -138,22 +185,25 @@ def trajectory(
         state: See `rollout`.
         steps: Number of steps, 0 or more.
         every: Steps between two yielded states, 1 or more.
+        seed: See `rollout`; without one, one is drawn for the whole run.
+        step_offset: See `rollout`.
         **kwargs: Passed to `rollout`.
 
     Yields:
-        ``(number of the step, state)``, states of the shape of `state`; first ``(step_offset,
-        state)``, last that after all `steps`.
+        ``(number of the step, state)``, states as float32 tensors of the shape of `state`; first
+        ``(step_offset, state)``, last that after all `steps`.
 
     Raises:
         ValueError: As `rollout`, or if `every` is not positive.
     """
     steps, every = check_integer("steps", steps, 0), check_integer("every", every, 1)
-    offset = kwargs.pop("step_offset", 0)
-    yield offset, state
+    one_seed: Any = new_seed() if seed is None else seed
+    state = rollout(step, state, 0, seed=one_seed, step_offset=step_offset, **kwargs)
+    yield step_offset, state
     for start in range(0, steps, every):
-        count = min(every, steps - start)
-        state = rollout(step, state, count, step_offset=offset + start, **kwargs)
-        yield offset + start + count, state
+        count, now = min(every, steps - start), step_offset + start
+        state = rollout(step, state, count, seed=one_seed, step_offset=now, **kwargs)
+        yield now + count, state
 
 
 def run(
@@ -166,7 +216,6 @@ def run(
     fire_masks: tf.Tensor | None = None,
     noise: tf.Tensor | None = None,
     engine: str = "auto",
-    record: bool = False,
     most: int | None = None,
 ) -> tf.Tensor:
     """`rollout` for use inside a graph, of tensors.
@@ -184,7 +233,6 @@ def run(
         fire_masks: See `rollout`.
         noise: See `rollout`.
         engine: See `rollout`.
-        record: Whether a gradient follows, which spares the sparse engine a second run.
         most: The most that `steps` can be. Whoever compiles with XLA and asks for a gradient must
             give it.
 
@@ -196,14 +244,50 @@ def run(
     """
     _check(step, state, mask, None, fire_masks, noise)
     if resolve_engine(engine, step) == "sparse":
-        return sparse.run(step, state, steps, mask, seed, first_step, fire_masks, noise, record)
-    return dense.run(step, state, steps, mask, seed, first_step, fire_masks, noise, most)
+        return sparse.run(step, state, steps, mask, seed, first_step, fire_masks, noise)
+    return dense.run(step, state, steps, mask, seed, first_step, fire_masks, noise, most=most)
+
+
+def run_recorded(
+    step: Step,
+    state: tf.Tensor,
+    steps: tf.Tensor,
+    mask: tf.Tensor | None,
+    seed: tf.Tensor,
+    first_step: tf.Tensor,
+    first_age: tf.Tensor | int = 0,
+    engine: str = "auto",
+    most: int | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `run`, in training: a gradient of the trained weights follows.
+
+    Layers are called with ``training=True``, but for those of a frozen host. The sparse engine
+    keeps what the gradient needs, which spares it a second run, and gives no gradient of frozen
+    weights.
+
+    Args:
+        step: See `run`, as all that is not here.
+        first_age: The run's age at the beginning, see `Context`.
+
+    Returns:
+        ``(final state, sum of the losses that layers added on the way)``.
+
+    Raises:
+        ValueError: As `run`.
+    """
+    _check(step, state, mask)
+    first_age = tf.cast(first_age, tf.int64)
+    if resolve_engine(engine, step) == "sparse":
+        final = sparse.run(step, state, steps, mask, seed, first_step, record=True)
+        return final, tf.zeros([])
+    return dense.train(step, state, steps, mask, seed, first_step, first_age, most)
 
 
 def resolve_engine(engine: str, step: Step) -> str:
     """``"dense"`` or ``"sparse"`` for a step.
 
-    ``"auto"`` is sparse where that engine runs the step and TensorFlow sees no GPU.
+    ``"auto"`` is sparse where that engine runs the step and neither TensorFlow sees a GPU nor XLA
+    compiles the function that is being traced.
 
     Raises:
         ValueError: If the engine is unknown, or ``"sparse"`` does not run the step.
@@ -212,18 +296,32 @@ def resolve_engine(engine: str, step: Step) -> str:
         raise ValueError(f"engine must be one of {ENGINES}. Received: engine={engine!r}")
     if engine == "dense" or (engine == "auto" and tf.config.list_logical_devices("GPU")):
         return "dense"
-    if sparse.runs(step):
+    reason = sparse.supports(step)
+    if reason is None and _in_xla():
+        reason = "XLA (jit_compile=True) compiles TensorFlow's own operations only"
+    if reason is None:
         return "sparse"
     kind = type(step).__name__
     if engine == "sparse":
         raise ValueError(
-            f"The sparse engine runs tfnca's own steps in float32, and no class derived from them; "
-            f"engine='dense' runs any step. Received: {kind}"
+            f"The sparse engine does not run this step: {reason}. engine='dense' runs any step. "
+            f"Received: {kind}"
         )
-    _say_once(
-        f"{kind} is run by the dense engine: the sparse one knows tfnca's own steps, and float32."
-    )
+    _say_once(f"{kind} is run by the dense engine: {reason}.")
     return "dense"
+
+
+def _in_xla() -> bool:
+    """Whether XLA will compile the graph that is being traced, or one that it is a part of."""
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    while graph is not None:
+        context = graph._get_control_flow_context()
+        while context is not None:
+            if context.IsXLAContext():
+                return True
+            context = context.outer_context
+        graph = getattr(graph, "outer_graph", None)
+    return False
 
 
 _life = {"ran": False, "forked": False}
@@ -252,33 +350,39 @@ def _say_once(line: str) -> None:
         print(line, file=sys.stderr)
 
 
-_functions: "weakref.WeakKeyDictionary[Step, dict]" = weakref.WeakKeyDictionary()
+class _Graph:
+    """The graph of a step's rollout, traced for each shape; it keeps no step alive."""
 
-
-def settings(step: Step) -> str:
-    """What a graph of the step holds as constants: once it changes, the graph is an old one."""
-    trained = [bool(ca.trainable_weights) for ca in step.networks]
-    return f"{step.get_config()} {trained}"
-
-
-def _compiled(step: Step, engine: str) -> Callable:
-    """The graph of a step's rollout: traced for each engine and shape, anew with new settings."""
-    by_engine, current = _functions.setdefault(step, {}), settings(step)
-    known, function = by_engine.get(engine, (None, None))
-    if known != current:
-        # It holds no step, for the graph would keep it alive.
-        reference = weakref.ref(step)
+    def __init__(self, reference: "weakref.ref[Step]", engine: str, holds: Fingerprint) -> None:
+        self.reference, self.engine, self.holds = reference, engine, holds
         if dense.uses_xla(engine):
-            function = dense.by_xla(reference)
+            self.call = dense.by_xla(reference, self.note)
         else:
             # A function object of its own: TensorFlow counts how often each function is traced,
             # and warns. AutoGraph has nothing to do here, since Keras keeps it out of layers, and
             # takes seconds.
-            call = functools.partial(_call, reference, engine)
-            function = tf.function(call, autograph=False, reduce_retracing=True)
-        by_engine[engine] = current, function
-    return function
+            call = functools.partial(self.trace)
+            self.call = tf.function(call, autograph=False, reduce_retracing=True)
+
+    def trace(self, state, steps, mask, seed, first_step, fire_masks, noise) -> tf.Tensor:
+        step = self.reference()
+        assert step is not None  # it is what is being run
+        draws = fire_masks, noise
+        final = run(step, state, steps, mask, seed, first_step, *draws, engine=self.engine)
+        self.note()
+        return final
+
+    def note(self) -> None:
+        """Notes what the graph holds once it is traced: a step may count its own calls."""
+        self.holds = fingerprint(self.reference())
 
 
-def _call(reference, engine, *inputs):
-    return run(reference(), *inputs, engine=engine)
+_graphs: "weakref.WeakKeyDictionary[Step, dict[str, _Graph]]" = weakref.WeakKeyDictionary()
+
+
+def _compiled(step: Step, engine: str) -> Callable:
+    """The graph of a step's rollout: another one once anything has changed that a graph holds."""
+    by_engine, holds = _graphs.setdefault(step, {}), fingerprint(step)
+    if engine not in by_engine or by_engine[engine].holds != holds:
+        by_engine[engine] = _Graph(weakref.ref(step), engine, holds)
+    return by_engine[engine].call

@@ -38,7 +38,7 @@ _keeper = ThreadPoolExecutor(1)
 
 
 class Form(NamedTuple):
-    """What a step is, in numbers: see `tfnca.engines.sparse.describe`."""
+    """What a step is, in numbers: see `tfnca.engines.sparse._describe`."""
 
     growing: bool
     channels: int
@@ -54,7 +54,11 @@ class Inputs(NamedTuple):
     """What a run is given: arrays as TensorFlow hands them over."""
 
     numbers: np.ndarray
-    """Each network's fire rate, step size and noise, ``(networks, 3)``."""
+    """Each network's row of numbers, ``(networks, 6)``, see `kernels.FIRE_RATE`.
+
+    A message bound or a tolerance below zero stands for none: infinity as a constant of a graph
+    would end a sound run under `tf.debugging.enable_check_numerics`.
+    """
     stencils: np.ndarray
     """Each network's perception, ``(networks, 3, 3, 3)``."""
     state: np.ndarray
@@ -176,6 +180,7 @@ def _expect(name: str, array: np.ndarray, dtype: type, shape: tuple[int, ...]) -
 
 def _check(form: Form, inputs: Inputs) -> None:
     """Raises ValueError unless all arrays fit the step, the state and each other."""
+    _check_form(form)
     channels, networks = form.channels, len(form.layers)
     if inputs.state.ndim != 4 or inputs.state.size == 0:
         raise ValueError(
@@ -188,11 +193,13 @@ def _check(form: Form, inputs: Inputs) -> None:
     if size * (grid[1] + 2) * (grid[2] + 2) > np.iinfo(np.int32).max:
         raise ValueError(f"The grid is too large for this engine. Received: {grid[1:]}")
     steps, seed, first_step = (int(number) for number in inputs.run)
-    if not 0 <= steps < 2**31 or seed < 0 or first_step < 0:
+    if not 0 <= steps < 2**31 or seed < 0 or not 0 <= first_step < 2**63 - steps:
         raise ValueError(
-            "steps, seed and the first step's number must not be negative. "
+            "steps, seed and the numbers of the steps must not be negative, nor overflow. "
             f"Received: {steps}, {seed}, {first_step}"
         )
+    if inputs.mask.size and networks < 2:
+        raise ValueError("A mask needs an adversary. Received: a mask, and one network")
     _expect("numbers", inputs.numbers, np.float32, (networks, 6))
     _expect("stencils", inputs.stencils, np.float32, (networks, 3, 3, NUM_KERNELS))
     draws = steps, networks, *grid
@@ -204,6 +211,21 @@ def _check(form: Form, inputs: Inputs) -> None:
         if given.size or given.ndim > 1:
             _expect(name, given, np.float32, shape)
     _check_weights(form, inputs.weights)
+
+
+def _check_form(form: Form) -> None:
+    """Raises ValueError unless compiled code has a place for all that a step has."""
+    least = 1 + (state.ALPHA if form.growing else state.GREY + 1)  # it reads and writes so many
+    if form.channels < least:
+        raise ValueError(f"A state must have {least} channels or more. Received: {form.channels}")
+    if not 1 <= len(form.layers) <= 2 or min(form.layers) < 1:
+        raise ValueError(
+            f"A step must have one or two networks of one layer or more. Received: {form.layers}"
+        )
+    if len(form.trained) != len(form.layers):
+        raise ValueError(f"Each network is trained or not. Received: {form.trained}")
+    if not form.growing and (form.has_matrix or form.has_vector):
+        raise ValueError("Only a Growing CA is perturbed. Received: a perturbed MNIST CA")
 
 
 def _check_weights(form: Form, weights: tuple[np.ndarray, ...]) -> None:
@@ -246,12 +268,15 @@ def _make_program(form: Form, inputs: Inputs) -> kernels.Program:
             end = bias_at + width
         room = max(room, out + kernels.BLOCK * width)
     nothing = np.zeros(channels * channels, np.float32)
+    numbers = inputs.numbers.copy()
+    limits = numbers[:, [kernels.MESSAGE_BOUND, kernels.TOLERANCE]]
+    numbers[:, [kernels.MESSAGE_BOUND, kernels.TOLERANCE]] = np.where(limits < 0, np.inf, limits)
     places = {}
     for name, values in (
         ("matrix_at", left.pop(0) if form.has_matrix else nothing),
         ("vector_at", left.pop(0) if form.has_vector else nothing[:channels]),
         ("stencils_at", inputs.stencils),
-        ("numbers_at", inputs.numbers),
+        ("numbers_at", numbers),
         ("levels_at", randomness.NORMAL_LEVELS),
     ):
         places[name] = end

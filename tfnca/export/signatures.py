@@ -231,7 +231,8 @@ class Signatures:
                     given[name] = [tf.expand_dims(fires, -1) for fires in given[name]]
                 if count == 1:
                     (given[name],) = given[name]
-            return {"state": self.step(state, **given)}
+            # A seed, though all draws are given: without one the graph would draw one for nothing.
+            return {"state": self.step(state, seed=0, **given)}
 
     def _strengths(self, given):
         """Takes `k` out of what is given and sets it while a function is traced."""

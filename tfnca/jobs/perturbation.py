@@ -39,7 +39,8 @@ def say_identity(host: GrowingCA, size: tuple[int, int]) -> None:
         print(
             f"Warning: the host's states reach {max(found['growing'], found['grown']):.1f}, a "
             "perturbation clips them at 3, and every matrix must first make up for that. Hosts by "
-            "train/growing.py --recipe bounded stay within."
+            "train/growing.py --recipe bounded stay within, and so does this one in other units, "
+            "the same rule exactly: host.scaled(factors), see GrowingCA.scaled."
         )
 
 

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-from tfnca.automata.step import Step
 from tfnca.training.trainer import Trainer
 
 
@@ -11,7 +10,8 @@ from tfnca.training.trainer import Trainer
 def computing_in(precision: str, trainer: Trainer, engine: str) -> Iterator[None]:
     """Has a trainer's networks compute in another precision, for as long as it trains.
 
-    Weights and states stay float32, as under Keras' mixed policies.
+    Weights and states stay float32, as under Keras' mixed policies. Afterwards every layer has the
+    policy that it had before.
 
     Args:
         precision: A Keras dtype policy that keeps variables in float32.
@@ -29,16 +29,18 @@ def computing_in(precision: str, trainer: Trainer, engine: str) -> Iterator[None
             "The sparse engine computes in float32; --precision takes --engine dense. "
             f"Received: --precision {precision}, --engine {engine}"
         )
-    before, trainer.engine = trainer.engine, "dense"
+    layers = [
+        layer
+        for network in trainer.step.networks
+        for layer in (network, *network._flatten_layers(include_self=False))
+    ]
+    policies, engine_before = [layer.dtype_policy for layer in layers], trainer.engine
+    trainer.engine = "dense"
     try:
-        _set_policy(trainer.step, precision)
+        for layer in layers:
+            layer.dtype_policy = precision
         yield
     finally:
-        _set_policy(trainer.step, "float32")
-        trainer.engine = before
-
-
-def _set_policy(step: Step, policy: str) -> None:
-    for network in step.networks:
-        for layer in (network, *network.layers_in_order):
+        for layer, policy in zip(layers, policies, strict=True):
             layer.dtype_policy = policy
+        trainer.engine = engine_before

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     labels: tf.Tensor | None = None
     """The digits' classes, ``(batch,)``; None for a Growing CA."""
     centres: tf.Tensor | None = None
-    """Where patterns stood, ``(batch, 2)``, see `pattern_centres`; NaN where one starts anew; None
+    """Where patterns stood, ``(batch, 2)``, see `pattern_centres`; -1 where one starts anew; None
     for an MNIST CA."""
 
     def last(self, count: int) -> "Batch":

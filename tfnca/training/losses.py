@@ -4,6 +4,7 @@ A loss is any function ``loss(state, batch)`` to ``(batch,)``; a pool, a trainer
 call it alike. What the `Batch` has to tell depends on the pool.
 """
 
+import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -23,6 +24,51 @@ Loss: TypeAlias = Callable[[tf.Tensor, Batch], tf.Tensor]
 """A function of states and their `Batch` to one number an item, ``(batch,)``."""
 
 _NOTHING = Batch()
+
+
+class PerItem:
+    """A loss, its results checked: numbers, one per item.
+
+    Args:
+        loss: A `Loss`; its ``rank``, if it has one, is handed on.
+        name: What a message calls it.
+
+    Raises:
+        ValueError: If `loss` cannot be called; when called, if it returns anything else.
+    """
+
+    def __init__(self, loss: Loss | None, name: str = "loss") -> None:
+        if loss is None or not callable(loss):
+            raise ValueError(
+                f"{name} must be a function {name}(state, batch), such as a TargetLoss or a "
+                f"ClassLoss. Received: {name}={loss!r}"
+            )
+        self.loss, self.name = loss, name
+        if hasattr(loss, "rank"):
+            self.rank = functools.partial(self._checked, loss.rank)
+
+    def __call__(self, state: tf.Tensor, batch: Batch) -> tf.Tensor:
+        return self._checked(self.loss, state, batch)
+
+    def _checked(self, function: Callable, state: tf.Tensor, *rest: Batch) -> tf.Tensor:
+        result = function(state, *rest)
+        try:
+            result = tf.convert_to_tensor(result)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{self.name} must return a tensor. Received: {type(result).__name__}"
+            ) from None
+        if not result.dtype.is_floating or result.shape.rank != 1:
+            raise ValueError(
+                f"{self.name} must return one number per item, floats of shape (batch,): take the "
+                f"mean over the other axes. Received: {result.dtype.name} of shape {result.shape}"
+            )
+        if None not in (result.shape[0], state.shape[0]) and result.shape[0] != state.shape[0]:
+            raise ValueError(
+                f"{self.name} must return one number per item, {state.shape[0]} of them. "
+                f"Received: {result.shape[0]}"
+            )
+        return result
 
 
 def _told(batch: Batch) -> Batch:
@@ -100,7 +146,8 @@ class TargetLoss:
         errors = ops.mean(errors, axis=(1, 2))
         if batch.centres is not None and self.still:
             now = pattern_centres(state)
-            moved = now - ops.where(ops.isnan(batch.centres), ops.stop_gradient(now), batch.centres)
+            anew = batch.centres < 0
+            moved = now - ops.where(anew, ops.stop_gradient(now), batch.centres)
             errors += self.still * ops.sum(ops.square(moved), axis=-1)
         return errors + self._excess(state)
 

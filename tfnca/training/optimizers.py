@@ -27,8 +27,9 @@ class WhitenedAdam(keras.optimizers.Optimizer):
 
     Example:
 
-    >>> import tfnca
-    >>> trainer = tfnca.Trainer(tfnca.Perturbed(tfnca.GrowingCA()), loss=None)
+    >>> import numpy as np, tfnca
+    >>> loss = tfnca.TargetLoss(np.zeros((16, 16, 4)))
+    >>> trainer = tfnca.Trainer(tfnca.Perturbed(tfnca.GrowingCA()), loss)
     >>> trainer.compile(tfnca.WhitenedAdam(1e-3, use_ema=True))
 
     Reference:

@@ -193,7 +193,7 @@ class GrowingPool(Pool):
         self.starts = starts
         self.restarts = restarts
         self.chosen = chosen
-        self.hopeless = np.inf if hopeless is None else hopeless
+        self.hopeless = hopeless
         self.damaged = damaged
         self.radii = radii
 
@@ -224,8 +224,10 @@ class GrowingPool(Pool):
         mask = self._masks_of(slots)
         # Slots were drawn in random order, so that their place before sorting is any place.
         rank = tf.range(self.batch_size) if self.chosen == "worst" else order
-        anew = (rank < self.restarts) | ~(tf.gather(losses, order) <= self.hopeless)
-        centres = tf.where(anew[:, None], np.nan, pattern_centres(state))
+        losses = tf.gather(losses, order)
+        lost = tf.math.is_nan(losses) if self.hopeless is None else ~(losses <= self.hopeless)
+        anew = (rank < self.restarts) | lost
+        centres = tf.where(anew[:, None], -1.0, pattern_centres(state))
         anew = anew[:, None, None]
         first = tf.cast(index, tf.int64) * self.restarts
         turn = (first + tf.cast(rank, tf.int64)) % len(self.starts)

@@ -1,6 +1,5 @@
 """The trainer: a Keras model whose training step is the article's."""
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from tfnca.automata.checks import (
     check_pool,
     check_seed,
 )
-from tfnca.automata.step import Step
+from tfnca.automata.step import Step, check_step, warn_of_clipping
 from tfnca.engines.dense import uses_xla
-from tfnca.engines.rollout import refuse_forks, resolve_engine, run, settings
+from tfnca.engines.fingerprint import Fingerprint, fingerprint
+from tfnca.engines.rollout import refuse_forks, resolve_engine, run, run_recorded
 from tfnca.training.batch import Batch
 from tfnca.training.callbacks import StopAtNonFinite, Validation
-from tfnca.training.losses import Loss
+from tfnca.training.losses import Loss, PerItem
 from tfnca.training.pools import Pool
 from tfnca.training.workers import ALONE, Workers, mean_of_shards, shard_seed
 
@@ -44,6 +44,10 @@ class Trainer(keras.Model):
 
     A loss that is not finite changes nothing: neither the weights nor the pool. The same training
     step is tried again, and after 20 tries `fit` ends with a ValueError.
+
+    As in Keras' own training step, layers are called with ``training=True``, except for those of a
+    frozen host, and what regularisers and `add_loss` give is added to the loss, in each CA step
+    once; the ``loss`` of the logs is that of the states alone.
 
     Args:
         step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`, or any other `Step`.
@@ -91,6 +95,7 @@ class Trainer(keras.Model):
         lifted_loss: Loss | None = None,
         **kwargs: Any,
     ) -> None:
+        check_step(step)
         # Keras scales the loss of a model that computes in float16: this one does where the step
         # does.
         super().__init__(**{"dtype": step.networks[0].dtype_policy} | kwargs)
@@ -106,6 +111,8 @@ class Trainer(keras.Model):
                 f"Received: lifted={lifted}, lifted_loss={lifted_loss}, step={step}"
             )
         for name, each in (("loss", loss), ("lifted_loss", lifted_loss)):
+            if name == "loss" or each is not None:
+                PerItem(each, name)  # checks that it can be called
             check_family(name, getattr(each, "family", None), step)
         if any(variable.dtype == "float16" for variable in step.trainable_variables):
             raise ValueError(
@@ -115,12 +122,14 @@ class Trainer(keras.Model):
         self.step = step
         self.loss_of_states = loss
         self.steps = (int(low), int(high))
+        self._engine_asked_for = engine
         self.engine = resolve_engine(engine, step)
         self.seed = check_seed(seed)
         self.normalize_gradients = normalize_gradients
-        self._settings = ""
-        self.shards, self.workers = 1, ALONE
+        self._trained_with: Fingerprint | None = None
+        self._evaluated_with: Fingerprint | None = None
         self.pools: list[Pool] = []
+        self.shards, self.workers = 1, ALONE
         self.lifted = lifted
         self.lifted_loss = lifted_loss
         self.supports_jit = uses_xla(self.engine)
@@ -130,7 +139,6 @@ class Trainer(keras.Model):
         self.steps_done = self.add_weight(
             name="steps_done", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
-        self._evaluated = tf.function(self._losses_of, autograph=False, reduce_retracing=True)
         self.built = True
 
     @property
@@ -235,7 +243,8 @@ class Trainer(keras.Model):
                 "The number of shards must be a multiple of the number of workers "
                 f"{workers.count}. Received: shards={shards}"
             )
-        self.shards, self.workers, self.pools = shards, workers, []
+        self.shards, self.workers = shards, workers
+        self._trained_with, self.pools = None, []
 
     def attach(self, pool: Pool) -> None:
         """Takes the pool, as `fit` does first.
@@ -264,9 +273,17 @@ class Trainer(keras.Model):
             own = self.shards // self.workers.count
             self.pool: Pool = pool
             self.pools = [pool, *(pool.copy() for _ in range(own - 1))]
-            self.train_function = None  # its graph holds another pool's variables
-        if self._settings != (current := settings(self.step)):  # the shards keep their states
-            self._settings, self.train_function = current, None
+        some = pool.variables["states"][: pool.batch_size]
+        warn_of_clipping(self.step, tf.convert_to_tensor(getattr(pool, "starts", some)))
+        if self.engine == "sparse" and self._engine_asked_for == "auto":
+            self.engine = resolve_engine("auto", self.step)
+        if self._trained_with != self._constants(*self.pools):
+            self.train_function = None  # its graph holds another pool's variables, or old settings
+
+    def _constants(self, *more: Any) -> Fingerprint:
+        """All that a graph of this trainer holds as constants."""
+        own = self.engine, self.seed, self.steps, self.normalize_gradients, self.lifted
+        return fingerprint(self.step, self.loss_of_states, self.lifted_loss, own, *more)
 
     def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
         """One training step on a batch of the pool; what Keras hands over only counts."""
@@ -282,46 +299,65 @@ class Trainer(keras.Model):
         means = [outcome[:3] for outcome in outcomes]
         loss, total, gradients = mean_of_shards(means, self.workers)
         ends = [outcome[3:] for outcome in outcomes]
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in [total, *gradients]])
+        checked = [total, *(gradient for gradient in gradients if gradient is not None)]
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in checked])
         tf.cond(
             finite,
             lambda: self._learn(gradients, ends),
             lambda: self._pass_over(gradients),
         )
-        self.loss_tracker.update_state(tf.where(finite, loss, np.nan))
+        # A branch: NaN among the constants of a sound run would end it under
+        # `tf.debugging.enable_check_numerics`.
+        shown = tf.cond(finite, lambda: loss, lambda: tf.constant(np.nan, loss.dtype))
+        self.loss_tracker.update_state(shown)
+        self._trained_with = self._constants(*self.pools)
         return {"loss": self.loss_tracker.result()}
 
     def _try(self, pool: Pool, seed: int, index: tf.Tensor, steps: tf.Tensor) -> tuple:
         """A shard's loss, the same with what was lifted, its gradients, its batch and states."""
         seed = tf.constant(seed, tf.int64)
-        batch = pool.draw(seed, index, self.loss_of_states)
-        first = index * _STRIDE
-        most = self.steps[1]
-        go = functools.partial(run, seed=seed, engine=self.engine, record=True, most=most)
+        loss_of_states = PerItem(self.loss_of_states)
+        batch = pool.draw(seed, index, loss_of_states)
+        first, most = index * _STRIDE, self.steps[1]
         with tf.GradientTape() as tape:
-            state = go(self.step, batch.state, steps, batch.mask, first_step=first)
-            loss = tf.reduce_mean(self.loss_of_states(state, batch))
+            state, added = run_recorded(
+                self.step, batch.state, steps, batch.mask, seed, first, 0, self.engine, most
+            )
+            loss = tf.reduce_mean(loss_of_states(state, batch))
             total = loss
             if self.lifted_loss is not None and self.lifted:
+                lifted_loss = PerItem(self.lifted_loss, "lifted_loss")
                 last = batch.last(self.lifted)._replace(mask=None)
-                following = first + tf.cast(steps, tf.int64)
-                back = go(self.step.host, state[-self.lifted :], steps, None, first_step=following)
-                total += tf.reduce_sum(self.lifted_loss(back, last)) / pool.batch_size
+                age, start = tf.cast(steps, tf.int64), state[-self.lifted :]
+                back, _ = run_recorded(
+                    self.step.host, start, steps, None, seed, first + age, age, self.engine, most
+                )
+                total += tf.reduce_sum(lifted_loss(back, last)) / pool.batch_size
+            if self.engine == "dense":
+                total += added
+            for weight in self.step.trainable_variables:
+                if weight.regularizer is not None:
+                    total += weight.regularizer(weight)
             scaled = self.optimizer.scale_loss(total)
         variables = [variable.value for variable in self.step.trainable_variables]
         return loss, total, tape.gradient(scaled, variables), batch, state
 
-    def _learn(self, gradients: list[tf.Tensor], ends: list[tuple[Batch, tf.Tensor]]) -> None:
+    def _learn(
+        self, gradients: list[tf.Tensor | None], ends: list[tuple[Batch, tf.Tensor]]
+    ) -> None:
         if self.normalize_gradients:
             # The optimiser takes the scale of the loss off again.
             scale = self.optimizer.scale_loss(tf.ones([]))
-            gradients = [g / (tf.norm(g) + 1e-8) * tf.cast(scale, g.dtype) for g in gradients]
+            gradients = [
+                None if g is None else g / (tf.norm(g) + 1e-8) * tf.cast(scale, g.dtype)
+                for g in gradients
+            ]
         self.optimizer.apply(gradients, self.step.trainable_variables)
         for pool, (batch, state) in zip(self.pools, ends, strict=True):
             pool.put(batch, state)
         self.steps_done.assign_add(1)
 
-    def _pass_over(self, gradients: list[tf.Tensor]) -> None:
+    def _pass_over(self, gradients: list[tf.Tensor | None]) -> None:
         # It makes the scale smaller until gradients are finite again, and changes no weight.
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             self.optimizer.apply(gradients, self.step.trainable_variables)
@@ -358,6 +394,9 @@ class Trainer(keras.Model):
         else:
             batch = states if isinstance(states, Batch) else Batch(state=states)
             batches = iter([batch.checked(self.step)])
+        if self._evaluated_with != (constants := self._constants()):
+            self._evaluated = tf.function(self._losses_of, autograph=False, reduce_retracing=True)
+            self._evaluated_with = constants
         losses = np.concatenate([self._evaluated(b, tf.constant(steps)) for b in batches])
         loss = float(np.mean(losses))
         return {"loss": loss} if return_dict else loss
@@ -365,7 +404,9 @@ class Trainer(keras.Model):
     def _losses_of(self, batch: Batch, steps: tf.Tensor) -> tf.Tensor:
         seed, first = tf.constant(self.seed, tf.int64), tf.constant(0, tf.int64)
         state = run(self.step, batch.state, steps, batch.mask, seed, first, engine=self.engine)
-        return self.loss_of_states(state, batch)
+        losses = PerItem(self.loss_of_states)(state, batch)
+        self._evaluated_with = self._constants()
+        return losses
 
     def train_on_batch(self, *_: Any, **__: Any) -> None:
         """Refused: batches come from a pool."""

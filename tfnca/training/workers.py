@@ -100,13 +100,13 @@ def shard_seed(seed: int, shard: int) -> int:
 
 
 def mean_of_shards(
-    outcomes: Sequence[tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]], workers: Workers
-) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    outcomes: Sequence[tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]], workers: Workers
+) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]:
     """The mean over the shards of all workers.
 
     Args:
         outcomes: Of each shard of this worker: its loss, its loss with all that was added, and its
-            gradients.
+            gradients, None for a weight that is not used.
         workers: Who else has shards.
 
     Returns:
@@ -115,13 +115,17 @@ def mean_of_shards(
     if len(outcomes) == workers.count == 1:
         return outcomes[0]
     rows = [
-        tf.concat([tf.reshape(part, [-1]) for part in (loss, total, *gradients)], 0)
+        tf.concat(
+            [tf.reshape(part, [-1]) for part in (loss, total, *gradients) if part is not None], 0
+        )
         for loss, total, gradients in outcomes
     ]
     mean = tf.reduce_mean(workers.gather(tf.stack(rows), "gradients"), axis=0)
-    likes = outcomes[0][2]
+    likes = [like for like in outcomes[0][2] if like is not None]
     loss, total, *parts = tf.split(mean, [1, 1, *(like.shape.num_elements() for like in likes)])
-    shaped = [tf.reshape(part, like.shape) for part, like in zip(parts, likes, strict=True)]
+    means = (tf.reshape(part, like.shape) for part, like in zip(parts, likes, strict=True))
+    # None for a weight that is not used, as a tape gives it.
+    shaped = [None if like is None else next(means) for like in outcomes[0][2]]
     return loss[0], total[0], shaped
 
 

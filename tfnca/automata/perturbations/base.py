@@ -29,6 +29,8 @@ class StatePerturbation(keras.layers.Layer):
 
     Call arguments:
         state: Tensor ``(batch, height, width, channels)``.
+        living: Which cells live, ``(batch, height, width, 1)``, all others being cleared; by alpha
+            if not given.
 
     Returns:
         Tensor of the shape of `state`.
@@ -68,7 +70,7 @@ class StatePerturbation(keras.layers.Layer):
         """Whether `matrix` and `vector` are all there is to it."""
         return type(self).call is StatePerturbation.call
 
-    def call(self, state: Array) -> Array:
+    def call(self, state: Array, living: Array | None = None) -> Array:
         check_channels(state, self.channels, type(self).__name__)
         state = ops.cast(state, "float32")
         changed = state
@@ -76,7 +78,8 @@ class StatePerturbation(keras.layers.Layer):
             changed = ops.matmul(changed, ops.cast(self.matrix, "float32"))
         if self.vector is not None:
             changed = changed + ops.cast(self.vector, "float32")
-        return ops.where(living_mask(state), ops.clip(changed, -STATE_BOUND, STATE_BOUND), 0.0)
+        living = living_mask(state) if living is None else living
+        return ops.where(living, ops.clip(changed, -STATE_BOUND, STATE_BOUND), 0.0)
 
     def to_array(self) -> np.ndarray:
         """What the perturbation is, as a NumPy array: what its ``.npy`` file holds."""
