@@ -3,7 +3,7 @@
 They are there to stay: whatever changes, today's files load for ever. So what is there already is
 left as it is, and only a new format's file is written::
 
-    PYTHONPATH=tests python tests/formats/make_goldens.py
+    PYTHONPATH=tests:tests/formats python tests/formats/make_goldens.py
 """
 
 import io
@@ -14,6 +14,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import published_formats as formats
+from foreign_files import flax_msgpack, onnx_file, textures_document
+from torch_files import torch_old, torch_zip
 
 import tfnca
 from tfnca.automata.perturbations.shift import StateShift
@@ -85,9 +87,12 @@ def shards(path):
     path.write_text(json.dumps(document))
 
 
+def torch_named(tensors):
+    return formats.named_tensors(formats.torch_tensors(tensors), parts=("weight", "bias"))
+
+
 def torch():
-    named = formats.named_tensors(formats.torch_tensors(MNIST), parts=("weight", "bias"))
-    return formats.safetensors(named, {"format": "pt"})
+    return formats.safetensors(torch_named(MNIST), {"format": "pt"})
 
 
 def demo():
@@ -127,6 +132,11 @@ FILES = {
     ),
     "arrays.npz": data(npz),
     "torch.safetensors": data(torch),
+    "torch.pt": data(lambda: torch_zip(torch_named(GROWING))),
+    "old_torch.pth": data(lambda: torch_old(torch_named(MNIST))),
+    "textures.json": text(lambda: textures_document(3)[0]),
+    "flax.msgpack": data(lambda: flax_msgpack(GROWING)),
+    "growing.onnx": data(lambda: onnx_file(torch_named(GROWING))),
 }
 
 if __name__ == "__main__":

@@ -29,10 +29,9 @@ from tfnca.formats.archive import (
     unzip,
     zip_names,
 )
-from tfnca.formats.build import build_ca, ca_shapes
+from tfnca.formats.build import build_foreign, ca_shapes
 from tfnca.formats.hdf5 import check_hdf5, read_hdf5
 from tfnca.formats.readers.base import Models, Source, reader
-from tfnca.formats.tensors import arrange
 
 OURS = {
     name: known
@@ -93,7 +92,7 @@ def _weights_alone(source: Source, config: dict[str, Any], weights: bytes) -> Mo
             f"of its own. Received: {foreign}"
         )
     try:
-        return {"": build_ca(where, arrange(where, arrays), source.row_order)}
+        return build_foreign(source, arrays)
     except ValueError as error:
         raise ValueError(f"{where}: {foreign}; and its weights alone: {error}") from error
 
