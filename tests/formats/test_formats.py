@@ -104,7 +104,7 @@ def test_a_graph_that_clips_what_it_reads(tmp_path, clip, bound):
     published = formats.graph_document(formats.mnist_tensors())
     step = load(write(tmp_path / "published.json", published))
     spec = tf.TensorSpec((None, 8, 8, step.channels))
-    step._read = clip
+    step._read = lambda rule, state, *_: clip(state)
     concrete = tf.function(lambda state: step(state)).get_concrete_function(spec)
     document = formats.graph_of(convert_variables_to_constants_v2(concrete))
     path = write(tmp_path / "ours.json", document)

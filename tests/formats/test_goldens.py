@@ -44,6 +44,11 @@ CHECKSUMS = {
     "keras_2.h5": "8d4c4beed4c384e4",
     "arrays.npz": "184b9631669d2ad6",
     "torch.safetensors": "184b9631669d2ad6",
+    "torch.pt": "8d4c4beed4c384e4",
+    "old_torch.pth": "184b9631669d2ad6",
+    "textures.json: m1": "6395737c96a466c4",
+    "flax.msgpack": "8d4c4beed4c384e4",
+    "growing.onnx": "8d4c4beed4c384e4",
 }
 
 

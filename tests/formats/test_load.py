@@ -156,7 +156,7 @@ def test_a_pickle_beside_a_model_is_passed_over(tmp_path, caplog):
     (tmp_path / "old.pth").write_bytes(b"\x80\x02.")
     np.save(tmp_path / "tail.npy", formats.symmetric_matrix())
     assert isinstance(load(tmp_path), tfnca.Perturbation)
-    assert "old.pth is a pickle" in caplog.text
+    assert "old.pth is not a readable PyTorch state dict" in caplog.text
 
 
 def test_what_a_job_leaves_loads_without_a_word(tmp_path, caplog):

@@ -237,9 +237,10 @@ def test_what_is_no_ca_is_refused(tmp_path, change, message):
     named = any_names(SMALL[0], "keras")
     change(named)
     np.savez(tmp_path / "ca.npz", **named)
-    for convention in (None, "growing"):
-        with pytest.raises(ValueError, match=f"ca.npz.*{message}"):
-            load(tmp_path / "ca.npz", convention=convention)
+    with pytest.raises(ValueError, match=f"ca.npz.*{message}"):
+        load(tmp_path / "ca.npz", convention="growing")
+    with pytest.raises(ValueError, match=r"ca.npz"):
+        load(tmp_path / "ca.npz")
 
 
 def test_biases_go_by_name_before_they_go_by_rank():
@@ -326,7 +327,7 @@ def test_shapes_alone_do_not_say_the_rule(tmp_path):
     named = re.findall(r"convention='([\w-]+)'", str(caught.value))
     assert {"growing", "filter-major", "transposed", "takeover"} <= set(named)
     state = tfnca.seed_state(6, 1, 6)
-    state[..., 1, 2, :] = np.linspace(0.1, 0.6, 6)
+    state[:, 0, 2] = np.linspace(0.2, 0.7, 6)  # a neighbour across a border
     everywhere = np.ones((1, 6, 6, 1))
     after = [
         np.asarray(load(tmp_path / "ca.npz", convention=name)(state, seed=0, fire_mask=everywhere))

@@ -165,7 +165,7 @@ def _by_rule(source: "Source", candidates: list[Layout]) -> CellularAutomaton:
     reasons = []
     for layout in candidates:
         try:
-            return make_by_rule(source.rule, source.rows, layout)
+            return make_by_rule(source.rule, layout)
         except DoesNotFitError as error:
             reasons.append(str(error))
     raise _misfit(source, f"rule={source.rule.name}", reasons)

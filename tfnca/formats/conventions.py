@@ -141,12 +141,16 @@ def make(convention: Convention, layout: Layout) -> CellularAutomaton:
     return _filled(ca, arrays, has_bias)
 
 
-def make_by_rule(rule: CellularAutomaton, rows: str, layout: Layout) -> CellularAutomaton:
-    """A copy of a rule with the weights of a file's layers; raises DoesNotFitError."""
+def make_by_rule(rule: CellularAutomaton, layout: Layout) -> CellularAutomaton:
+    """A copy of a rule with the weights of a file's layers, rows channel by channel.
+
+    Raises:
+        DoesNotFitError: If the layers are not those of the rule.
+    """
     settings = rule.rule.config()
     learned = settings["learned"]
     kind = learned and ("full" if learned["filters"] else "depthwise")
-    given = Convention("", {**settings, "alive": rule.rule.alive}, rows, type(rule), kind)
+    given = Convention("", {**settings, "alive": rule.rule.alive}, CHANNEL, type(rule), kind)
     _, arrays, has_bias = _weights(given, layout)
     return _filled(type(rule).from_config(rule.get_config()), arrays, has_bias)
 

@@ -1,6 +1,7 @@
 """Arrays of any names as the layers of a CA: learned perceptions, then dense layers."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -125,19 +126,19 @@ def _match_biases(
 ) -> dict[str, np.ndarray] | None:
     """Each kernel's bias by the kernel's name; None if any bias is left over."""
     found: dict[str, str] = {}
-    for kernel, array in kernels.items():
-        # A depthwise convolution has channels · multiplier outputs.
-        widths = {array.shape[-1], array.shape[-1] * array.shape[-2]}
-        left = [name for name in biases if name not in found.values()]
-        fitting = [name for name in left if biases[name].size in widths]
-        alike = [name for name in fitting if _layer(name) == _layer(kernel)]
-        if alike:
-            found[kernel] = alike[0]
-    for kernel, array in kernels.items():
-        left = [name for name in biases if name not in found.values()]
-        if kernel not in found and array.ndim == 2:
-            fitting = [name for name in left if biases[name].size == array.shape[-1]]
-            found |= {kernel: fitting[0]} if fitting else {}
+    for by_name in (True, False):
+        for kernel, array in kernels.items():
+            # A depthwise convolution has channels · multiplier outputs.
+            widths = {array.shape[-1], math.prod(array.shape[2:])}
+            fitting = [
+                name
+                for name, bias in biases.items()
+                if name not in found.values()
+                and bias.size in widths
+                and (not by_name or _layer(name) == _layer(kernel))
+            ]
+            if fitting and kernel not in found:
+                found[kernel] = fitting[0]
     if len(set(found.values())) < len(biases):
         return None
     return {kernel: biases[name] for kernel, name in found.items()}

@@ -237,10 +237,13 @@ def _pick(
         except Exception as error:
             unreadable.append(_complaint(where, error))
             continue
+        # Of several models of one kind none is what the file stands for.
+        equals = len(models) > 1 and len({*map(type, models.values())}) == 1
         for number, (inner, model) in enumerate(models.items()):
-            names = [inner] if number else [member, inner, *_names(member)]
+            is_main = number == 0 and not equals
+            names = [member, inner, *_names(member)] if is_main else [inner]
             if kind is None or isinstance(model, kind):
-                entries.append((names, number == 0, model))
+                entries.append((names, is_main, model))
     if unreadable and not entries:
         raise ValueError("; also ".join(unreadable[:4]))
     passed_over = f"; passed over: {'; '.join(unreadable[:4])}" if unreadable else ""

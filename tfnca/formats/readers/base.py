@@ -10,7 +10,7 @@ import numpy as np
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.formats.archive import Budget, Folder, decode, is_inside, parse_json
-from tfnca.formats.build import ROW_ORDERS
+from tfnca.formats.build import ARTICLES, ROW_ORDERS
 
 Model = Step | StatePerturbation
 Models = dict[str, Model]
@@ -39,6 +39,11 @@ class Source:
     convention: str | None = None
     rule: CellularAutomaton | None = None
     arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_article(self) -> bool:
+        """Whether nothing says that it is of another rule than the article's."""
+        return self.rule is None and self.convention in (None, *ARTICLES)
 
     @property
     def row_order(self) -> str:

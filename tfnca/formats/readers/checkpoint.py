@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfnca.formats.archive import refusing, some
-from tfnca.formats.build import build_foreign
+from tfnca.formats.build import build_ca, build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 from tfnca.formats.tensors import is_beside
 
@@ -47,10 +47,12 @@ def read(source: Source) -> Models:
         size = sum(math.prod(shapes[key]) * dtypes[key].size for key in keys)
         source.budget.take(where, len(keys), size)
         with refusing(where, "TF2 checkpoint", f"{folder}/model"):
-            arrays = {key.removesuffix(_VALUE): checkpoint.get_tensor(key) for key in keys}
-    is_article = any(map(_ARTICLE.match, keys))
+            tensors = [(key, checkpoint.get_tensor(key)) for key in keys]
+    if is_published and source.is_article:
+        return {"": build_ca(where, tensors, source.row_order)}
+    arrays = {key.removesuffix(_VALUE): tensor for key, tensor in tensors}
     own = "digits" if any(key.startswith("perceive/") for key in keys) else "growing"
-    return build_foreign(source, arrays, own if is_article else None)
+    return build_foreign(source, arrays, own if any(map(_ARTICLE.match, keys)) else None)
 
 
 def _published_keys(where: str, found: list[str], dtypes: dict[str, tf.DType]) -> list[str]:

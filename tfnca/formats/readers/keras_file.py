@@ -92,7 +92,9 @@ def _weights_alone(source: Source, config: dict[str, Any], weights: bytes) -> Mo
             f"of its own. Received: {foreign}"
         )
     try:
-        return build_foreign(source, arrays)
+        if found := build_foreign(source, arrays):
+            return found
+        raise ValueError(f"there are none. Received: {some(arrays)}")
     except ValueError as error:
         raise ValueError(f"{where}: {foreign}; and its weights alone: {error}") from error
 
