@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tfnca.data.drawing import lizard
     from tfnca.data.targets import TARGETS, load_target, pad_target
     from tfnca.engines.rollout import rollout, trajectory
-    from tfnca.formats.load import load, load_perturbation
+    from tfnca.formats.load import load, load_arrays, load_perturbation
     from tfnca.training.batch import Batch
     from tfnca.training.losses import ClassLoss, TargetLoss
     from tfnca.training.optimizers import WhitenedAdam
@@ -65,6 +65,7 @@ __all__ = [
     "living_mask",
     "lizard",
     "load",
+    "load_arrays",
     "load_attack",
     "load_digits",
     "load_perturbation",
@@ -104,7 +105,7 @@ if not TYPE_CHECKING:
             "data.drawing": "lizard",
             "data.targets": "TARGETS load_target pad_target",
             "engines.rollout": "rollout trajectory",
-            "formats.load": "load load_perturbation",
+            "formats.load": "load load_arrays load_perturbation",
             "training.batch": "Batch",
             "training.losses": "ClassLoss TargetLoss",
             "training.optimizers": "WhitenedAdam",

@@ -19,7 +19,7 @@ JOBS = {
 }
 """What can be trained, and its file in `tfnca.jobs`."""
 
-COMMANDS = ("measure", "sweep", "place", "detect", "benchmark", "export", "models")
+COMMANDS = (*("measure", "sweep", "place", "detect", "benchmark", "identify", "export", "models"),)
 """Those that are files of `tfnca.cli`."""
 
 EXAMPLES = """Neural cellular automata, and attacks on them.
@@ -44,6 +44,7 @@ An example of each command; with --help, a command lists its options:
   tfnca detect mnist_adversary --host mnist        whether adversaries can be told from hosts
   tfnca benchmark FOLDER                           hosts against attacks: a leaderboard
 
+  tfnca identify somebody.pth                      the rules that a file's weights may belong to
   tfnca export growing_lizard --format tfjs --out out/lizard   a model for other programs
 """
 

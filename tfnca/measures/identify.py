@@ -6,15 +6,17 @@ dies, explodes, or never settles. This prints a table and draws a picture of eac
 """
 
 import argparse
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-import tfnca
 from tfnca.automata.alive import Alpha, Stroke
+from tfnca.automata.state import digit_state, seed_state, to_rgb
 from tfnca.automata.step import CellularAutomaton
-from tfnca.commands import POSITIVE, SEED, Parser, check_output, plain_errors
+from tfnca.commands import check_output
+from tfnca.data.digits import load_digits
+from tfnca.engines.rollout import trajectory
 from tfnca.formats.conventions import CONVENTIONS
 from tfnca.formats.load import candidates
 from tfnca.pictures import digits_to_rgb, save_png, tile
@@ -71,7 +73,7 @@ def behaviour(
     first, picture = _start(convention, ca, size)
     inputs = {"inputs": np.zeros((1, ca.rule.inputs), np.float32)} if ca.rule.inputs else {}
     last, late, largest = max(steps // 10, 1), first, 0.0
-    for at, state in tfnca.trajectory(ca, first, steps, every=last, seed=seed, **inputs):
+    for at, state in trajectory(ca, first, steps, every=last, seed=seed, **inputs):
         values = np.asarray(state)
         largest = max(largest, float(np.max(np.abs(values), initial=0.0)))
         if at + last <= steps:
@@ -83,17 +85,19 @@ def behaviour(
     return Behaviour(convention, share, largest, moved, picture(values))
 
 
-def _start(convention, ca, size):
+def _start(
+    convention: str, ca: CellularAutomaton, size: int
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Where a CA of this rule begins, and how its state is shown."""
     alive, channels = ca.rule.alive, ca.channels
     if isinstance(alive, Stroke):
-        digits = tfnca.load_digits("test", count=1)
-        return tfnca.digit_state(digits.images, channels), lambda state: digits_to_rgb(state)[0]
+        digits = load_digits("test", count=1)
+        return digit_state(digits.images, channels), lambda state: digits_to_rgb(state)[0]
     if isinstance(alive, Alpha):
-        state = tfnca.seed_state(size, 1, channels)
+        state = seed_state(size, 1, channels)
         if convention == "takeover":  # its seed has nothing but alpha
             state[..., alive.channel + 1 :] = 0.0
-        return state, lambda state: tfnca.to_rgb(state)[0]
+        return state, lambda state: to_rgb(state)[0]
     if ca.rule.fixed:
         rows, columns = np.indices((size, size))
         state = np.zeros((1, size, size, channels), np.float32)
@@ -103,41 +107,22 @@ def _start(convention, ca, size):
     return state, lambda state: np.clip(state[0, ..., :3] / 2 + 0.5, 0.0, 1.0)
 
 
-def main(words: list[str] | None = None) -> None:
-    parser = Parser(
-        prog="tfnca identify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: tfnca identify somebody.pth --out candidates.png",
-    )
-    parser.add_argument("file", help="a file of weights, any format that tfnca reads")
-    parser.add_argument("--name", help="which model, if the file holds several")
-    parser.add_argument("--steps", type=int, default=300, check=POSITIVE, help="(default: 300)")
-    parser.add_argument(
-        "--size", type=int, default=64, check=POSITIVE, help="side of the grid (default: 64)"
-    )
-    parser.add_argument("--seed", type=int, default=0, check=SEED, help="(default: 0)")
-    parser.add_argument("--out", type=Path, help="where to draw the candidates, a .png file")
-    options = parser.parse_args(words)
-    with plain_errors():
-        if options.out:
-            check_output(options.out)
-        found = [
-            behaviour(name, ca, options.steps, options.size, options.seed)
-            for name, ca in candidates(options.file, options.name).items()
-        ]
-        print("| convention | verdict | alive | largest value | moved | rule |")
-        print("|---|---|---|---|---|---|")
-        for each in found:
-            print(
-                f"| {each.convention} | {each.verdict} | {each.alive:.2f} | {each.largest:.3g} | "
-                f"{each.moved:.1e} | {CONVENTIONS[each.convention].about} |"
-            )
-        if options.out:
-            labels = [f"{each.convention}: {each.verdict}" for each in found]
-            pictures = [np.nan_to_num(each.picture) for each in found]
-            save_png(options.out, tile(pictures, columns=3, scale=4, labels=labels))
-
-
-if __name__ == "__main__":
-    main()
+def main(options: argparse.Namespace) -> None:
+    """Prints a table of what each candidate does, and draws them to ``--out``."""
+    if options.out:
+        check_output(options.out)
+    found = [
+        behaviour(name, ca, options.steps, options.size, options.seed)
+        for name, ca in candidates(options.file, options.name).items()
+    ]
+    print("| convention | verdict | alive | largest value | moved | rule |")
+    print("|---|---|---|---|---|---|")
+    for each in found:
+        print(
+            f"| {each.convention} | {each.verdict} | {each.alive:.2f} | {each.largest:.3g} | "
+            f"{each.moved:.1e} | {CONVENTIONS[each.convention].about} |"
+        )
+    if options.out:
+        labels = [f"{each.convention}: {each.verdict}" for each in found]
+        pictures = [np.nan_to_num(each.picture) for each in found]
+        save_png(options.out, tile(pictures, columns=3, scale=4, labels=labels))
