@@ -90,14 +90,13 @@ def serve(port: int | None, browser: bool) -> None:
         port: The port; 8000, or any free one, if None.
         browser: Whether to open the page in the browser.
     """
-    with listen(port, files()) as server:
+    with contextlib.suppress(KeyboardInterrupt), listen(port, files()) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         print(f"The playgrounds are at {address} (stop with Ctrl-C)", flush=True)
         if browser:  # in a thread, since a browser in the terminal keeps its caller waiting
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
-        print()
+        server.serve_forever()
+    print()
 
 
 def listen(port: int | None, served: dict[str, Path]) -> "Server":
