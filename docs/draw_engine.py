@@ -6,7 +6,7 @@ import numpy as np
 
 import tfnca
 from tfnca.automata import randomness
-from tfnca.automata.perception import perceive
+from tfnca.automata.perception import perceive, sobel_kernels
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD
 from tfnca.pictures import save_png
 
@@ -36,7 +36,7 @@ def main():
     fire = np.asarray(randomness.fire_mask((1, 72, 72), host.fire_rate, 0, index))[0, ..., 0]
     living = np.asarray(tfnca.living_mask(state))[0, ..., 0]
 
-    update = np.asarray(perceive(state, host.angle))
+    update = np.asarray(perceive(state, sobel_kernels(host.angle)))
     for layer in host.update_layers:
         update = np.asarray(layer(update))
     alpha = np.asarray(state)[0, ..., ALPHA] + fire * update[0, ..., ALPHA]

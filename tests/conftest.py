@@ -59,7 +59,7 @@ def random_draws(step, shape, steps, seed=0):
     networks = len(step.networks)
     draws = {"fire_masks": random.random((steps, networks, *shape)) < 0.6}
     if step.adds_noise:
-        size = (steps, networks, *shape, step.channels - 1)
+        size = (steps, networks, *shape, step.changing)
         draws["noise"] = random.normal(scale=0.05, size=size).astype(np.float32)
     return draws | random_masks(step, shape, seed=seed)
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+from rules import RULES, filled, some_state
 
 import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perturbations.matrix import Perturbation
 from tfnca.automata.perturbations.shift import StateShift
 from tfnca.automata.perturbed import Perturbed
@@ -113,6 +115,22 @@ def _shifted(host, vector=None):
 LAYERS = {
     "GrowingCA": Descriptor(lambda: counted(GrowingCA(angle=0.3, step_size=0.7, name="lizard"))),
     "MNISTCA": Descriptor(lambda: counted(MNISTCA(noise_std=0.05))),
+    "NeuralCA": Descriptor(lambda: filled(RULES["texture, clipped"])),
+    "NeuralCA of every part": Descriptor(
+        lambda: filled(
+            {
+                "channels": 6,
+                "learned": {"multiplier": 2, "activation": "relu"},
+                "hidden": (9, 5),
+                "activation": "leaky_relu",
+                "padding": "replicate",
+                "alive": tfnca.Alpha(4, 0.2),
+                "fixed": 1,
+                "noise_std": 0.05,
+            }
+        )
+    ),
+    "NeuralCA segmenter": Descriptor(lambda: filled(RULES["segmenter"])),
     "Injected": Descriptor(lambda: _two(GrowingCA), _inject),
     "Injected MNISTCA": Descriptor(lambda: _two(MNISTCA, fire_rate=0.6), _inject),
     "Verified": Descriptor(
@@ -135,7 +153,8 @@ LAYERS = {
 }
 """Keys start with the class's name."""
 
-STEPS = [name for name, descriptor in LAYERS.items() if descriptor.is_step]
+STEPS = [name for name, d in LAYERS.items() if d.is_step and type(d.shared()) is not NeuralCA]
+"""The article's. Those of other rules are compared over the table in `rules.py`."""
 LIZARDS = [name for name, d in LAYERS.items() if getattr(d.shared(), "family", GROWING) == GROWING]
 """Those of a Growing CA."""
 WRAPPERS = [name for name, descriptor in LAYERS.items() if descriptor.wrap]
@@ -143,6 +162,8 @@ WRAPPERS = [name for name, descriptor in LAYERS.items() if descriptor.wrap]
 
 def random_state(layer, shape=(2, 6, 7), seed=0):
     """A state ``(*shape, channels)`` in which about half of the cells live."""
+    if type(getattr(layer, "networks", [None])[0]) is NeuralCA:
+        return some_state(layer.networks[0].rule, shape, seed)
     random = np.random.default_rng(seed)
     state = random.normal(scale=0.5, size=(*shape, layer.channels))
     seeds = random.random(shape)

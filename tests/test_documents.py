@@ -11,6 +11,7 @@ import words
 from PIL import Image
 
 import tfnca
+from tfnca.__main__ import COMMANDS, JOBS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -53,34 +54,49 @@ def test_the_python_of_a_document_runs(path, desk):
         exec(compile(source, f"{path.name}, block {number}", "exec"), namespace)
 
 
+COMMAND = re.compile(
+    r"-m (?P<module>tfnca[\w.]*)|(?P<script>(?:train|export|benchmarks)/\w+\.py)"
+    r"|tfnca (?P<command>[a-z]+)(?: (?P<job>[a-z_]+))?"
+)
+
+
 def commands():
-    """Each command line of the documents that runs a file or a module of this project."""
+    """Each command line of the documents that is one of this project."""
     for path in [*DOCUMENTS, *CARDS]:
         text = re.sub(r"\\\n\s*", " ", FENCE.sub("", path.read_text()))
         code = [*re.findall(r"`([^`]+)`", text), *"".join(blocks(path, "(?:sh|bash)?")).split("\n")]
         for line in code:
             line = " ".join(line.split()).removeprefix("python ")
-            if found := re.match(
-                r"(?:-m (tfnca[\w.]*)|((?:train|export|benchmarks)/\w+\.py))", line
-            ):
-                yield path, found[1], found[2], line
+            if found := COMMAND.match(line):
+                yield path, found, line
 
 
-def declared(module, script):
-    """The sources that declare a command's options."""
-    if module:
-        path = ROOT.joinpath(*module.split("."))
-        file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
-        return [file, *(ROOT / "tfnca/cli").glob("*.py")]
-    own = "tfnca/cli" if script.startswith("export") else "tfnca/jobs/options"
-    return [ROOT / script, *(ROOT / own).glob("*.py"), ROOT / "tfnca/commands.py"]
+def declared(found):
+    """The sources that declare a command's options, its own first."""
+    if found["module"]:
+        path = ROOT.joinpath(*found["module"].split("."))
+        own = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        shared = "tfnca/cli"
+    elif found["script"]:
+        own = ROOT / found["script"]
+        shared = "tfnca/cli" if found["script"].startswith("export") else "tfnca/jobs/options"
+    elif found["command"] in JOBS:
+        own = ROOT / f"tfnca/jobs/options/{JOBS[found['command']].get(found['job'])}.py"
+        shared = "tfnca/jobs/options"
+    elif found["command"] in COMMANDS:
+        own, shared = ROOT / f"tfnca/cli/{found['command']}.py", "tfnca/cli"
+    else:
+        places = (ROOT / f"tfnca/{place}{found['command']}.py" for place in ("", "jobs/"))
+        own = next((path for path in places if path.is_file()), ROOT / "none")
+        shared = "tfnca/jobs/options"
+    return [own, *(ROOT / shared).glob("*.py"), ROOT / "tfnca/commands.py"]
 
 
 def test_every_command_exists_with_its_options():
-    found = list(commands())
-    assert len(found) > 20
-    for path, module, script, line in found:
-        sources = declared(module, script)
+    every = list(commands())
+    assert len(every) > 40
+    for path, found, line in every:
+        sources = declared(found)
         assert sources[0].is_file(), f"{named(path)}: {line}"
         text = "".join(source.read_text() for source in sources)
         for option in re.findall(r"(?<!\w)--([a-z][a-z-]+)", line):

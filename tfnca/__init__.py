@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from tfnca.lazy import lazily, when_keras_is_loaded
 
 if TYPE_CHECKING:
+    from tfnca.automata.alive import Alpha, Stroke
     from tfnca.automata.context import Context
     from tfnca.automata.growing import GrowingCA
     from tfnca.automata.injection import Injected
     from tfnca.automata.masks import random_mask
     from tfnca.automata.mnist import MNISTCA
+    from tfnca.automata.neural_ca import NeuralCA
     from tfnca.automata.perturbations import combine
     from tfnca.automata.perturbations.matrix import Perturbation
     from tfnca.automata.perturbations.shift import StateShift
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MNISTCA",
     "TARGETS",
+    "Alpha",
     "Batch",
     "ClassLoss",
     "Context",
@@ -45,10 +48,12 @@ __all__ = [
     "GrowingCA",
     "GrowingPool",
     "Injected",
+    "NeuralCA",
     "Perturbation",
     "Perturbed",
     "StateShift",
     "Step",
+    "Stroke",
     "TargetLoss",
     "Trainer",
     "Verified",
@@ -81,11 +86,13 @@ if not TYPE_CHECKING:
     _load, __getattr__, __dir__ = lazily(
         __name__,
         {
+            "automata.alive": "Alpha Stroke",
             "automata.context": "Context",
             "automata.growing": "GrowingCA",
             "automata.injection": "Injected",
             "automata.masks": "random_mask",
             "automata.mnist": "MNISTCA",
+            "automata.neural_ca": "NeuralCA",
             "automata.perturbations": "combine",
             "automata.perturbations.matrix": "Perturbation",
             "automata.perturbations.shift": "StateShift",

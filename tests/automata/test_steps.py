@@ -384,9 +384,9 @@ MISTAKES = {
     "matrix nan": (lambda: Perturbation(matrix=nan_matrix), "finite.*Received: NaN"),
     "matrix shape": (lambda: Perturbation(matrix=np.eye(15)), r"16, 16.*Received: .*15, 15"),
     "matrix dtype": (lambda: Perturbation(matrix=np.full((16, 16), "a")), "numbers.*Received"),
-    "two kinds": (lambda: Injected(GrowingCA(), MNISTCA()), "same kind.*Received.*MNISTCA"),
+    "two kinds": (lambda: Injected(GrowingCA(), MNISTCA()), "same channels.*Received.*MNISTCA"),
     "no CA": (lambda: Injected(Perturbation(), GrowingCA()), "host must be.*Received"),
-    "perturbed digits": (lambda: Perturbed(MNISTCA()), "host must be.*Received"),
+    "perturbed twice": (lambda: Perturbed(Perturbed(GrowingCA())), "host must be.*Received"),
     "matrix and host": (
         lambda: Perturbed(GrowingCA(), Perturbation(12)),
         "16 channels.*Received.*12",

@@ -564,7 +564,7 @@ HOST = ["--host", "{data}/digits.keras"]
         (LIZARD, ["--batch-size", 1], "--damaged must be at most --batch-size.*--batch-size 1"),
         (LIZARD, ["--own-weight", 2], r"--own-weight must lie in \[0, 1\]. Received: 2"),
         (LIZARD, ["--first-density", 0], r"--first-density must lie in \(0, 1\]. Received: 0"),
-        ("train/perturbation.py", ["--kind", "warp"], "kind.*warp.*matrix.*shift"),
+        ("train/perturbation.py", ["--kind", "warp"], "--kind must be one of matrix, shift.*warp"),
         (MNIST, ["--test-digits", 26], "count must be at most 25.*26"),
         (ATTACK, ["--host", "{data}/none.keras"], "{data}/none.keras"),
         (ATTACK, ["--host", "{data}/broken.keras"], "{data}/broken.keras"),

@@ -148,6 +148,26 @@ def reject_noise(noise: Array | None, name: str) -> None:
         raise ValueError(f"{name} adds no noise to its update. Received: noise")
 
 
+def check_inputs(inputs: Array | None, count: int, state: Array, name: str) -> None:
+    """Raises ValueError unless a rule's inputs are there, for each item or for each cell."""
+    if inputs is None and count == 0:
+        return
+    shape = None if inputs is None else tuple(inputs.shape)
+    grid = tuple(state.shape[:3])
+    fits = any(
+        shape is not None
+        and len(shape) == len(expected)
+        and all(None in axes or axes[0] == axes[1] for axes in zip(shape, expected, strict=True))
+        for expected in ((grid[0], count), (*grid, count))
+    )
+    if count == 0 or not fits:
+        expected = f"(batch, {count}) or (batch, height, width, {count})" if count else "none"
+        raise ValueError(
+            f"{name} takes inputs of shape {expected}. Received: "
+            f"{'none' if shape is None else f'inputs of shape {shape}'}"
+        )
+
+
 def check_draws(
     fire_masks: Array | None, noise: Array | None, steps: int | None, state: Any, step: Any
 ) -> None:
@@ -158,7 +178,7 @@ def check_draws(
     shape = (steps, len(step.networks), *state.shape[:3])
     for name, given, expected in (
         ("fire_masks", fire_masks, shape),
-        ("noise", noise, (*shape, step.channels - 1)),
+        ("noise", noise, (*shape, step.changing)),
     ):
         if given is None:
             continue

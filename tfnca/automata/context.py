@@ -30,9 +30,10 @@ class Context:
         fire_mask: Which cells fire, ``(batch, height, width, 1)``, in place of the draw; for a
             step with two networks a pair (host, adversary).
         noise: What is added to the update, ``(batch, height, width, n)``, in place of the draw;
-            for a step with two networks a pair.
-        inputs: What each step is given anew and is not part of the state; None for all of tfnca's
-            own steps.
+            for a step with two networks a pair. The n channels are the step's `changing` ones.
+        inputs: What each step is given anew and is not part of the state, for a `NeuralCA` with
+            `inputs`: a vector for each item, ``(batch, inputs)``, or values for each cell,
+            ``(batch, height, width, inputs)``.
         network: Which network draws: 0 for a host, 1 for an adversary.
 
     Raises:
@@ -69,11 +70,14 @@ class Context:
             if not tf.is_tensor(value := getattr(self, name)):
                 check_integer(name, value, 0, 2**63 - 1)
 
-    def for_network(self, network: int) -> "Context":
+    def for_network(
+        self, network: int, takes_noise: bool = True, takes_inputs: bool = True
+    ) -> "Context":
         """What one of two networks is told: its own draws, and no mask."""
         fires = check_pair("fire_mask", self.fire_mask)
         noises = check_pair("noise", self.noise)
-        own = {"fire_mask": fires[network], "noise": noises[network]}
+        own = {"fire_mask": fires[network], "noise": noises[network] if takes_noise else None}
+        own["inputs"] = self.inputs if takes_inputs else None
         return dataclasses.replace(self, network=network, mask=None, **own)
 
     def fires(self, shape: tuple, fire_rate: float) -> Array:

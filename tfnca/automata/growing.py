@@ -1,27 +1,23 @@
 """The Growing CA: one cell grows into a picture and keeps it."""
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
 
-from tfnca.automata.checks import (
-    check_integer,
-    check_number,
-    check_rate,
-    reject_mask,
-    reject_noise,
-)
-from tfnca.automata.context import Context
-from tfnca.automata.perception import NUM_KERNELS, perceive
-from tfnca.automata.state import ALPHA, GROWING_CHANNELS, living_mask
-from tfnca.automata.step import GROWING, CellularAutomaton, grid_shape
+from tfnca.automata.alive import Alpha
+from tfnca.automata.checks import check_integer, check_number
+from tfnca.automata.neural_ca import NeuralCA
+from tfnca.automata.perception import NUM_KERNELS, sobel_kernels
+from tfnca.automata.rule import Rule
+from tfnca.automata.state import ALPHA, GROWING_CHANNELS, STATE_BOUND
+from tfnca.automata.step import GROWING
 from tfnca.types import Array
 
 
 @keras.saving.register_keras_serializable("tfnca")
-class GrowingCA(CellularAutomaton):
+class GrowingCA(NeuralCA):
     """Grows a pattern from a seed: the article's lizard model (8,336 parameters).
 
     Each cell sees its neighbourhood through fixed Sobel kernels, a two-layer network turns that
@@ -58,6 +54,8 @@ class GrowingCA(CellularAutomaton):
     """
 
     family = GROWING
+    state_bound = STATE_BOUND
+    arguments = ("channels", "hidden", "fire_rate", "step_size", "angle")
 
     def __init__(
         self,
@@ -68,42 +66,21 @@ class GrowingCA(CellularAutomaton):
         angle: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.channels = channels = check_integer("channels", channels, ALPHA + 1)
-        self.hidden = hidden = check_integer("hidden", hidden, 1)
-        self.fire_rate = check_rate("fire_rate", fire_rate)
-        self.step_size = check_number("step_size", step_size)
+        super().__init__(
+            channels=check_integer("channels", channels, ALPHA + 1),
+            hidden=check_integer("hidden", hidden, 1),
+            alive=Alpha(),
+            fire_rate=fire_rate,
+            step_size=step_size,
+            **kwargs,
+        )
+        self.hidden = hidden
         self.angle = check_number("angle", angle)
-        self.update_layers = [
-            layers.Dense(hidden, activation="relu", name="hidden", dtype=self.dtype_policy),
-            layers.Dense(
-                channels, kernel_initializer="zeros", name="update", dtype=self.dtype_policy
-            ),
-        ]
-        self.update_layers[0].build((None, NUM_KERNELS * channels))
-        self.update_layers[1].build((None, hidden))
-        self.built = True
 
     @property
-    def layers_in_order(self) -> list[keras.layers.Layer]:
-        return self.update_layers
-
-    def advance(self, state: Array, context: Context) -> Array:
-        reject_mask(context.mask, type(self).__name__)
-        reject_noise(context.noise, type(self).__name__)
-        fires = context.fires(grid_shape(state), self.fire_rate)
-        alive_before = living_mask(state)
-        update = perceive(ops.cast(state, self.compute_dtype), self.angle)
-        for layer in self.update_layers:
-            update = layer(update)
-        update = self.step_size * ops.cast(update, "float32")
-        # Chosen, not multiplied with the masks: 0 times an update that is not finite is not 0.
-        state = ops.where(fires, state + update, state)
-        alive = ops.logical_and(alive_before, living_mask(state))
-        return ops.where(alive, state, 0.0)
-
-    def living(self, state: Array) -> Array:
-        return living_mask(state)
+    def rule(self) -> Rule:
+        turned = sobel_kernels(self.angle)
+        return replace(super().rule, filters=tuple(turned.transpose(2, 0, 1)))
 
     def scaled(self, factors: Array) -> "GrowingCA":
         """The same rule in other units: where this one's channel c holds x, it holds ``f_c * x``.
@@ -130,13 +107,3 @@ class GrowingCA(CellularAutomaton):
         per_input = np.repeat(factors, NUM_KERNELS)[:, None]
         ca.set_weights([kernel / per_input, bias, last_kernel * factors, last_bias * factors])
         return ca
-
-    def get_config(self) -> dict:
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "hidden": self.hidden,
-            "fire_rate": self.fire_rate,
-            "step_size": self.step_size,
-            "angle": self.angle,
-        }

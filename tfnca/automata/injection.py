@@ -15,13 +15,13 @@ from tfnca.types import Array
 class Injected(Step):
     """A frozen host with cells of an adversary among its own.
 
-    Both networks read the same state. Each draws its own fire mask and, in a Growing CA, finds
-    its own living cells after its own update everywhere; then every cell keeps the result of the
-    network that the mask assigns to it.
+    Both networks read the same state. Each draws its own fire mask and, in a CA whose cells die,
+    finds its own living cells after its own update everywhere; then every cell keeps the result of
+    the network that the mask assigns to it.
 
     Args:
         host: The CA under attack. The step holds a frozen copy; the caller's stays as it was.
-        adversary: A CA of the same family, trained in place.
+        adversary: A CA of the same channels, trained in place; its rule may be another.
 
     Call arguments:
         See `Step`; `mask` is 1 where the adversary stands, and without a mask the host stands
@@ -31,7 +31,7 @@ class Injected(Step):
         The next state, of the shape of `state`.
 
     Raises:
-        ValueError: If host and adversary are not CAs of the same family and channels.
+        ValueError: If host and adversary are not CAs of the same channels.
 
     Example:
 
@@ -55,9 +55,9 @@ class Injected(Step):
                     f"{name} must be a CA by itself, such as a GrowingCA or an MNISTCA. "
                     f"Received: {name}={ca!r}"
                 )
-        if host.family != adversary.family or host.channels != adversary.channels:
+        if host.channels != adversary.channels:
             raise ValueError(
-                "host and adversary must be of the same kind and channels. Received: "
+                "host and adversary must have the same channels. Received: "
                 f"host={type(host).__name__} with {host.channels}, "
                 f"adversary={type(adversary).__name__} with {adversary.channels} channels"
             )
@@ -76,8 +76,12 @@ class Injected(Step):
         return self.adversary
 
     def advance(self, state: Array, context: Context) -> Array:
-        hosts = next_state(self.host, state, context.for_network(0), training=False)
-        adversaries = next_state(self.adversary, state, context.for_network(1))
+        of_host, of_adversary = (
+            context.for_network(network, ca.noise_std is not None, getattr(ca, "inputs", True))
+            for network, ca in enumerate(self.networks)
+        )
+        hosts = next_state(self.host, state, of_host, training=False)
+        adversaries = next_state(self.adversary, state, of_adversary)
         if context.mask is None:
             return hosts
         check_mask(context.mask, state)
@@ -86,6 +90,9 @@ class Injected(Step):
 
     def living(self, state: Array) -> Array | None:
         return self.host.living(state)
+
+    def confine(self, state: Array, changed: Array) -> Array:
+        return self.host.confine(state, changed)
 
     def get_config(self) -> dict:
         return {

@@ -1,47 +1,73 @@
-"""Sobel perception: what a cell of a Growing CA learns of its neighbourhood."""
+"""Perception: what a cell learns of its neighbourhood through fixed filters, and beyond borders."""
 
 import math
 
 import numpy as np
 from keras import ops
 
+from tfnca.automata.filters import filter_array
 from tfnca.types import Array
 
-SOBEL_X = np.outer([1, 2, 1], [-1, 0, 1]).astype(np.float32) / 8.0
-IDENTITY = np.outer([0, 1, 0], [0, 1, 0]).astype(np.float32)
+SOBEL_X = filter_array("sobel_x")
+IDENTITY = filter_array("identity")
 NUM_KERNELS = 3
+
+PADDINGS = ("zero", "circular", "reflect", "replicate")
+"""What a cell at the border sees beyond it: nothing, the other side, or the grid's own edge
+mirrored without or with its outermost row."""
 
 
 def sobel_kernels(angle: float = 0.0) -> np.ndarray:
-    """The three fixed kernels, the two Sobel ones turned by `angle`.
+    """The three filters of a Growing CA, the two Sobel ones turned by `angle`.
 
     Args:
         angle: Radians by which the cells' sense of direction is turned.
 
     Returns:
-        Array ``(3, 3, 3)``: row, column, kernel (identity, x, y).
+        Array ``(3, 3, 3)``: row, column, filter (identity, x, y).
     """
     cos, sin = math.cos(angle), math.sin(angle)
     x, y = SOBEL_X, SOBEL_X.T
     return np.stack([IDENTITY, cos * x - sin * y, sin * x + cos * y], -1).astype(np.float32)
 
 
-def perceive(state: Array, angle: float = 0.0) -> Array:
-    """Identity and both Sobel gradients of every channel, zero beyond the border.
+def pad(grid: Array, padding: str) -> Array:
+    """A grid with a border of one cell, ``(batch, height + 2, width + 2, channels)``.
+
+    Args:
+        grid: Tensor ``(batch, height, width, channels)``.
+        padding: One of `PADDINGS`, but not ``"zero"``, which every convolution does by itself.
+    """
+    for axis in (1, 2):
+        size = grid.shape[axis] or ops.shape(grid)[axis]
+        one_in = min(1, size - 1) if isinstance(size, int) else ops.minimum(1, size - 1)
+        before = {"circular": size - 1, "reflect": one_in, "replicate": 0}[padding]
+        after = size - 1 - before
+        rows = (
+            grid[(slice(None),) * axis + (slice(place, place + 1),)] for place in (before, after)
+        )
+        first, last = rows
+        grid = ops.concatenate([first, grid, last], axis=axis)
+    return grid
+
+
+def perceive(state: Array, stencils: np.ndarray, padding: str = "zero") -> Array:
+    """Every fixed filter's view of every channel.
 
     Args:
         state: Tensor ``(batch, height, width, channels)``.
-        angle: Radians.
+        stencils: Filters, ``(3, 3, count)``.
+        padding: One of `PADDINGS`.
 
     Returns:
-        Tensor ``(batch, height, width, 3 * channels)``, channel-major: output ``3 * c + k`` is
-        kernel `k` of channel `c`.
+        Tensor ``(batch, height, width, count * channels)``, channel-major: output
+        ``count * c + k`` is filter `k` of channel `c`.
     """
-    kernels = np.repeat(sobel_kernels(angle)[:, :, None, :], state.shape[-1], axis=2)
+    kernels = np.repeat(stencils[:, :, None, :], state.shape[-1], axis=2)
     return ops.depthwise_conv(
-        state,
+        state if padding == "zero" else pad(state, padding),
         ops.convert_to_tensor(kernels, state.dtype),
         strides=1,
-        padding="same",
+        padding="same" if padding == "zero" else "valid",
         data_format="channels_last",
     )

@@ -4,12 +4,11 @@ import inspect
 from typing import Any
 
 import keras
-from keras import ops
 
 from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbations.matrix import Perturbation
-from tfnca.automata.step import GROWING, CellularAutomaton, Step, freeze_copy, next_state
+from tfnca.automata.step import CellularAutomaton, Step, freeze_copy, next_state
 from tfnca.types import Array
 
 
@@ -17,15 +16,16 @@ from tfnca.types import Array
 class Perturbed(Step):
     """A frozen host whose living cells are perturbed before each of its steps.
 
-    Which cells live, the host says by its method `living`. Perturbed states are clipped to ±3, so
-    with a host whose own states go beyond, even the identity matrix changes the run. `rollout` and
-    `Trainer.fit` warn of that once, where they are given such a state to begin with: for instance
-    the grown host. ``host.scaled(factors)`` cures it exactly: the same rule, its hidden channels in
-    units in which they stay within the bound.
+    Which cells live, and which values a state may have, the host says (`Step.confine`), so that
+    the identity matrix changes nothing. A `GrowingCA` is clipped to ±3, as in the article: if its
+    own states go beyond, even the identity changes the run. `rollout` and `Trainer.fit` warn of
+    that once, where they are given such a state to begin with: for instance the grown host.
+    ``host.scaled(factors)`` cures it exactly: the same rule, its hidden channels in units in which
+    they stay within the bound. A `NeuralCA` is clipped at its `state_clip` only.
 
     Args:
-        host: The step under attack: a `GrowingCA`, or an `Injected` of Growing CAs. The step
-            holds a frozen copy; the caller's stays as it was.
+        host: The step under attack: a CA, or an `Injected`. The step holds a frozen copy; the
+            caller's stays as it was.
         matrix: Any `StatePerturbation`, trained in place, or an array for a new `Perturbation`;
             the identity if not given.
 
@@ -36,7 +36,7 @@ class Perturbed(Step):
         The next state, of the shape of `state`.
 
     Raises:
-        ValueError: If the host has no living mask to perturb, or the matrix does not fit.
+        ValueError: If the host is no step or perturbed itself, or the matrix does not fit.
 
     Example:
 
@@ -51,14 +51,9 @@ class Perturbed(Step):
 
     def __init__(self, host: Step, matrix: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(host, Step) or host.family != GROWING or host.perturbation is not None:
+        if not isinstance(host, Step) or host.perturbation is not None:
             raise ValueError(
-                f"host must be a GrowingCA or an Injected of them. Received: host={host!r}"
-            )
-        if host.living(ops.zeros((1, 1, 1, host.channels))) is None:
-            raise ValueError(
-                "host must say which cells live, by its method living(state): those are perturbed, "
-                f"and all others cleared. Received: {type(host).__name__}, which says nothing"
+                f"host must be a CA or an Injected, not perturbed itself. Received: host={host!r}"
             )
         self.host = freeze_copy(host)
         if not isinstance(matrix, StatePerturbation):
@@ -82,9 +77,8 @@ class Perturbed(Step):
         return self.perturbation
 
     def advance(self, state: Array, context: Context) -> Array:
-        told = {}
-        if "living" in inspect.signature(self.perturbation.call).parameters:
-            told["living"] = self.host.living(state)
+        takes_host = "host" in inspect.signature(self.perturbation.call).parameters
+        told = {"host": self.host} if takes_host else {}
         perturbed = self.perturbation(state, **told)
         return next_state(self.host, perturbed, context, training=False)
 

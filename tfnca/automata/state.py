@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from tfnca.automata.checks import check_integer, check_numbers, check_unit
+from tfnca.automata.perception import pad
 from tfnca.types import Array
 
 LIVING_THRESHOLD = 0.1
@@ -87,13 +88,21 @@ def digit_state(images: Array, channels: int = MNIST_CHANNELS) -> Array:
     return ops.pad(grey, [[0, 0], [0, 0], [0, 0], [0, channels - 1]])
 
 
-def living_mask(state: Array) -> Array:
+def living_mask(
+    state: Array,
+    channel: int = ALPHA,
+    threshold: float = LIVING_THRESHOLD,
+    padding: str = "zero",
+) -> Array:
     """Cells of a Growing CA that live: themselves or a neighbour have alpha above 0.1.
 
     An alpha that is NaN is not above it; an infinite one is.
 
     Args:
         state: Tensor ``(batch, height, width, channels)``.
+        channel: The channel that counts as alpha.
+        threshold: What it must exceed.
+        padding: What is beyond the border: ``"circular"`` is the other side.
 
     Returns:
         Boolean tensor ``(batch, height, width, 1)``.
@@ -107,8 +116,15 @@ def living_mask(state: Array) -> Array:
             f"shape={tuple(state.shape)}"
         )
     # Compared before pooling: what a maximum makes of NaN depends on the order of its neighbours.
-    grown = ops.cast(state[..., ALPHA : ALPHA + 1] > LIVING_THRESHOLD, "float32")
-    near = ops.max_pool(grown, 3, strides=1, padding="same", data_format="channels_last")
+    grown = ops.cast(state[..., channel : channel + 1] > threshold, "float32")
+    wraps = padding == "circular"  # every other padding shows a border cell what it has beside it
+    near = ops.max_pool(
+        pad(grown, padding) if wraps else grown,
+        3,
+        strides=1,
+        padding="valid" if wraps else "same",
+        data_format="channels_last",
+    )
     return near > 0
 
 

@@ -10,7 +10,6 @@ from keras import ops
 from tfnca.automata.checks import check_channels, is_concrete
 from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.state import STATE_BOUND
 from tfnca.types import Array
 
 GROWING, MNIST = "growing", "mnist"
@@ -20,9 +19,9 @@ GROWING, MNIST = "growing", "mnist"
 class Step(keras.layers.Layer):
     """A layer that maps a state to the next state.
 
-    `GrowingCA` and `MNISTCA` are steps; `Injected` and `Perturbed` wrap a frozen step and are
-    steps themselves. So one rollout, one trainer, one evaluator and one exporter serve all: they
-    ask a step what it is by the attributes below, never for its class.
+    `NeuralCA`, `GrowingCA` and `MNISTCA` are steps; `Injected` and `Perturbed` wrap a frozen step
+    and are steps themselves. So one rollout, one trainer, one evaluator and one exporter serve all:
+    they ask a step what it is by the attributes below, never for its class.
 
     A step of your own says its `channels` and overrides `advance`.
 
@@ -73,6 +72,9 @@ class Step(keras.layers.Layer):
     noise_std: float | None = None
     """Standard deviation of the noise on every update; None for a kind that takes no noise."""
 
+    state_bound: float | None = None
+    """Largest value, either sign, that a perturbation leaves in a state; None for no bound."""
+
     _HIDDEN = frozenset({"networks", "trained", "layers_in_order", "weights_in_order"})
 
     def __init__(self, **kwargs: Any):
@@ -118,11 +120,10 @@ class Step(keras.layers.Layer):
         )
 
     def living(self, state: Array) -> Array | None:
-        """Which cells live: those that a perturbation changes, while it clears all others.
+        """Which cells live, which are those that a perturbation changes.
 
         Returns:
-            Boolean tensor ``(batch, height, width, 1)``; None for a kind that does not say, which
-            cannot be `Perturbed`.
+            Boolean tensor ``(batch, height, width, 1)``; None where all do.
         """
         return None
 
@@ -130,6 +131,21 @@ class Step(keras.layers.Layer):
     def networks(self) -> list["CellularAutomaton"]:
         """The steps inside that draw and compute, host first; the step itself, if it wraps none."""
         return [self]  # type: ignore[list-item]
+
+    def confine(self, state: Array, changed: Array) -> Array:
+        """What a change of its living cells makes of a state, within the bounds of the rule.
+
+        Args:
+            state: Tensor ``(batch, height, width, channels)``.
+            changed: All cells of it, changed.
+
+        Returns:
+            Tensor of that shape; dead cells are zero. If nothing was changed, no dead cell holds
+            anything and no value exceeds `state_bound`, it is the state.
+        """
+        bounded = clipped(changed, self.state_bound)
+        alive = self.living(state)
+        return bounded if alive is None else ops.where(alive, bounded, 0.0)
 
     @property
     def trained(self) -> keras.layers.Layer:
@@ -140,6 +156,12 @@ class Step(keras.layers.Layer):
     def has_adversary(self) -> bool:
         """Whether the step takes a mask."""
         return len(self.networks) > 1
+
+    @property
+    def changing(self) -> int:
+        """The last channels, those that steps change and noise is for."""
+        inside = (ca.changing for ca in self.networks if ca is not self)
+        return max(inside, default=self.channels)
 
     @property
     def adds_noise(self) -> bool:
@@ -164,14 +186,19 @@ class CellularAutomaton(Step):
     angle = 0.0
 
     @property
+    def changing(self) -> int:
+        return self.channels - (self.family == MNIST)
+
+    @property
     def layers_in_order(self) -> list[keras.layers.Layer]:
         """The layers that hold a kernel and a bias, from perception to update."""
         raise NotImplementedError
 
     @property
     def weights_in_order(self) -> list[keras.Variable]:
-        """Their variables: kernel, bias, kernel, bias …"""
-        return [weight for layer in self.layers_in_order for weight in (layer.kernel, layer.bias)]
+        """Their variables: kernel, bias, kernel, bias …; a layer without a bias has none."""
+        both = [weight for layer in self.layers_in_order for weight in (layer.kernel, layer.bias)]
+        return [weight for weight in both if weight is not None]
 
 
 def check_step(step: Any, name: str = "step") -> None:
@@ -228,14 +255,20 @@ def warn_of_clipping(step: Step, states: Array) -> None:
     if step.perturbation is None or step in _looked_at or not is_concrete(states):
         return
     _looked_at.add(step)
-    largest = float(ops.max(ops.where(step.living(states), ops.abs(states), 0.0)))
-    if largest > STATE_BOUND:
+    alive, bound = step.living(states), step.networks[0].state_bound
+    largest = float(ops.max(ops.abs(states if alive is None else ops.where(alive, states, 0.0))))
+    if bound is not None and largest > bound:
         warnings.warn(
-            f"The host's states reach {largest:.2g}, a perturbation clips them at {STATE_BOUND:g}, "
+            f"The host's states reach {largest:.2g}, a perturbation clips them at {bound:g}, "
             "so that even the identity matrix changes them. The same rule in other units stays "
             "within: host.scaled(factors), see GrowingCA.scaled.",
             stacklevel=3,
         )
+
+
+def clipped(values: Array, bound: float | None) -> Array:
+    """Values cut off at a bound, either sign; None for no bound."""
+    return values if bound is None else ops.clip(values, -bound, bound)
 
 
 def grid_shape(state: Array) -> tuple:

@@ -4,8 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfnca.automata.checks import check_integer
-
 
 class Drawn(NamedTuple):
     """A target that the package draws, and how to speak of it."""
@@ -103,6 +101,8 @@ def lizard(without=None, color=None, size=40):
         )
     if color not in _COLORS:
         raise ValueError(f"color must be one of {tuple(_COLORS)}. Received: color={color!r}")
+    from tfnca.automata.checks import check_integer  # with TensorFlow: not for `DRAWN` alone
+
     size = check_integer("size", size, 1)
     finer = max(2, -(-320 // size))
     picture = _draw(size * finer, without, _COLORS[None] | _COLORS[color])

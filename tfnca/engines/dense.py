@@ -21,6 +21,7 @@ def run(
     fire_masks: tf.Tensor | None = None,
     noise: tf.Tensor | None = None,
     first_age: tf.Tensor | None = None,
+    inputs: tf.Tensor | None = None,
     most: int | None = None,
 ) -> tf.Tensor:
     """Runs a step `steps` times in one loop; tensors that `rollout.run` checked.
@@ -30,7 +31,7 @@ def run(
     """
 
     def one(t, state):
-        context = _context(step, t, mask, seed, first_step, first_age, fire_masks, noise)
+        context = _context(step, t, mask, seed, first_step, first_age, fire_masks, noise, inputs)
         return t + 1, tf.ensure_shape(next_state(step, state, context), state.shape)
 
     first = (tf.constant(0), state)
@@ -63,7 +64,7 @@ def train(
     return tf.while_loop(lambda t, *_: t < steps, one, first, maximum_iterations=most)[1:]
 
 
-def _context(step, t, mask, seed, first_step, first_age, fire_masks=None, noise=None):
+def _context(step, t, mask, seed, first_step, first_age, fire_masks=None, noise=None, inputs=None):
     """What a step is told in turn `t` of the loop."""
     number = tf.cast(t, tf.int64)
 
@@ -80,6 +81,7 @@ def _context(step, t, mask, seed, first_step, first_age, fire_masks=None, noise=
         mask=mask,
         fire_mask=given(fire_masks, lambda fires: fires[..., None] > 0.5),
         noise=given(noise, lambda noise: noise),
+        inputs=inputs,
     )
 
 
@@ -110,8 +112,8 @@ def by_xla(reference: Callable[[], Any], traced: Callable[[], None]) -> Callable
     forward = tf.function(functools.partial(_with_weights, reference, traced), **options)
     backward = tf.function(functools.partial(_gradients, reference, traced), **options)
 
-    def rollout(state, steps, mask, seed, first_step, fire_masks, noise):
-        rest = mask, seed, first_step, fire_masks
+    def rollout(state, steps, mask, seed, first_step, fire_masks, noise, inputs):
+        rest = mask, seed, first_step, fire_masks, inputs
         # Rounded up, so that few graphs do for all numbers of steps.
         known = tf.get_static_value(steps)
         most = None if known is None else 1 << int(known).bit_length()
@@ -135,21 +137,21 @@ def _weights(step: Step) -> list[keras.Variable]:
     return [weight for weight in step.weights if weight.value.dtype.is_floating]
 
 
-def _with_weights(reference, traced, sources, *inputs, most=None):
+def _with_weights(reference, traced, sources, *rest, most=None):
     """A run from a state, noise and weights that are given: nothing of the step is recorded."""
     step, weights = reference(), _weights(reference())
     given = len(sources) - len(weights)
     state, *noise = sources[:given]
     with keras.StatelessScope(zip(weights, sources[given:], strict=True)):
-        final = run(step, state, *inputs, *noise, most=most)
+        final = run(step, state, *rest[:-1], *noise, inputs=rest[-1], most=most)
     traced()
     return final
 
 
-def _gradients(reference, traced, most, upstream, sources, *inputs):
+def _gradients(reference, traced, most, upstream, sources, *rest):
     """Of the state, the noise and the weights, given that of the last state."""
     with tf.GradientTape() as tape:
         tape.watch(sources)
-        final = _with_weights(reference, traced, sources, *inputs, most=most)
+        final = _with_weights(reference, traced, sources, *rest, most=most)
     zero = tf.UnconnectedGradients.ZERO
     return tape.gradient(final, sources, output_gradients=upstream, unconnected_gradients=zero)

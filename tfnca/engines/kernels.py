@@ -6,7 +6,7 @@ or a few digits, each grid padded and all laid out flat, so that a neighbour sta
 distance; and beside it a list of the cells that may differ from zero. One step of a sheet:
 
 1. *Living*: from the listed cells, list all that have alpha > 0.1 in their neighbourhood.
-   (MNIST: the cells of the stroke, once for the whole run.)
+   (Of a rule without alpha: the cells of the stroke, or all, once for the whole run.)
 2. *Fire*: hash (seed, step, network, item, row, column) to see which of them fire.
 3. *Update*: gather the neighbourhoods of the firing cells as rows of a matrix, in blocks that
    fit the cache, and run the network that stands there: a few matrix products.
@@ -38,24 +38,35 @@ import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, to be there when i
 BLOCK = 512
 """Rows in one matrix product: block and hidden layer stay in a core's cache."""
 
-LAYER_COLUMNS = KERNEL, BIAS, INPUTS, WIDTH, SOURCE, OUT = tuple(np.arange(6))
+LAYER_COLUMNS = tuple(np.arange(9))
+KERNEL, BIAS, INPUTS, WIDTH, SOURCE, OUT, ACTIVATION, PERCEPTION, STENCILS = LAYER_COLUMNS
 """Columns of `Program.layers`: where a layer's kernel and bias start in `Program.floats`, the
-kernel's shape, and where its inputs and outputs start in `Sheet.buffers`."""
+kernel's shape, where its inputs and outputs start in `Sheet.buffers`, its activation; and of a
+network's first layer, what its inputs are and where their filters start in `Program.floats`."""
 
-FIRE_RATE, STEP_SIZE, NOISE_STD, MESSAGE_BOUND, TOLERANCE, HELD = np.arange(6)
-"""A network's numbers, at ``Program.numbers_at + 6 * network`` in `Program.floats`."""
+LINEAR, RELU, LEAKY_RELU, TANH = np.arange(4)
+PATCHES, SOBEL, FILTERS = np.arange(3)
+"""Activations, and perceptions: raw patches of 3 by 3 (a learned convolution is then just the first
+layer), the identity and two filters, or any filters."""
+
+NUMBERS = tuple(np.arange(11))
+FIRE_RATE, STEP_SIZE, NOISE_STD, HELD, SLOPE, THRESHOLD = NUMBERS[:6]
+LIMITS = MESSAGE_BOUND, TOLERANCE, STATE_CLIP, NETWORK_CLIP, BOUND = NUMBERS[6:]
+"""A network's numbers, see `_number`; a network without noise has a negative `NOISE_STD`."""
 
 MARKS = INSIDE, STANDS, FIRES = tuple(np.arange(3))
 """Rows of `Sheet.marks`: is a position in the grid, which network stands there; and whether the
 i-th cell of the list asked last fires."""
 
-_LISTS = tuple(np.arange(20))
+_LISTS = tuple(np.arange(21))
 ITEM, ROW, COLUMN, OFFSETS, LIST_A, LIST_B, ALIVE, CELLS, LISTED = _LISTS[:9]
 SHAKEN, LIVING, ROW_OF = _LISTS[9:12]
-KEPT, ASKED, FIRED, FIRED_ROW = _LISTS[12::2]  # and the next row for the second network
-"""Rows of `Sheet.lists`: item, row and column of each position, and the distances to a cell's nine
-neighbours; lists of cells (`CELLS` may differ from zero); stamps and other notes on positions. A
-stamp marks a position as listed in step t by holding t + 1, so it needs no clearing."""
+KEPT, ASKED, FIRED, FIRED_ROW = _LISTS[12:20:2]  # and the next row for the second network
+HOME = _LISTS[20]
+"""Rows of `Sheet.lists`: item, row and column of each position, the distances to a cell's nine
+neighbours, and at `HOME` where a position beyond the border finds its cell; lists of cells (`CELLS`
+may differ from zero); stamps and other notes on positions. A stamp marks a position as listed in
+step t by holding t + 1, so it needs no clearing."""
 
 ROWS_OF_LISTS = len(_LISTS)
 _ZERO, _ONE = np.int64(0), np.int64(1)
@@ -65,14 +76,15 @@ Hash = namedtuple("Hash", "golden multiply_1 multiply_2 shift_1 shift_2 shift_3"
 
 Program = namedtuple(
     "Program",
-    "growing networks has_matrix has_vector layers first_adversary floats matrix_at vector_at "
-    "stencils_at numbers_at levels_at states_at product_at trained_1 trained_2 threshold bound "
-    "alpha grey hash",
+    "dies everywhere networks has_matrix has_vector layers first_adversary floats matrix_at "
+    "vector_at numbers_at levels_at states_at product_at trained_1 trained_2 threshold bound "
+    "alive_at hash",
 )
-"""What does not change in a run. `growing` tells the two kinds apart: Sobel perception and death,
-or raw patches of 3 by 3 (the learned convolution is then just the first layer) and a fixed stroke.
-`floats` holds all weights, the matrix, the vector, perceptions, numbers, and the table of normal
-draws; ``…_at`` says where in it, and `states_at` and `product_at` where in the buffers."""
+"""What does not change in a run. The channel `alive_at` decides which cells live: `dies` says that
+cells without a neighbour above the threshold become zero, `everywhere` that all cells live; else
+those above it do. `floats` holds all weights, the matrix, the vector, filters, numbers, and the
+table of normal draws; ``…_at`` says where in it, and `states_at` and `product_at` where in the
+buffers."""
 
 Sheet = namedtuple(
     "Sheet",
@@ -211,6 +223,19 @@ def _layers_of(program, network):
     return program.first_adversary, program.layers.shape[0]
 
 
+@_jit
+def _number(program, network, which):
+    """One of a network's numbers."""
+    return program.floats[program.numbers_at + 11 * network + which]
+
+
+@_jit
+def _cut(value, bound):
+    """A value within a bound, either sign. NaN is neither below nor above, and stays."""
+    value = bound if value > bound else value
+    return -bound if value < -bound else value
+
+
 # Lists of cells
 
 
@@ -220,7 +245,7 @@ def _spread(lists, marks, sources, start, count, stamp, tick, found):
     n = 0
     for i in range(start, start + count):
         for o in range(9):
-            q = lists[sources, i] + lists[OFFSETS, o]
+            q = lists[HOME, lists[sources, i] + lists[OFFSETS, o]]
             if marks[INSIDE, q] and lists[stamp, q] != tick:
                 lists[stamp, q] = tick
                 lists[found, n] = q
@@ -231,7 +256,7 @@ def _spread(lists, marks, sources, start, count, stamp, tick, found):
 @_jit
 def _find_living(x, count, program, lists, marks, stamp, tick, found):
     """Lists the cells whose neighbourhood has alpha above the threshold (NaN is not above it)."""
-    alpha, threshold = program.alpha, program.threshold
+    alpha, threshold = program.alive_at, program.threshold
     grown = 0
     for i in range(count):
         p = lists[CELLS, i]
@@ -245,7 +270,7 @@ def _find_living(x, count, program, lists, marks, stamp, tick, found):
 def _draw_fires(row, count, network, t, program, sheet):
     """Marks which cells of a list fire under a network's fire mask."""
     lists, marks, given = sheet.lists, sheet.marks, sheet.fire
-    fire_rate = program.floats[program.numbers_at + 6 * network + FIRE_RATE]
+    fire_rate = _number(program, network, FIRE_RATE)
     for i in range(count):
         p = lists[row, i]
         item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
@@ -303,9 +328,7 @@ def _perturb(x, count, t, program, sheet):
         for i in range(size):
             p = lists[CELLS, start + i]
             for c in range(channels):
-                value = product[i, c]  # NaN is neither below nor above, and stays
-                value = bound if value > bound else value
-                x[p, c] = -bound if value < -bound else value
+                x[p, c] = _cut(product[i, c], bound)
     return alive
 
 
@@ -355,19 +378,20 @@ def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
 @_jit
 def _perceive(x, row, start, count, network, program, lists, buffers):
     """Fills a row for each cell of a list with what that cell perceives."""
-    channels = x.shape[1]
-    rows = _matrix(buffers, _ZERO, count, (3 if program.growing else 9) * channels)
-    at = program.stencils_at + 27 * network
-    stencil = program.floats[at : at + 27]
-    neighbours = stencil.shape[0] // 3  # 9, but no constant, lest LLVM unroll the loops over it
-    bound = program.floats[program.numbers_at + 6 * network + MESSAGE_BOUND]
+    channels, first = x.shape[1], program.first_adversary * network
+    kind, at = program.layers[first, PERCEPTION], program.layers[first, STENCILS]
+    rows = _matrix(buffers, _ZERO, count, program.layers[first, INPUTS])
+    filters = rows.shape[1] // channels
+    stencil = program.floats[at : at + 9 * filters]
+    neighbours = stencil.shape[0] // filters  # 9, no constant, lest LLVM unroll the loops over it
+    bound = _number(program, network, MESSAGE_BOUND)
     for i in range(count):
         p = lists[row, start + i]
-        if program.growing:
+        if kind == SOBEL:
             for c in range(2 * channels):
                 rows[i, channels + c] = 0.0
             for o in range(neighbours):
-                q = p + lists[OFFSETS, o]
+                q = lists[HOME, p + lists[OFFSETS, o]]
                 weight_x, weight_y = stencil[3 * o + 1], stencil[3 * o + 2]
                 for c in range(channels):
                     rows[i, channels + c] += weight_x * x[q, c]
@@ -375,13 +399,48 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
             for c in range(channels):
                 # Nothing, unless a neighbour is not finite: as in a convolution, that shows here.
                 rows[i, c] = x[p, c] + np.float32(0.0) * rows[i, channels + c]
-        else:
+        elif kind == PATCHES:
             for o in range(neighbours):
-                q = p + lists[OFFSETS, o]
+                q = lists[HOME, p + lists[OFFSETS, o]]
                 for c in range(channels):
-                    value = x[q, c]  # NaN is neither below nor above, and stays
-                    value = bound if value > bound else value
-                    rows[i, o * channels + c] = -bound if value < -bound else value
+                    rows[i, o * channels + c] = _cut(x[q, c], bound)
+        else:
+            for c in range(rows.shape[1]):
+                rows[i, c] = 0.0
+            for o in range(neighbours):
+                q = lists[HOME, p + lists[OFFSETS, o]]
+                for k in range(filters):
+                    weight = stencil[filters * o + k]
+                    for c in range(channels):
+                        rows[i, k * channels + c] += weight * x[q, c]
+
+
+@_jit
+def _activate(values, activation, slope, clip):
+    """Applies what is more than a ReLU, in place."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            value = values[i, j]
+            if activation == LEAKY_RELU:
+                value = slope * value if value < 0 else value
+            elif activation == TANH:
+                value = np.tanh(value)
+            values[i, j] = _cut(value, clip)
+
+
+@_jit
+def _activate_back(values, gradients, activation, slope, clip):
+    """Gradients of what was activated, in place, from the values after it."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            value, gradient = values[i, j], gradients[i, j]
+            if activation == RELU:
+                gradient = gradient if value > 0 else np.float32(0.0)
+            elif activation == LEAKY_RELU:
+                gradient = gradient if value > 0 else slope * gradient
+            elif activation == TANH:
+                gradient *= np.float32(1.0) - value * value
+            gradients[i, j] = gradient if abs(value) < clip else np.float32(0.0)
 
 
 @_jit
@@ -389,18 +448,24 @@ def _network(buffers, count, network, program):
     """Runs a network on the rows perceived; returns its updates, which stand in the buffers."""
     layers, floats = program.layers, program.floats
     first, end = _layers_of(program, network)
-    out = _matrix(buffers, _ZERO, count, _ONE)
+    slope, clip = _number(program, network, SLOPE), _number(program, network, NETWORK_CLIP)
+    out = _matrix(buffers, _ZERO, count, layers[first, INPUTS])
+    if clip < np.inf:
+        _activate(out, LINEAR, slope, clip)
     for layer in range(first, end):
         inputs, width = layers[layer, INPUTS], layers[layer, WIDTH]
         rows = _matrix(buffers, layers[layer, SOURCE], count, inputs)
         out = _matrix(buffers, layers[layer, OUT], count, width)
         _product(rows, _matrix(floats, layers[layer, KERNEL], inputs, width), out)
         bias = _vector(floats, layers[layer, BIAS], width)
-        least = np.float32(-np.inf if layer == end - 1 else 0.0)  # below which a value is cut
+        activation = layers[layer, ACTIVATION]
+        least = np.float32(0.0 if activation == RELU else -np.inf)  # below which a value is cut
         for i in range(count):
             for j in range(width):
                 value = out[i, j] + bias[j]
                 out[i, j] = least if value < least else value  # NaN stays, as in a ReLU
+        if activation > RELU or clip < np.inf:
+            _activate(out, activation, slope, clip)
     return out
 
 
@@ -410,6 +475,14 @@ def _network_gradient(count, network, program, buffers, back):
     layers, gradients, sums = program.layers, back.gradients, back.sums
     first, end = _layers_of(program, network)
     trained = program.trained_1 if network == 0 else program.trained_2
+    slope, clip = _number(program, network, SLOPE), _number(program, network, NETWORK_CLIP)
+    if clip < np.inf:
+        last, width = layers[end - 1, OUT], layers[end - 1, WIDTH]
+        values, update = (
+            _matrix(buffers, last, count, width),
+            _matrix(gradients, last, count, width),
+        )
+        _activate_back(values, update, LINEAR, slope, clip)
     for layer in range(end - 1, first - 1, -1):
         rows, width, kernel = layers[layer, INPUTS], layers[layer, WIDTH], layers[layer, KERNEL]
         inputs = _matrix(buffers, layers[layer, SOURCE], count, rows)
@@ -426,10 +499,13 @@ def _network_gradient(count, network, program, buffers, back):
                 for j in range(width):
                     bias_sums[j] += upstream[i, j]
         _product(upstream, _matrix(program.floats, kernel, rows, width).T, downstream)
-        if layer > first:
+        activation = layers[layer - 1, ACTIVATION] if layer > first else LINEAR
+        if activation == RELU and clip == np.inf:
             for i in range(count):
                 for j in range(rows):
                     downstream[i, j] = downstream[i, j] if inputs[i, j] > 0 else np.float32(0.0)
+        elif activation != LINEAR or clip < np.inf:
+            _activate_back(inputs, downstream, activation, slope, clip)
 
 
 @_part
@@ -437,20 +513,20 @@ def _update(x, t, network, program, sheet):
     """Adds a network's updates to the rows of its firing cells."""
     lists, updated, given = sheet.lists, sheet.updated, sheet.noise
     channels, count, hashing = x.shape[1], sheet.counts[network], program.hash
-    numbers_at, levels_at = program.numbers_at + 6 * network, program.levels_at
-    step_size = program.floats[numbers_at + STEP_SIZE]
-    noise_std = program.floats[numbers_at + NOISE_STD]
+    levels_at, clip = program.levels_at, _number(program, network, STATE_CLIP)
+    step_size = _number(program, network, STEP_SIZE)
+    noise_std = _number(program, network, NOISE_STD)
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
         _perceive(x, FIRED + network, start, size, network, program, lists, sheet.buffers)
         update = _network(sheet.buffers, size, network, program)
         width = update.shape[1]
-        first = channels - width  # 1 in an MNIST CA, whose grey never changes
+        first = channels - width  # those before never change
         for i in range(size):
             row = lists[FIRED_ROW + network, start + i]
             for c in range(width):
                 updated[row, first + c] += step_size * update[i, c]
-            if given.size == 0 and noise_std == 0:
+            if noise_std < 0 or (given.size == 0 and noise_std == 0):
                 continue
             p = lists[FIRED + network, start + i]
             item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
@@ -463,7 +539,12 @@ def _update(x, t, network, program, sheet):
                 for c in range(width):
                     level = program.floats[levels_at + normal_level(cell, c, hashing)]
                     updated[row, first + c] += noise_std * level
-        if program.floats[numbers_at + TOLERANCE] < np.inf:
+        if clip < np.inf:
+            for i in range(size):
+                row = lists[FIRED_ROW + network, start + i]
+                for c in range(first, channels):
+                    updated[row, c] = _cut(updated[row, c], clip)
+        if _number(program, network, TOLERANCE) < np.inf:
             _verify(x, start, size, network, update, program, sheet)
 
 
@@ -475,9 +556,8 @@ def _verify(x, start, size, network, update, program, sheet):
     that fired.
     """
     lists, updated = sheet.lists, sheet.updated
-    numbers_at = program.numbers_at + 6 * network
-    tolerance = program.floats[numbers_at + TOLERANCE]
-    held = program.floats[numbers_at + HELD] > 0
+    tolerance = _number(program, network, TOLERANCE)
+    held = _number(program, network, HELD) > 0
     if network == 1:
         _perceive(x, FIRED + network, start, size, 0, program, lists, sheet.buffers)
         update = _network(sheet.buffers, size, 0, program)
@@ -505,8 +585,8 @@ def _settle_life(x, t, alive, network, program, sheet):
     """Marks the cells that have alpha above the threshold near them after a network's update."""
     lists, marks = sheet.lists, sheet.marks
     kept, asked = KEPT + network, ASKED + network
-    tick, alpha_at, threshold = t + 1, program.alpha, program.threshold
-    step_size = program.floats[program.numbers_at + 6 * network + STEP_SIZE]
+    tick, alpha_at, threshold = t + 1, program.alive_at, program.threshold
+    step_size = _number(program, network, STEP_SIZE)
     if program.networks > 1:
         _draw_fires(ALIVE, alive, network, t, program, sheet)
     grown = 0
@@ -531,7 +611,7 @@ def _settle_life(x, t, alive, network, program, sheet):
         if marks[STANDS, p] != network or lists[kept, p] == tick:
             continue
         for o in range(9):
-            q = p + lists[OFFSETS, o]
+            q = lists[HOME, p + lists[OFFSETS, o]]
             known = lists[LIVING, q] == tick and marks[STANDS, q] == network
             if not known and lists[asked, q] != tick and marks[INSIDE, q]:
                 lists[asked, q] = tick
@@ -549,6 +629,7 @@ def _settle_life(x, t, alive, network, program, sheet):
         update = _network(sheet.buffers, size, network, program)
         for i in range(size):
             alpha = x[lists[LIST_A, start + i], alpha_at] + step_size * update[i, alpha_at]
+            alpha = _cut(alpha, _number(program, network, STATE_CLIP))
             if alpha > threshold:
                 _spread(lists, marks, LIST_A, start + i, _ONE, kept, tick, LIST_B)
 
@@ -558,23 +639,23 @@ def _settle_life(x, t, alive, network, program, sheet):
 
 @_part
 def _find_first(x, program, sheet):
-    """Lists the cells at the start; returns how many, and how many cells strokes have (MNIST).
+    """Lists the cells at the start; returns how many, and how many live if that stays so.
 
-    At first any cell may hold something. In an MNIST CA that stays so, but cells away from the
-    stroke neither change nor are seen.
+    At first any cell may hold something. Where cells do not die that stays so, but cells away from
+    the living ones neither change nor are seen.
     """
     lists, marks = sheet.lists, sheet.marks
     count, alive = 0, 0
     for p in range(x.shape[0]):
         if not marks[INSIDE, p]:
             continue
-        if program.growing:
+        if program.dies:
             lists[CELLS, count] = p
             count += 1
-        elif x[p, program.grey] > program.threshold:
+        elif program.everywhere or x[p, program.alive_at] > program.threshold:
             lists[ALIVE, alive] = p
             alive += 1
-    if not program.growing:
+    if not program.dies:
         count = _spread(lists, marks, ALIVE, _ZERO, alive, KEPT, _ONE, CELLS)
         _gather(x, lists, ALIVE, _ZERO, alive, sheet.updated)
     return count, alive
@@ -586,7 +667,7 @@ def _step(x, count, alive, t, program, sheet):
     lists, marks, keys, updated = sheet.lists, sheet.marks, sheet.keys, sheet.updated
     if program.has_matrix or program.has_vector:
         count = _perturb(x, count, t, program, sheet)
-    if program.growing:
+    if program.dies:
         alive = _find_living(x, count, program, lists, marks, LIVING, t + 1, ALIVE)
         _gather(x, lists, ALIVE, _ZERO, alive, updated)
     for k in range(program.networks):
@@ -603,8 +684,13 @@ def _step(x, count, alive, t, program, sheet):
                 n += 1
         sheet.counts[k] = n
         _update(x, t, k, program, sheet)
-    if not program.growing:
-        _scatter(updated, lists, ALIVE, alive, x)
+    if not program.dies:
+        for k in range(program.networks):
+            for i in range(sheet.counts[k]):
+                p, row = lists[FIRED + k, i], lists[FIRED_ROW + k, i]
+                p = p if p >= 0 else -(p + 1)
+                for c in range(x.shape[1]):
+                    x[p, c] = updated[row, c]
         return count, alive
     for k in range(program.networks):
         _settle_life(x, t, alive, k, program, sheet)
@@ -651,7 +737,7 @@ def run(x, steps, program, sheet, record, cells_end, fired_end):
                 tape_fired = _with_room(tape_fired, end, sheet.counts[k])
                 for i in range(sheet.counts[k]):
                     p = lists[FIRED + k, i]
-                    if not program.growing or lists[KEPT + k, p] == t + 1:
+                    if not program.dies or lists[KEPT + k, p] == t + 1:
                         tape_fired[end] = p
                         end += 1
                 fired_end[t * networks + k + 1] = end
@@ -669,26 +755,33 @@ def _perceive_gradient(x, count, program, sheet, back):
     at `p`, or -1.
     """
     out, seen, lists, floats = back.earlier, back.seen, sheet.lists, program.floats
-    channels = out.shape[1]
+    channels, layers = out.shape[1], program.layers
     for i in range(count):
         p = lists[CELLS, i]
         for o in range(9):
-            q = p - lists[OFFSETS, o]
+            q = lists[HOME, p - lists[OFFSETS, o]]
             row = lists[ROW_OF, q]
             if row < 0:
                 continue
-            if not program.growing:
-                at = program.numbers_at + 6 * np.int64(sheet.marks[STANDS, q]) + MESSAGE_BOUND
-                bound = floats[at]
+            network = np.int64(sheet.marks[STANDS, q])
+            kind = layers[program.first_adversary * network, PERCEPTION]
+            at = layers[program.first_adversary * network, STENCILS]
+            if kind == PATCHES:
+                bound = _number(program, network, MESSAGE_BOUND)
                 for c in range(channels):
                     if -bound <= x[p, c] <= bound:
                         out[i, c] += seen[row, o * channels + c]
+            elif kind == FILTERS:
+                filters = layers[program.first_adversary * network, INPUTS] // channels
+                for k in range(filters):
+                    weight = floats[at + filters * o + k]
+                    for c in range(channels):
+                        out[i, c] += weight * seen[row, k * channels + c]
             elif o == 4:
                 for c in range(channels):
                     out[i, c] += seen[row, c]
             else:
-                at = program.stencils_at + 27 * np.int64(sheet.marks[STANDS, q]) + 3 * o
-                weight_x, weight_y = floats[at + 1], floats[at + 2]
+                weight_x, weight_y = floats[at + 3 * o + 1], floats[at + 3 * o + 2]
                 for c in range(channels):
                     out[i, c] += (
                         weight_x * seen[row, channels + c] + weight_y * seen[row, 2 * channels + c]
@@ -702,8 +795,9 @@ def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
     n = 0
     for k in range(program.networks):
         part = t * program.networks + k
-        step_size = program.floats[program.numbers_at + 6 * k + STEP_SIZE]
+        step_size, clip = _number(program, k, STEP_SIZE), _number(program, k, STATE_CLIP)
         last = _layers_of(program, k)[1] - 1
+        inputs = program.layers[program.first_adversary * k, INPUTS]
         width = program.layers[last, WIDTH]
         first = x.shape[1] - width
         for start in range(fired_end[part], fired_end[part + 1], BLOCK):
@@ -712,17 +806,22 @@ def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
                 p = tape_fired[start + i]
                 lists[LIST_A, i] = p if p >= 0 else -(p + 1)
             _perceive(x, LIST_A, _ZERO, size, k, program, lists, buffers)
-            _network(buffers, size, k, program)
+            update = _network(buffers, size, k, program)
+            for i in range(size if clip < np.inf else 0):
+                p = lists[LIST_A, i]
+                for c in range(width):
+                    if not abs(x[p, first + c] + step_size * update[i, c]) <= clip:
+                        g[p, first + c] = 0.0
             update = _matrix(gradients, program.layers[last, OUT], size, width)
             for i in range(size):
                 p = lists[LIST_A, i]
                 for c in range(width):
                     update[i, c] = step_size * g[p, first + c]
             _network_gradient(size, k, program, buffers, back)
-            perceived = _matrix(gradients, _ZERO, size, seen.shape[1])
+            perceived = _matrix(gradients, _ZERO, size, inputs)
             for i in range(size):
                 lists[ROW_OF, lists[LIST_A, i]] = n + i
-                for c in range(seen.shape[1]):
+                for c in range(inputs):
                     seen[n + i, c] = perceived[i, c]
             n += size
 
@@ -737,7 +836,7 @@ def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, pr
     channels, networks, lists, earlier = g.shape[1], program.networks, sheet.lists, back.earlier
     perturbed = program.has_matrix or program.has_vector
     steps = cells_end.shape[0] - 2
-    if program.growing:  # dead cells were set to zero: nothing flows through them
+    if program.dies:  # dead cells were set to zero: nothing flows through them
         first, count = cells_end[steps], cells_end[steps + 1] - cells_end[steps]
         for i in range(count):
             lists[LISTED, i] = tape_cells[first + i]
@@ -767,7 +866,7 @@ def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, pr
             p = tape_fired[i]
             lists[ROW_OF, p if p >= 0 else -(p + 1)] = -1
 
-        if program.growing:
+        if program.dies:
             for i in range(cells_end[t + 1], cells_end[t + 2]):
                 p = tape_cells[i]
                 for c in range(channels):

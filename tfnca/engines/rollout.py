@@ -15,6 +15,7 @@ from tfnca.automata.checks import (
     check_channels,
     check_draws,
     check_floating,
+    check_inputs,
     check_integer,
     check_mask,
     is_concrete,
@@ -40,6 +41,7 @@ def rollout(
     engine: str = "auto",
     fire_masks: Array | None = None,
     noise: Array | None = None,
+    inputs: Array | None = None,
 ) -> tf.Tensor:
     """Runs a step many times over.
 
@@ -56,7 +58,10 @@ def rollout(
         engine: ``"dense"`` computes the whole grid (`keras.ops`, any device), ``"sparse"`` only
             the cells that live and fire (CPU), ``"auto"`` the faster for this machine.
         fire_masks: In place of the draws, ``(steps, networks, batch, height, width)``.
-        noise: In place of the draws, ``(steps, networks, batch, height, width, channels - 1)``.
+        noise: In place of the draws, ``(steps, networks, batch, height, width, changing)``,
+            for the channels that a step changes.
+        inputs: For a rule with `inputs`, the same in every step: a vector for each item,
+            ``(batch, inputs)``, or values for each cell, ``(batch, height, width, inputs)``.
 
     Returns:
         The final state, a tensor of the shape of `state`. Differentiable in both engines, in the
@@ -79,13 +84,14 @@ def rollout(
     known = count if isinstance(count, int) else None
     offset = _whole("step_offset", step_offset, 2**63 - 1 - (known or 0))
     given = new_seed() if seed is None else _whole("seed", seed, 2**63 - 1)
-    state, mask, fire_masks, noise = (
+    state, mask, fire_masks, noise, inputs = (
         _as_float32(name, values)
         for name, values in (
             ("state", state),
             ("mask", mask),
             ("fire_masks", fire_masks),
             ("noise", noise),
+            ("inputs", inputs),
         )
     )
     _check(step, state, mask, known, fire_masks, noise)
@@ -106,6 +112,7 @@ def rollout(
         tf.cast(offset, tf.int64),
         fire_masks,
         noise,
+        inputs,
     )
 
 
@@ -216,6 +223,7 @@ def run(
     fire_masks: tf.Tensor | None = None,
     noise: tf.Tensor | None = None,
     engine: str = "auto",
+    inputs: tf.Tensor | None = None,
     most: int | None = None,
 ) -> tf.Tensor:
     """`rollout` for use inside a graph, of tensors.
@@ -233,6 +241,7 @@ def run(
         fire_masks: See `rollout`.
         noise: See `rollout`.
         engine: See `rollout`.
+        inputs: See `rollout`.
         most: The most that `steps` can be. Whoever compiles with XLA and asks for a gradient must
             give it.
 
@@ -244,8 +253,10 @@ def run(
     """
     _check(step, state, mask, None, fire_masks, noise)
     if resolve_engine(engine, step) == "sparse":
+        check_inputs(inputs, 0, state, type(step).__name__)
         return sparse.run(step, state, steps, mask, seed, first_step, fire_masks, noise)
-    return dense.run(step, state, steps, mask, seed, first_step, fire_masks, noise, most=most)
+    draws = fire_masks, noise
+    return dense.run(step, state, steps, mask, seed, first_step, *draws, inputs=inputs, most=most)
 
 
 def run_recorded(
@@ -364,11 +375,11 @@ class _Graph:
             call = functools.partial(self.trace)
             self.call = tf.function(call, autograph=False, reduce_retracing=True)
 
-    def trace(self, state, steps, mask, seed, first_step, fire_masks, noise) -> tf.Tensor:
+    def trace(self, state, steps, mask, seed, first_step, fire_masks, noise, inputs) -> tf.Tensor:
         step = self.reference()
         assert step is not None  # it is what is being run
-        draws = fire_masks, noise
-        final = run(step, state, steps, mask, seed, first_step, *draws, engine=self.engine)
+        of_run = seed, first_step, fire_masks, noise
+        final = run(step, state, steps, mask, *of_run, engine=self.engine, inputs=inputs)
         self.note()
         return final
 

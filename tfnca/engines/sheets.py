@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from tfnca.automata import randomness, state
-from tfnca.automata.perception import NUM_KERNELS
+from tfnca.automata import randomness
 from tfnca.engines import compiling, kernels, tapes
 
-_ITEMS_GROWING, _ITEMS_MNIST = 1, 4
+_ITEMS, _ITEMS_STROKE = 1, 4
 """Items in a sheet: only about 75 cells of a digit fire, too few rows for a fast product."""
+
+ALL, ALPHA, STROKE = range(3)
+"""Which cells live: see the alive rules in `tfnca.automata.alive`."""
 
 _NEIGHBOURS = 9
 _LINE = 16
@@ -40,27 +42,39 @@ _keeper = ThreadPoolExecutor(1)
 class Form(NamedTuple):
     """What a step is, in numbers: see `tfnca.engines.sparse._describe`."""
 
-    growing: bool
+    alive: int
+    """`ALL`, `ALPHA` or `STROKE`."""
+    alive_at: int
+    """The channel that decides who lives."""
+    circular: bool
     channels: int
+    changing: int
+    """The last channels, which steps change."""
+    has_matrix: bool
+    has_vector: bool
     layers: tuple[int, ...]
     """Layers of each network."""
     trained: tuple[bool, ...]
     """Whether a gradient of the network's weights is wanted."""
-    has_matrix: bool
-    has_vector: bool
+    filters: tuple[int, ...]
+    """Fixed filters of each network; 0 for a learned perception, its first layer."""
+    first: tuple[int, ...]
+    """The activation of each network's first layer, see `kernels.RELU`."""
+    hidden: tuple[int, ...]
+    """That of all others but the last, which has none."""
 
 
 class Inputs(NamedTuple):
     """What a run is given: arrays as TensorFlow hands them over."""
 
     numbers: np.ndarray
-    """Each network's row of numbers, ``(networks, 6)``, see `kernels.FIRE_RATE`.
+    """Each network's row of numbers, ``(networks, 11)``, see `kernels.FIRE_RATE`.
 
-    A message bound or a tolerance below zero stands for none: infinity as a constant of a graph
+    A bound, a clip or a tolerance below zero stands for none: infinity as a constant of a graph
     would end a sound run under `tf.debugging.enable_check_numerics`.
     """
     stencils: np.ndarray
-    """Each network's perception, ``(networks, 3, 3, 3)``."""
+    """Each network's filters, ``(networks, 3, 3, the most that one has)``."""
     state: np.ndarray
     mask: np.ndarray
     """Empty where none is given, as are `fire` and `noise`."""
@@ -129,7 +143,7 @@ def _run(form: Form, record: bool, inputs: Inputs) -> tuple[np.ndarray, list[tup
 
 def _each_sheet(form: Form, count: int, run_sheet: Callable[[int, slice], Any]) -> list[Any]:
     """Calls ``run_sheet(number, items)`` for slices of the batch, side by side on all cores."""
-    size = _ITEMS_GROWING if form.growing else _ITEMS_MNIST
+    size = _items(form)
     slices = [slice(first, first + size) for first in range(0, count, size)]
     sheets, results = iter(range(len(slices))), [None] * len(slices)
 
@@ -140,6 +154,10 @@ def _each_sheet(form: Form, count: int, run_sheet: Callable[[int, slice], Any]) 
     with _one_thread_a_product():
         list(_pool.map(work, range(min(_CORES, len(slices)))))
     return results
+
+
+def _items(form: Form) -> int:
+    return _ITEMS_STROKE if form.alive == STROKE else _ITEMS
 
 
 @contextmanager
@@ -189,7 +207,7 @@ def _check(form: Form, inputs: Inputs) -> None:
         )
     grid = inputs.state.shape[:3]
     _expect("state", inputs.state, np.float32, (*grid, channels))
-    size = _ITEMS_GROWING if form.growing else _ITEMS_MNIST
+    size = _items(form)
     if size * (grid[1] + 2) * (grid[2] + 2) > np.iinfo(np.int32).max:
         raise ValueError(f"The grid is too large for this engine. Received: {grid[1:]}")
     steps, seed, first_step = (int(number) for number in inputs.run)
@@ -200,13 +218,13 @@ def _check(form: Form, inputs: Inputs) -> None:
         )
     if inputs.mask.size and networks < 2:
         raise ValueError("A mask needs an adversary. Received: a mask, and one network")
-    _expect("numbers", inputs.numbers, np.float32, (networks, 6))
-    _expect("stencils", inputs.stencils, np.float32, (networks, 3, 3, NUM_KERNELS))
+    _expect("numbers", inputs.numbers, np.float32, (networks, len(kernels.NUMBERS)))
+    _expect("stencils", inputs.stencils, np.float32, (networks, 3, 3, max(form.filters)))
     draws = steps, networks, *grid
     for name, given, shape in (
         ("mask", inputs.mask, grid),
         ("fire_masks", inputs.fire, draws),
-        ("noise", inputs.noise, (*draws, channels - 1)),
+        ("noise", inputs.noise, (*draws, form.changing)),
     ):
         if given.size or given.ndim > 1:
             _expect(name, given, np.float32, shape)
@@ -215,17 +233,22 @@ def _check(form: Form, inputs: Inputs) -> None:
 
 def _check_form(form: Form) -> None:
     """Raises ValueError unless compiled code has a place for all that a step has."""
-    least = 1 + (state.ALPHA if form.growing else state.GREY + 1)  # it reads and writes so many
-    if form.channels < least:
-        raise ValueError(f"A state must have {least} channels or more. Received: {form.channels}")
+    fixed = form.channels - form.changing
+    if not 0 <= fixed < form.channels or not 0 <= form.alive_at < form.channels:
+        raise ValueError(f"Channels must be among those of the state. Received: {form}")
+    if form.alive not in (ALL, ALPHA, STROKE) or (form.alive == ALPHA and fixed):
+        raise ValueError(f"No fixed channels where cells die by alpha. Received: {form}")
     if not 1 <= len(form.layers) <= 2 or min(form.layers) < 1:
         raise ValueError(
             f"A step must have one or two networks of one layer or more. Received: {form.layers}"
         )
-    if len(form.trained) != len(form.layers):
-        raise ValueError(f"Each network is trained or not. Received: {form.trained}")
-    if not form.growing and (form.has_matrix or form.has_vector):
-        raise ValueError("Only a Growing CA is perturbed. Received: a perturbed MNIST CA")
+    for each in (form.trained, form.filters, form.first, form.hidden):
+        if len(each) != len(form.layers):
+            raise ValueError(f"Each network has one of each. Received: {form}")
+    if min(form.filters) < 0:
+        raise ValueError(f"Filters must be 0 or more. Received: {form.filters}")
+    if form.alive != ALPHA and (form.has_matrix or form.has_vector):
+        raise ValueError("Only cells that live by alpha are perturbed. Received: others")
 
 
 def _check_weights(form: Form, weights: tuple[np.ndarray, ...]) -> None:
@@ -233,15 +256,15 @@ def _check_weights(form: Form, weights: tuple[np.ndarray, ...]) -> None:
     expected = 2 * sum(form.layers) + form.has_matrix + form.has_vector
     if len(left) != expected:
         raise ValueError(f"{expected} weights are needed. Received: {len(left)}")
-    for count in form.layers:
-        size = (NUM_KERNELS if form.growing else _NEIGHBOURS) * channels
+    for count, filters in zip(form.layers, form.filters, strict=True):
+        size = (filters or _NEIGHBOURS) * channels
         for _ in range(count):
             kernel, bias = left.pop(0), left.pop(0)
             width = kernel.shape[-1] if kernel.ndim else 0
             _expect("kernel", kernel.reshape(-1, max(width, 1)), np.float32, (size, width))
             _expect("bias", bias, np.float32, (width,))
             size = width
-        _expect("The last layer's bias", bias, np.float32, (channels - (not form.growing),))
+        _expect("The last layer's bias", bias, np.float32, (form.changing,))
     if form.has_matrix:
         _expect("matrix", left.pop(0), np.float32, (channels, channels))
     if form.has_vector:
@@ -253,41 +276,51 @@ def _check_weights(form: Form, weights: tuple[np.ndarray, ...]) -> None:
 
 def _make_program(form: Form, inputs: Inputs) -> kernels.Program:
     channels, left = form.channels, list(inputs.weights)
-    parts, layers, end, room = [], [], 0, 0
-    for count in form.layers:
-        out = 0
+    parts, layers, stencils, end, room = [], [], [], 0, 0
+    for network, count in enumerate(form.layers):
+        out, filters = 0, form.filters[network]
+        stencils.append(inputs.stencils[network, :, :, :filters])
+        perception = _perception(stencils[-1])
         for layer in range(count):
             kernel, bias = left.pop(0), left.pop(0)
             width = kernel.shape[-1]
-            if layer == 0 and form.growing:  # the engine's rows are ordered kernel by kernel
-                kernel = kernel.reshape(channels, NUM_KERNELS, -1).swapaxes(0, 1)
+            if layer == 0 and filters:  # the engine's rows are ordered filter by filter
+                kernel = kernel.reshape(channels, filters, -1).swapaxes(0, 1)
+            activation = form.hidden[network] if layer else form.first[network]
+            if layer == count - 1:
+                activation = int(kernels.LINEAR)
             parts += [kernel.ravel(), bias]
             source, out = out, out + kernels.BLOCK * (kernel.size // width)
             bias_at = end + kernel.size
-            layers.append((end, bias_at, kernel.size // width, width, source, out))
+            shape = kernel.size // width, width
+            layers.append((end, bias_at, *shape, source, out, activation, perception, 0))
             end = bias_at + width
         room = max(room, out + kernels.BLOCK * width)
     nothing = np.zeros(channels * channels, np.float32)
     numbers = inputs.numbers.copy()
-    limits = numbers[:, [kernels.MESSAGE_BOUND, kernels.TOLERANCE]]
-    numbers[:, [kernels.MESSAGE_BOUND, kernels.TOLERANCE]] = np.where(limits < 0, np.inf, limits)
+    limits = numbers[:, kernels.LIMITS]
+    numbers[:, kernels.LIMITS] = np.where(limits < 0, np.inf, limits)
     places = {}
     for name, values in (
         ("matrix_at", left.pop(0) if form.has_matrix else nothing),
         ("vector_at", left.pop(0) if form.has_vector else nothing[:channels]),
-        ("stencils_at", inputs.stencils),
+        ("stencils_at", np.concatenate([each.ravel() for each in stencils])),
         ("numbers_at", numbers),
         ("levels_at", randomness.NORMAL_LEVELS),
     ):
         places[name] = end
         parts.append(values.ravel())
         end += values.size
+    table = np.array(layers, np.int64)
+    table[:, kernels.STENCILS] = places.pop("stencils_at")
+    table[form.layers[0] :, kernels.STENCILS] += stencils[0].size
     return kernels.Program(
-        growing=form.growing,
+        dies=form.alive == ALPHA,
+        everywhere=form.alive == ALL,
         networks=len(form.layers),
         has_matrix=form.has_matrix,
         has_vector=form.has_vector,
-        layers=np.array(layers, np.int64),
+        layers=table,
         first_adversary=form.layers[0],
         floats=np.concatenate(parts),
         **places,
@@ -295,12 +328,22 @@ def _make_program(form: Form, inputs: Inputs) -> kernels.Program:
         product_at=room + kernels.BLOCK * channels,
         trained_1=form.trained[0],
         trained_2=form.trained[-1],
-        threshold=np.float32(state.LIVING_THRESHOLD),
-        bound=np.float32(state.STATE_BOUND),
-        alpha=state.ALPHA,
-        grey=state.GREY,
+        threshold=numbers[0, kernels.THRESHOLD],
+        bound=numbers[0, kernels.BOUND],
+        alive_at=form.alive_at,
         hash=hash_constants(),
     )
+
+
+def _perception(stencils: np.ndarray) -> np.integer:
+    """Which of the kernels' perceptions a network has."""
+    if not stencils.size:
+        return kernels.PATCHES
+    identity = np.outer([0, 1, 0], [0, 1, 0])
+    middle = stencils[1, 1, 1:]
+    if stencils.shape[-1] == 3 and np.array_equal(stencils[..., 0], identity) and not middle.any():
+        return kernels.SOBEL
+    return kernels.FILTERS
 
 
 def hash_constants() -> kernels.Hash:
@@ -323,6 +366,7 @@ def _make_sheet(
     lists[kernels.ROW] -= 1
     lists[kernels.COLUMN] -= 1
     lists[kernels.ROW_OF] = -1
+    lists[kernels.HOME] = _homes(shape, form.circular)
     offsets = [r * shape[2] + c for r, c in itertools.product((-1, 0, 1), repeat=2)]
     lists[kernels.OFFSETS, :_NEIGHBOURS] = offsets
     marks[kernels.INSIDE, :, 1:-1, 1:-1] = 1
@@ -334,7 +378,7 @@ def _make_sheet(
         fire = np.ascontiguousarray(fire).reshape(-1, count * height * width)
     if inputs.noise.size:
         noise = np.array(inputs.noise[:, :, items])
-        noise = noise.reshape(-1, count * height * width, form.channels - 1)
+        noise = noise.reshape(-1, count * height * width, form.changing)
     return kernels.Sheet(
         lists=lists,
         marks=marks.reshape(-1, positions),
@@ -352,13 +396,22 @@ def _make_sheet(
     )
 
 
+def _homes(shape: tuple[int, int, int], circular: bool) -> np.ndarray:
+    """For each position of padded grids the one whose cell stands there: across, or itself."""
+    positions = np.arange(math.prod(shape)).reshape(shape)
+    if not circular:
+        return positions.ravel()
+    rows, columns = ((np.arange(size) - 1) % (size - 2) + 1 for size in shape[1:])
+    return positions[:, rows[:, None], columns].ravel()
+
+
 def _make_back(form: Form, program: kernels.Program, positions: int, most: int) -> kernels.Back:
     channels, layers = form.channels, program.layers
     kernel_sizes = layers[:, kernels.INPUTS] * layers[:, kernels.WIDTH]
     product = max(kernel_sizes.max(), channels * channels)
     return kernels.Back(
         earlier=_room(positions, channels),
-        seen=_room(most, layers[0, kernels.INPUTS]),
+        seen=_room(most, layers[[0, form.layers[0] % len(layers)], kernels.INPUTS].max()),
         gradients=_room(program.states_at + product),
         sums=_zeros(program.vector_at + channels),
         product_at=program.states_at,
@@ -367,17 +420,17 @@ def _make_back(form: Form, program: kernels.Program, positions: int, most: int) 
 
 def _arguments_back() -> tuple[Any, ...]:
     """What `kernels.run_back` is called with, in kind: the smallest of sheets, nothing on it."""
-    form = Form(True, 4, (1,), (True,), has_matrix=False, has_vector=False)
+    form = Form(ALPHA, 3, False, 4, 4, False, False, (1,), (True,), (3,), (0,), (0,))
     nothing, no_cells = np.zeros(0, np.float32), np.zeros(0, np.int32)
     inputs = Inputs(
-        numbers=np.zeros((1, 6), np.float32),
-        stencils=np.zeros((1, 3, 3, NUM_KERNELS), np.float32),
+        numbers=np.zeros((1, len(kernels.NUMBERS)), np.float32),
+        stencils=np.zeros((1, 3, 3, 3), np.float32),
         state=np.zeros((1, 1, 1, 4), np.float32),
         mask=nothing,
         fire=nothing,
         noise=nothing,
         run=np.zeros(3, np.int64),
-        weights=(np.zeros((NUM_KERNELS * 4, 4), np.float32), np.zeros(4, np.float32)),
+        weights=(np.zeros((12, 4), np.float32), np.zeros(4, np.float32)),
     )
     program = _make_program(form, inputs)
     sheet, x = _make_sheet(form, inputs, slice(0, 1), program), _pad(inputs.state)
@@ -419,11 +472,11 @@ def _unpad(flat: np.ndarray, out: np.ndarray) -> None:
 def _split(form: Form, flat: np.ndarray, inputs: Inputs) -> list[np.ndarray]:
     """Cuts the flat gradient into the shapes of the layers' weights."""
     parts, end = [], 0
-    firsts = set(np.cumsum([0, *form.layers[:-1]]) * 2)
+    firsts = dict(zip(np.cumsum([0, *form.layers[:-1]]) * 2, form.filters, strict=True))
     for i, weight in enumerate(inputs.weights[: 2 * sum(form.layers)]):
         part = flat[end : end + weight.size]
         end += weight.size
-        if i in firsts and form.growing:
-            part = part.reshape(NUM_KERNELS, form.channels, -1).swapaxes(0, 1)
+        if filters := firsts.get(i):
+            part = part.reshape(filters, form.channels, -1).swapaxes(0, 1)
         parts.append(part.reshape(weight.shape))
     return parts

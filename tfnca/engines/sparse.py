@@ -4,59 +4,98 @@ numba and the rest of the engine load with the first run, not with the package. 
 keeps of a graph for ever, the functions it calls back, holds numbers and no layer.
 """
 
+import functools
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnca.automata.growing import GrowingCA
+from tfnca.automata.alive import Alpha, Stroke
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA, rectify
-from tfnca.automata.perception import NUM_KERNELS, sobel_kernels
+from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.neural_ca import NeuralCA, activation_of, rectify
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.state import ALPHA, GREY
-from tfnca.automata.step import GROWING, CellularAutomaton, Step
+from tfnca.automata.rule import Rule
+from tfnca.automata.step import Step
 from tfnca.automata.verified import Verified, unit_of_deviation
 
-# What this engine runs: exactly what it was written for. A subclass, a replaced method or a changed
-# layer may compute anything, which compiled code would not see.
+# This engine runs the rule of a `NeuralCA`, and what wraps it. A replaced method or a changed layer
+# may compute anything, which compiled code would not see.
 
-_DENSE = {"use_bias": True, "lora_enabled": False, "quantization_mode": None}
+_DENSE = {"lora_enabled": False, "quantization_mode": None}
 _CONVOLUTION = _DENSE | {
     "kernel_size": (3, 3),
     "strides": (1, 1),
     "dilation_rate": (1, 1),
     "groups": 1,
-    "padding": "same",
     "data_format": "channels_last",
 }
-_METHODS = ("call", "advance", "_read")
-_HIDDEN, _LAST = (keras.activations.relu, rectify), (keras.activations.linear,)
+_METHODS = ("call", "advance", "living", "confine", "_read", "_update")
+_ACTIVATIONS = {"linear": 0, "relu": 1, "leaky_relu": 2, "tanh": 3}
+"""Their numbers in `tfnca.engines.kernels`."""
+_ALIVE = {type(None): 0, Alpha: 1, Stroke: 2}
+"""The numbers of alive rules in `tfnca.engines.sheets`."""
 
 
 def supports(step: Step) -> str | None:
     """None if this engine computes exactly what a step's `call` does; else why it does not."""
     kind = type(step)
-    if kind not in (GrowingCA, MNISTCA, Injected, Verified, Perturbed):
-        return f"the sparse one knows tfnca's own classes, and {kind.__name__} is not one of them"
+    if kind not in (Injected, Verified, Perturbed):
+        if not isinstance(step, NeuralCA):
+            return f"the sparse one knows the rule of a NeuralCA, and {kind.__name__} has none"
+        if changed := [name for name in _METHODS if _own(kind, name)]:
+            return f"the sparse one does not know the method {changed[0]} of {kind.__name__}"
+        return _changed(step) or unsupported(step.rule) or _unlike(step, step.rule)
     if reason := _changed(step):
         return reason
     if kind is Perturbed:
-        if type(step.host) not in (GrowingCA, Injected):
+        if type(step.host) in (Verified, Perturbed):
             return f"the sparse one perturbs no {type(step.host).__name__}"
-        return _not_affine(step.perturbation, step.channels) or supports(step.host)
-    if kind in (GrowingCA, MNISTCA):
-        return _unlike(step)
-    kinds = {type(ca) for ca in step.networks}
-    if len(kinds) > 1 or any(ca.channels != step.channels for ca in step.networks):
-        return "host and adversary are no longer of the same kind and channels"
-    if kind is Verified and (kinds != {MNISTCA} or not _is_positive(step.tolerance)):
+        reason = _not_affine(step.perturbation, step.channels) or supports(step.host)
+        if reason is None and not isinstance(step.networks[0].rule.alive, Alpha):
+            reason = "the sparse one perturbs only cells that live by alpha"
+        return reason
+    if reason := next(filter(None, map(supports, step.networks)), None):
+        return reason
+    host, adversary = (ca.rule for ca in step.networks)
+    for name in ("channels", "fixed", "alive", "padding"):
+        if getattr(host, name) != getattr(adversary, name):
+            return f"host and adversary differ in `{name}`"
+    if kind is not Verified:
+        return None
+    if {type(ca) for ca in step.networks} != {MNISTCA} or not _is_positive(step.tolerance):
         return "the sparse one checks MNIST CAs, by a tolerance that is a positive number"
-    return next(filter(None, map(supports, step.networks)), None)
+    return None
+
+
+def unsupported(rule: Rule) -> str | None:
+    """None if this engine runs a rule; else why it does not."""
+    learned, dies = rule.learned, isinstance(rule.alive, Alpha)
+    activations = [rule.activation] * bool(rule.hidden)
+    activations += [] if learned is None else [learned.activation]
+    reasons = {
+        "it is given inputs in each step": rule.inputs,
+        f"the sparse one does not pad by {rule.padding!r}": rule.padding
+        not in ("zero", "circular"),
+        "its learned perception is depthwise": learned is not None and learned.multiplier,
+        "it has fixed filters and a learned perception": learned is not None and rule.filters,
+        f"the sparse one does not compute {' and '.join(activations)}": not set(activations)
+        <= set(_ACTIVATIONS),
+        "its cells die, and it has fixed channels": dies and rule.fixed,
+        "its cells die, and it adds noise": dies and rule.noise_std is not None,
+        "it adds noise, and clips the state": rule.noise_std is not None and rule.state_clip,
+        "it has a message_bound, and fixed filters": rule.message_bound and rule.filters,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), None)
+
+
+def _own(kind: type, name: str) -> bool:
+    """Whether a class has a method that is not `NeuralCA`'s."""
+    return getattr(kind, name) is not getattr(NeuralCA, name)
 
 
 def _changed(layer: keras.layers.Layer) -> str | None:
@@ -73,51 +112,45 @@ def _changed(layer: keras.layers.Layer) -> str | None:
     return None
 
 
-def _unlike(ca: CellularAutomaton) -> str | None:
-    """Why a CA's numbers or layers are not those that compiled code runs, if so."""
-    growing, layers = type(ca) is GrowingCA, ca.layers_in_order
-    if ca.channels <= (ALPHA if growing else GREY + 1):
-        return f"its states have {ca.channels} channels, too few for a {type(ca).__name__}"
-    settings: dict[str, Any] = {"fire_rate": ca.fire_rate}
-    if growing:
-        settings |= {"step_size": ca.step_size, "angle": ca.angle}
-        if ca.noise_std is not None:
-            return "the sparse one adds no noise to a GrowingCA"
-    else:
-        settings |= {"noise_std": ca.noise_std or 0.0, "message_bound": ca.message_bound or 0.0}
-    for name, value in settings.items():
-        if not _is_number(value):
-            return f"{name} is not a number but a {type(value).__name__}"
-    if ca.message_bound is not None and not ca.message_bound >= 0:
-        return f"message_bound is negative: {ca.message_bound}"
-    if not layers:
-        return "it has no layers"
-    inputs = (NUM_KERNELS if growing else 1) * ca.channels
-    for layer in layers:
-        learned = layer is layers[0] and not growing
+def _unlike(ca: NeuralCA, rule: Rule) -> str | None:
+    """Why a CA's layers are not those that its rule speaks of, if so."""
+    layers, inputs = ca.layers_in_order, rule.channels * (len(rule.filters) or 1)
+    names = [] if rule.learned is None else [rule.learned.activation]
+    names += [rule.activation] * len(rule.hidden) + ["linear"]
+    if len(layers) != len(names):
+        return f"it has {len(layers)} layers, where its rule has {len(names)}"
+    for layer, name in zip(layers, names, strict=True):
+        learned = layer is ca.perceive
         kind = keras.layers.Conv2D if learned else keras.layers.Dense
         if type(layer) is not kind or not layer.built:
             return f"'{layer.name}' is a {type(layer).__name__}, where a {kind.__name__} should be"
-        for name, expected in (_CONVOLUTION if learned else _DENSE).items():
-            if (value := getattr(layer, name, expected)) != expected:
-                return f"'{layer.name}' has {name}={value!r}, and the sparse one {expected!r} only"
-        if layer.activation not in (_LAST if layer is layers[-1] else _HIDDEN):
+        settings = _CONVOLUTION | {"padding": "same" if rule.padding == "zero" else "valid"}
+        for setting, expected in (settings if learned else _DENSE).items():
+            if (value := getattr(layer, setting, expected)) != expected:
+                found = f"{setting}={value!r}"
+                return f"'{layer.name}' has {found}, and the sparse one {expected!r} only"
+        if not _is_activation(layer.activation, name, rule.negative_slope):
             return f"'{layer.name}' has another activation"
         if reason := _changed(layer):
             return reason
         shape, width = tuple(layer.kernel.shape), layer.kernel.shape[-1]
         if shape != ((3, 3) if learned else ()) + (inputs, width):
             return f"the kernel of '{layer.name}' has the shape {shape}"
-        if layer.bias is None or tuple(layer.bias.shape) != (width,):
+        if layer.bias is not None and tuple(layer.bias.shape) != (width,):
             return f"'{layer.name}' has no bias of its width {width}"
         inputs = width
-    if width != ca.channels - (not growing):
-        return f"its last layer changes {width} of {ca.channels} channels"
+    if width != rule.changing:
+        return f"its last layer changes {width} of {rule.channels} channels"
     return None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real)
+def _is_activation(function: Callable, name: str, negative_slope: float) -> bool:
+    expected = activation_of(name, negative_slope)
+    if isinstance(expected, functools.partial):
+        return isinstance(function, functools.partial) and all(
+            getattr(function, part) == getattr(expected, part) for part in ("func", "keywords")
+        )
+    return function is expected or (name == "relu" and function is rectify)
 
 
 def _is_positive(value: Any) -> bool:
@@ -156,7 +189,7 @@ def run(
         seed: Scalar int64 tensor.
         first_step: Scalar integer tensor.
         fire_masks: ``(steps, networks, batch, height, width)`` or None.
-        noise: ``(steps, networks, batch, height, width, channels - 1)`` or None.
+        noise: ``(steps, networks, batch, height, width, changing)`` or None.
         record: Whether a gradient of the trained weights will be asked for, and of no frozen ones.
             If not recorded it is still right, at the cost of a second run.
 
@@ -241,7 +274,12 @@ def _refuse(what, likes):
 
 def _weights(step: Step) -> list[tf.Tensor]:
     """Kernels and biases of all networks; then the perturbation's matrix; then its vector."""
-    weights = [weight.value for ca in step.networks for weight in ca.weights_in_order]
+    weights = []
+    for ca in step.networks:
+        for layer in ca.layers_in_order:
+            bias = layer.bias
+            weights.append(layer.kernel.value)
+            weights.append(tf.zeros(layer.kernel.shape[-1:]) if bias is None else bias.value)
     if step.perturbation is not None:
         affine = step.perturbation.matrix, step.perturbation.vector
         weights += [tf.cast(part, tf.float32) for part in affine if part is not None]
@@ -256,26 +294,47 @@ def _describe(step: Step, frozen: bool = False) -> tuple[np.ndarray, np.ndarray,
         frozen: Whether frozen networks need no gradient of their weights.
     """
     networks, perturbation = step.networks, step.perturbation
+    rules = [ca.rule for ca in networks]
+    alive = rules[0].alive
     form = [
-        step.family == GROWING,
+        _ALIVE[type(alive)],
+        0 if alive is None else alive.channel,
+        rules[0].padding == "circular",
         step.channels,
+        rules[0].changing,
         perturbation is not None and perturbation.matrix is not None,
         perturbation is not None and perturbation.vector is not None,
         *(len(ca.layers_in_order) for ca in networks),
         *(not frozen or bool(ca.trainable_weights) for ca in networks),
+        *(len(rule.filters) for rule in rules),
+        *(
+            _ACTIVATIONS[rule.learned.activation if rule.learned else rule.activation]
+            for rule in rules
+        ),
+        *(_ACTIVATIONS.get(rule.activation, 0) for rule in rules),
     ]
     unlimited = -1.0  # see `sheets.Inputs`
     tolerance = unlimited
     if step.tolerance is not None and step.tolerance < np.inf:
         tolerance = step.tolerance * unit_of_deviation(networks[0])
-    rows = []
-    for ca in networks:
-        step_size = ca.step_size if step.family == GROWING else 1.0
-        bound = unlimited if ca.message_bound in (None, np.inf) else ca.message_bound
-        noise = max(ca.noise_std or 0.0, 0.0)
-        rows.append((ca.fire_rate, step_size, noise, bound, tolerance, float(step.holds)))
-    stencils = [sobel_kernels(ca.angle) for ca in networks]
-    return np.array(form, np.int64), np.array(rows, np.float32), np.stack(stencils)
+    most = max(len(rule.filters) for rule in rules)
+    rows, stencils = [], np.zeros((len(rules), 3, 3, most), np.float32)
+    for rule, stencil in zip(rules, stencils, strict=True):
+        stencil[..., : len(rule.filters)] = rule.stencils
+        limits = [rule.message_bound, tolerance, rule.state_clip, rule.network_clip]
+        limits.append(networks[0].state_bound)
+        rows.append(
+            (
+                rule.fire_rate,
+                rule.step_size,
+                -1.0 if rule.noise_std is None else rule.noise_std,
+                float(step.holds),
+                rule.negative_slope,
+                0.0 if alive is None else alive.threshold,
+                *(unlimited if limit in (None, np.inf) else limit for limit in limits),
+            )
+        )
+    return np.array(form, np.int64), np.array(rows, np.float32), stencils
 
 
 # Called by TensorFlow with arrays, in the order of `inputs` above
@@ -300,15 +359,19 @@ def _load():
 
 
 def _read_form(form):
-    growing, channels, has_matrix, has_vector, *of_networks = (int(number) for number in form)
-    layers, trained = np.reshape(of_networks, (2, -1)).tolist()
+    alive, alive_at, circular, channels, changing, has_matrix, has_vector = map(int, form[:7])
+    layers, trained, *rest = np.reshape(form[7:], (5, -1)).tolist()
     return _load().Form(
-        bool(growing),
+        alive,
+        alive_at,
+        bool(circular),
         channels,
-        tuple(layers),
-        tuple(map(bool, trained)),
+        changing,
         bool(has_matrix),
         bool(has_vector),
+        tuple(layers),
+        tuple(map(bool, trained)),
+        *map(tuple, rest),
     )
 
 

@@ -21,11 +21,13 @@ def save_saved_model(step: Step, folder: str | Path, measures: dict | None = Non
     - ``step``: ``state``, ``seed``, ``index`` (int64 scalars).
     - ``rollout``: ``state``, ``steps`` (int32), ``seed``, ``first_step`` (int64).
       Also what serving takes by default.
-    - ``step_masked``: ``state``, ``fire_mask`` ``(networks, batch, height, width)``, and for an
-      MNIST CA ``noise`` ``(networks, batch, height, width, channels - 1)``.
+    - ``step_masked``: ``state``, ``fire_mask`` ``(networks, batch, height, width)``, and for a
+      rule with noise ``noise`` ``(networks, batch, height, width, changing)``: 19 channels for an
+      MNIST CA.
 
-    An injection's take ``mask`` ``(batch, height, width)`` too, and those of `n` perturbations
-    their strengths ``k`` ``(n,)``, 1 for the matrix as it was trained. One seed gives the draws
+    An injection's take ``mask`` ``(batch, height, width)`` too, those of a rule with inputs
+    ``inputs`` ``(batch, height, width, inputs)``, and those of `n` perturbations their strengths
+    ``k`` ``(n,)``, 1 for the matrix as it was trained. One seed gives the draws
     that it gives in `tfnca.rollout`. The three are functions of the loaded object too, with the
     state first: ``keras.layers.TFSMLayer(folder, call_endpoint="rollout")(state, steps=200, …)``.
 

@@ -205,11 +205,13 @@ class Signatures:
 
         self.state = spec("state", None, None, None, step.channels)
         self.given = spec("mask", None, None, None) if step.has_adversary else {}
+        if inputs := max(getattr(network, "inputs", 0) for network in step.networks):
+            self.given |= spec("inputs", None, None, None, inputs)
         if names := strengths(step):
             self.given |= spec("k", len(names))
         self.draws = spec("fire_mask", count, None, None, None)
         if step.adds_noise:
-            self.draws |= spec("noise", count, None, None, None, step.channels - 1)
+            self.draws |= spec("noise", count, None, None, None, step.changing)
 
     def one_step(self, state: Array, seed: Array, index: Any, **given: Any) -> dict:
         with self._strengths(given):
@@ -219,8 +221,9 @@ class Signatures:
         self, state: Array, steps: Array, seed: Array, first_step: int, **given: Any
     ) -> dict:
         with self._strengths(given):
-            mask = given.get("mask")
-            return {"state": run(self.step, state, steps, mask, seed, first_step, engine="dense")}
+            of_run = steps, given.get("mask"), seed, first_step
+            inputs = given.get("inputs")
+            return {"state": run(self.step, state, *of_run, engine="dense", inputs=inputs)}
 
     def step_masked(self, state: Array, **given: Any) -> dict:
         with self._strengths(given):

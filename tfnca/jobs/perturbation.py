@@ -65,8 +65,8 @@ def main(config: Config) -> None:
     host = load_host(config.host, config.host_name)
     target = padded_target(config, config.padding)
     size = target.shape[:2]
-    say_identity(host, size)
     step = Perturbed(host, first_perturbation(config, host))
+    say_identity(host, size)
     starts = np.concatenate(
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
     )

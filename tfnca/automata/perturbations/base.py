@@ -16,7 +16,10 @@ KINDS: dict[str, type["StatePerturbation"]] = {}
 
 
 class StatePerturbation(keras.layers.Layer):
-    """A change of every living cell, clipped to ±3; by default x → x·matrix + vector.
+    """A change of every living cell; by default x → x·matrix + vector.
+
+    Which cells live and what bounds them is the host's to say. Without a host it is the article's
+    Growing CA, whose living cells are clipped to ±3 while all others become zero.
 
     A kind of its own is a subclass with a `kind`, registered with Keras. An affine one gives its
     `matrix` or `vector` (or both), and every engine and exporter runs it. Any other overrides
@@ -29,8 +32,8 @@ class StatePerturbation(keras.layers.Layer):
 
     Call arguments:
         state: Tensor ``(batch, height, width, channels)``.
-        living: Which cells live, ``(batch, height, width, 1)``, all others being cleared; by alpha
-            if not given.
+        host: The step whose cells these are, see `Step.confine`; a kind that overrides `call` is
+            given one if it names the argument.
 
     Returns:
         Tensor of the shape of `state`.
@@ -70,7 +73,7 @@ class StatePerturbation(keras.layers.Layer):
         """Whether `matrix` and `vector` are all there is to it."""
         return type(self).call is StatePerturbation.call
 
-    def call(self, state: Array, living: Array | None = None) -> Array:
+    def call(self, state: Array, host: Any = None) -> Array:
         check_channels(state, self.channels, type(self).__name__)
         state = ops.cast(state, "float32")
         changed = state
@@ -78,8 +81,9 @@ class StatePerturbation(keras.layers.Layer):
             changed = ops.matmul(changed, ops.cast(self.matrix, "float32"))
         if self.vector is not None:
             changed = changed + ops.cast(self.vector, "float32")
-        living = living_mask(state) if living is None else living
-        return ops.where(living, ops.clip(changed, -STATE_BOUND, STATE_BOUND), 0.0)
+        if host is not None:
+            return host.confine(state, changed)
+        return ops.where(living_mask(state), ops.clip(changed, -STATE_BOUND, STATE_BOUND), 0.0)
 
     def to_array(self) -> np.ndarray:
         """What the perturbation is, as a NumPy array: what its ``.npy`` file holds."""

@@ -1,0 +1,77 @@
+"""Which cells of a neural CA live: two rules as data, and what they find in a state."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from tfnca.automata.checks import check_integer, check_rate
+from tfnca.automata.state import ALPHA, GREY, LIVING_THRESHOLD, living_mask
+from tfnca.types import Array
+
+
+@dataclass(frozen=True)
+class Alpha:
+    """A cell lives where it or a neighbour has a channel above a threshold; the dead are zero.
+
+    It must live both before a step and after it. Cells grow and die, as in a Growing CA.
+
+    Args:
+        channel: The channel that decides.
+        threshold: What it must exceed.
+    """
+
+    channel: int = ALPHA
+    threshold: float = LIVING_THRESHOLD
+    kind: ClassVar[str] = "alpha"
+
+    def living(self, state: Array, padding: str = "zero") -> Array:
+        """Boolean tensor ``(batch, height, width, 1)``; a NaN is not above the threshold."""
+        return living_mask(state, self.channel, self.threshold, padding)
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A cell lives where a fixed channel is above a threshold; all others keep their state.
+
+    Args:
+        channel: The channel that decides, one that never changes.
+        threshold: What it must exceed.
+    """
+
+    channel: int = GREY
+    threshold: float = LIVING_THRESHOLD
+    kind: ClassVar[str] = "stroke"
+
+    def living(self, state: Array, padding: str = "zero") -> Array:
+        """Boolean tensor ``(batch, height, width, 1)``; a NaN is not above the threshold."""
+        return state[..., self.channel : self.channel + 1] > self.threshold
+
+
+def alive_config(alive: Alpha | Stroke) -> dict:
+    """An alive rule as JSON."""
+    return {"kind": alive.kind, **asdict(alive)}
+
+
+def check_alive(given: Any, channels: int, fixed: int) -> Alpha | Stroke | None:
+    """The alive rule that is given as such, or as its `alive_config`.
+
+    Raises:
+        ValueError: If it is neither, or its channel is not one that it can be.
+    """
+    if given is None:
+        return None
+    if isinstance(given, dict):
+        values = dict(given)
+        kind = {Alpha.kind: Alpha, Stroke.kind: Stroke}.get(values.pop("kind", None))
+        given = kind(**values) if kind and set(values) == {"channel", "threshold"} else given
+    if not isinstance(given, Alpha | Stroke):
+        raise ValueError(
+            f"alive must be an Alpha, a Stroke, or None for all cells. Received: alive={given!r}"
+        )
+    check_rate("alive.threshold", given.threshold, float("-inf"), float("inf"))
+    check_integer("alive.channel", given.channel, 0, channels - 1)
+    if isinstance(given, Stroke) and given.channel >= fixed:
+        raise ValueError(
+            "A Stroke's channel must be one of the fixed channels, so that it never changes. "
+            f"Received: alive={given!r}, fixed={fixed}"
+        )
+    return given

@@ -1,0 +1,279 @@
+"""Any neural CA that is a perception, a few dense layers, and a rule of life."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from tfnca.automata.alive import Alpha, Stroke
+from tfnca.automata.checks import check_inputs, reject_mask, reject_noise
+from tfnca.automata.context import Context
+from tfnca.automata.perception import pad, perceive
+from tfnca.automata.rule import Learned, Rule, as_json
+from tfnca.automata.state import GROWING_CHANNELS
+from tfnca.automata.step import CellularAutomaton, clipped, grid_shape
+from tfnca.types import Array
+
+
+def rectify(values: Array) -> Array:
+    """The positive part, as `keras.activations.relu`, but what is no number stays so.
+
+    TensorFlow joins a convolution and a Relu into one operation, which on some processors gives 0
+    for NaN.
+    """
+    return ops.maximum(0.0, values)  # in this order the gradient at 0 is 0, as a Relu's
+
+
+@keras.saving.register_keras_serializable("tfnca")
+class NeuralCA(CellularAutomaton):
+    """A neural CA by its rule: what its cells perceive, compute, and when they live.
+
+    Each cell perceives its 3×3 neighbourhood, through fixed filters, a learned convolution, or
+    both. Dense layers turn that into an update, and a random part of the cells apply it. The fire
+    mask is part of the model: it is drawn in training and in use, and rescales nothing.
+
+    `GrowingCA` and `MNISTCA` are the article's two rules under names of their own.
+
+    Args:
+        channels: Channels of the state.
+        filters: Fixed filters, any number: names of `tfnca.automata.filters`, such as
+            ``"laplacian"`` or ``"sobel_y_flipped"``, or 3×3 arrays. What cells perceive is
+            channel-major: filter k of channel c is number ``len(filters) * c + k``.
+        learned: A learned perception, which comes after the fixed one: ``dict(filters=80)`` is a
+            full 3×3 convolution, ``dict(multiplier=3)`` a depthwise one. ``bias=False`` leaves
+            out its bias, and ``activation`` is ``"linear"`` if not given.
+        hidden: Widths of the hidden layers; ``()`` for none.
+        activation: Their activation: ``"relu"``, ``"leaky_relu"``, ``"tanh"``, ``"gelu"``,
+            ``"sigmoid"``, ``"silu"``, ``"elu"``, or ``"linear"``.
+        negative_slope: Slope of ``"leaky_relu"`` below 0: 0.2 in Keras, 0.01 in PyTorch.
+        last_bias: Whether the last layer, whose kernel starts at zero, has a bias.
+        padding: What a border cell perceives beyond the border: ``"zero"``; ``"circular"``, the
+            other side; ``"replicate"``, the border again; ``"reflect"``, the row before it.
+        alive: `Alpha`, cells grow and die; `Stroke`, only cells on a fixed stroke change; None,
+            all cells live.
+        fixed: Leading channels that never change, such as an image.
+        inputs: Channels that each step is given beside the state, such as a goal. Cells perceive
+            them after the state's; under an `Alpha` rule only living cells have them.
+        state_clip: Largest value, either sign, of a channel that a step has changed.
+        network_clip: Largest value, either sign, of perceptions, hidden layers and updates.
+        fire_rate: Probability that a cell updates in a step, in [0, 1].
+        step_size: Factor on every update.
+        noise_std: Standard deviation of the noise that is added to every update, in training and
+            in use; None for a rule that takes no noise.
+        message_bound: Largest value, either sign, that a cell reads of a state.
+
+    Call arguments:
+        See `Step`.
+
+    Returns:
+        The next state, ``(batch, height, width, channels)``.
+
+    Raises:
+        ValueError: If an argument is out of its range, two do not fit each other, or a state has
+            other channels.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> texture = tfnca.NeuralCA(
+    ...     channels=12,
+    ...     filters=("identity", "sobel_x", "sobel_y", "laplacian"),
+    ...     hidden=(96,),
+    ...     padding="circular",
+    ... )
+    >>> texture(np.zeros((1, 32, 32, 12)), seed=0, index=0).shape
+    TensorShape([1, 32, 32, 12])
+
+    Reference:
+        Mordvintsev et al., "Growing Neural Cellular Automata", and Niklasson et al.,
+        "Self-Organising Textures", Distill, 2020 and 2021.
+    """
+
+    arguments: tuple[str, ...] = tuple(field.name for field in fields(Rule))
+    """What the configuration holds: a preset names fewer."""
+
+    def __init__(
+        self,
+        channels: int = GROWING_CHANNELS,
+        filters: Sequence[str | Array | Sequence] | None = ("identity", "sobel_x", "sobel_y"),
+        learned: Mapping[str, Any] | Learned | None = None,
+        hidden: int | Sequence[int] = (128,),
+        activation: str = "relu",
+        negative_slope: float = 0.2,
+        last_bias: bool = True,
+        padding: str = "zero",
+        alive: Alpha | Stroke | Mapping | None = None,
+        fixed: int = 0,
+        inputs: int = 0,
+        state_clip: float | None = None,
+        network_clip: float | None = None,
+        fire_rate: float = 0.5,
+        step_size: float = 1.0,
+        noise_std: float | None = None,
+        message_bound: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        given: dict[str, Any] = {
+            "channels": channels,
+            "filters": filters,
+            "learned": learned,
+            "hidden": hidden,
+            "activation": activation,
+            "negative_slope": negative_slope,
+            "last_bias": last_bias,
+            "padding": padding,
+            "alive": alive,
+            "fixed": fixed,
+            "inputs": inputs,
+            "state_clip": state_clip,
+            "network_clip": network_clip,
+            "fire_rate": fire_rate,
+            "step_size": step_size,
+            "noise_std": noise_std,
+            "message_bound": message_bound,
+        }
+        rule = Rule(**given)
+        for field in fields(rule):
+            setattr(self, field.name, getattr(rule, field.name))
+        self.perceive = self._perception(rule.learned, rule) if rule.learned else None
+        self.update_layers = self._update_layers(rule)
+        self.built = True
+
+    @property
+    def rule(self) -> Rule:
+        """The rule, of the attributes as they are now."""
+        return Rule(**{field.name: getattr(self, field.name) for field in fields(Rule)})
+
+    @property
+    def layers_in_order(self) -> list[keras.layers.Layer]:
+        return [layer for layer in (self.perceive, *self.update_layers) if layer is not None]
+
+    def _perception(self, learned: Learned, rule: Rule) -> keras.layers.Layer:
+        settings: dict[str, Any] = {
+            "kernel_size": 3,
+            "padding": "same" if rule.padding == "zero" else "valid",
+            "activation": rectify
+            if learned.activation == "relu"
+            else activation_of(learned.activation, rule.negative_slope),
+            "use_bias": learned.bias,
+            "data_format": "channels_last",
+            "name": "perceive",
+            "dtype": self.dtype_policy,
+        }
+        if learned.filters:
+            layer = layers.Conv2D(learned.filters, **settings)
+        else:
+            layer = layers.DepthwiseConv2D(depth_multiplier=learned.multiplier, **settings)
+        layer.build((None, None, None, rule.seen))
+        return layer
+
+    def _update_layers(self, rule: Rule) -> list[keras.layers.Layer]:
+        """Called hidden, hidden_1 …, and update."""
+        made, policy = [], self.dtype_policy
+        activation = activation_of(rule.activation, rule.negative_slope)
+        for number, width in enumerate(rule.hidden):
+            name = f"hidden_{number}" if number else "hidden"
+            made.append(layers.Dense(width, activation=activation, name=name, dtype=policy))
+        made.append(
+            layers.Dense(
+                rule.changing,
+                use_bias=rule.last_bias,
+                kernel_initializer="zeros",
+                name="update",
+                dtype=policy,
+            )
+        )
+        sizes = rule.perceived, *rule.hidden
+        for layer, size in zip(made, sizes, strict=True):
+            layer.build((None, size))
+        return made
+
+    def advance(self, state: Array, context: Context) -> Array:
+        rule, name = self.rule, type(self).__name__
+        check_inputs(context.inputs, rule.inputs, state, name)
+        reject_mask(context.mask, name)
+        if rule.noise_std is None:
+            reject_noise(context.noise, name)
+        shape = grid_shape(state)
+        changes, alive = context.fires(shape, rule.fire_rate), rule.living(state)
+        read = self._read(rule, state, context.inputs, alive)
+        update = rule.step_size * self._update(rule, read)
+        if context.noise is not None:
+            update = update + ops.cast(context.noise, "float32")[..., -rule.changing :]
+        elif rule.noise_std:
+            update = update + rule.noise_std * context.normal(shape, rule.changing)
+
+        fixed, rest = state[..., : rule.fixed], state[..., rule.fixed :]
+        if isinstance(rule.alive, Stroke):
+            changes = ops.logical_and(changes, alive)
+        # Chosen, not multiplied with the masks: 0 times an update that is not finite is not 0.
+        rest = ops.where(changes, clipped(rest + update, rule.state_clip), rest)
+        following = ops.concatenate([fixed, rest], axis=-1) if rule.fixed else rest
+        if not isinstance(rule.alive, Alpha):
+            return following
+        alive = ops.logical_and(alive, rule.living(following))
+        rest = ops.where(alive, rest, 0.0)
+        return ops.concatenate([fixed, rest], axis=-1) if rule.fixed else rest
+
+    @property
+    def changing(self) -> int:
+        return self.channels - self.rule.fixed
+
+    def living(self, state: Array) -> Array | None:
+        return self.rule.living(state)
+
+    def confine(self, state: Array, changed: Array) -> Array:
+        rule = self.rule
+        alive = rule.living(state)
+        changed = clipped(changed, self.state_bound)
+        if alive is not None:
+            changed = ops.where(alive, changed, 0.0 if isinstance(rule.alive, Alpha) else state)
+        fixed = state[..., : rule.fixed]
+        return ops.concatenate([fixed, changed[..., rule.fixed :]], -1) if rule.fixed else changed
+
+    @property
+    def state_bound(self) -> float | None:  # type: ignore[override]
+        return self.state_clip
+
+    def _read(self, rule: Rule, state: Array, inputs: Array | None, alive: Array | None) -> Array:
+        """What a cell reads of itself and of its neighbours."""
+        read = clipped(state, rule.message_bound)
+        if inputs is None:
+            return read
+        inputs = ops.cast(inputs, "float32")
+        if len(inputs.shape) == 2:
+            inputs = inputs[:, None, None, :]
+        inputs = ops.broadcast_to(inputs, (*grid_shape(state), rule.inputs))
+        if isinstance(rule.alive, Alpha):
+            inputs = ops.where(alive, inputs, 0.0)
+        return ops.concatenate([read, inputs], axis=-1)
+
+    def _update(self, rule: Rule, read: Array) -> Array:
+        """The network's update of the channels that change, float32."""
+        perceived = []
+        if rule.filters:
+            cast = ops.cast(read, self.compute_dtype)
+            perceived.append(perceive(cast, rule.stencils, rule.padding))
+        if self.perceive is not None:
+            wide = read if rule.padding == "zero" else pad(read, rule.padding)
+            perceived.append(self.perceive(wide))
+        values = ops.concatenate(perceived, axis=-1) if len(perceived) == 2 else perceived[0]
+        values = clipped(values, rule.network_clip)
+        for layer in self.update_layers:
+            values = clipped(layer(values), rule.network_clip)
+        return ops.cast(values, "float32")
+
+    def get_config(self) -> dict:
+        own = {name: as_json(getattr(self, name)) for name in self.arguments}
+        return {**super().get_config(), **own}
+
+
+def activation_of(name: str, negative_slope: float) -> Callable[[Array], Array]:
+    """An activation by its name."""
+    if name == "leaky_relu":
+        return functools.partial(keras.activations.leaky_relu, negative_slope=negative_slope)
+    return keras.activations.get(name)

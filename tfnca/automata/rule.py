@@ -1,0 +1,185 @@
+"""What a neural CA is, as data: everything about its step but the weights.
+
+Layers compute a rule, the living-cells engine runs it, exporters and perturbations ask it.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from tfnca.automata.alive import Alpha, Stroke, alive_config, check_alive
+from tfnca.automata.checks import check_integer, check_number, check_rate
+from tfnca.automata.filters import filter_array
+from tfnca.automata.perception import PADDINGS
+from tfnca.automata.state import GROWING_CHANNELS
+from tfnca.types import Array
+
+ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "gelu", "sigmoid", "silu", "elu")
+"""Activations that a rule may ask for, by Keras' names."""
+
+
+_MOST_PARAMETERS = 2**27
+"""More than any CA has, and few enough that a file cannot fill the memory by asking for them."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A 3×3 perception that is learned: a full convolution, or a depthwise one.
+
+    Args:
+        filters: Outputs of a full convolution.
+        multiplier: Outputs of a depthwise convolution for each channel. Give one of the two.
+        bias: Whether it has a bias.
+        activation: One of `ACTIVATIONS`.
+    """
+
+    filters: int | None = None
+    multiplier: int | None = None
+    bias: bool = True
+    activation: str = "linear"
+
+    def __post_init__(self):
+        if (self.filters is None) == (self.multiplier is None):
+            raise ValueError(
+                "learned must be dict(filters=…), a full convolution, or dict(multiplier=…), a "
+                f"depthwise one. Received: learned={asdict(self)}"
+            )
+        check_integer("learned filters or multiplier", self.filters or self.multiplier, 1)
+        _check_choice("learned activation", self.activation, ACTIVATIONS)
+
+    def outputs(self, seen: int) -> int:
+        """How many values a cell perceives, of `seen` channels."""
+        return self.filters or (self.multiplier or 0) * seen
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule, checked: see `NeuralCA` for its fields.
+
+    Raises:
+        ValueError: If a field is out of its range or two do not fit each other.
+    """
+
+    channels: int = GROWING_CHANNELS
+    filters: tuple = ("identity", "sobel_x", "sobel_y")
+    learned: Learned | None = None
+    hidden: tuple[int, ...] = (128,)
+    activation: str = "relu"
+    negative_slope: float = 0.2
+    last_bias: bool = True
+    padding: str = "zero"
+    alive: Alpha | Stroke | None = None
+    fixed: int = 0
+    inputs: int = 0
+    state_clip: float | None = None
+    network_clip: float | None = None
+    fire_rate: float = 0.5
+    step_size: float = 1.0
+    noise_std: float | None = None
+    message_bound: float | None = None
+
+    def __post_init__(self):
+        channels = self._set("channels", check_integer("channels", self.channels, 1))
+        fixed = self._set("fixed", check_integer("fixed", self.fixed, 0, channels - 1))
+        self._set("inputs", check_integer("inputs", self.inputs, 0))
+        self._set("filters", tuple(map(_hashable, self.filters or ())))
+        self._set("learned", _as_learned(self.learned))
+        if not self.filters and self.learned is None:
+            raise ValueError(
+                "A rule needs filters, or a learned perception, or both. "
+                f"Received: filters={self.filters!r}, learned=None"
+            )
+        widths = self.hidden if isinstance(self.hidden, list | tuple) else (self.hidden,)
+        self._set("hidden", tuple(check_integer("hidden", width, 1) for width in widths))
+        _check_choice("activation", self.activation, ACTIVATIONS)
+        _check_choice("padding", self.padding, PADDINGS)
+        self._set("alive", check_alive(self.alive, channels, fixed))
+        check_rate("fire_rate", self.fire_rate)
+        check_number("step_size", self.step_size)
+        check_number("negative_slope", self.negative_slope)
+        if self.noise_std is not None:
+            check_rate("noise_std", self.noise_std, 0.0, float("inf"))
+        if self.parameters > _MOST_PARAMETERS:
+            raise ValueError(
+                f"A rule may have at most {_MOST_PARAMETERS:,} parameters. "
+                f"Received: {self.parameters:,}, for {self}"
+            )
+        for name in ("state_clip", "network_clip", "message_bound"):
+            bound = getattr(self, name)
+            if bound is not None and not bound > 0:
+                raise ValueError(f"{name} must be positive. Received: {name}={bound}")
+
+    def _set(self, name: str, value: Any) -> Any:
+        object.__setattr__(self, name, value)  # it is frozen to all others
+        return value
+
+    @property
+    def seen(self) -> int:
+        """Channels that a cell reads of itself and of each neighbour: the state's and inputs."""
+        return self.channels + self.inputs
+
+    @property
+    def changing(self) -> int:
+        """Channels that a step changes."""
+        return self.channels - self.fixed
+
+    @property
+    def stencils(self) -> np.ndarray:
+        """The fixed filters, ``(3, 3, count)``."""
+        arrays = [filter_array(each) for each in self.filters]
+        return np.stack(arrays, -1) if arrays else np.zeros((3, 3, 0), np.float32)
+
+    @property
+    def perceived(self) -> int:
+        """How many values a cell perceives."""
+        learned = self.learned.outputs(self.seen) if self.learned else 0
+        return len(self.filters) * self.seen + learned
+
+    @property
+    def parameters(self) -> int:
+        """How many weights a layer of this rule has, biases apart."""
+        perception = 0 if self.learned is None else 9 * self.learned.outputs(self.seen)
+        if self.learned is not None and self.learned.filters:
+            perception *= self.seen
+        sizes = self.perceived, *self.hidden, self.changing
+        return perception + sum(a * b for a, b in itertools.pairwise(sizes))
+
+    def living(self, state: Array) -> Array | None:
+        """Cells that live, booleans ``(batch, height, width, 1)``; None where all do."""
+        return None if self.alive is None else self.alive.living(state, self.padding)
+
+    def config(self) -> dict[str, Any]:
+        """The rule as JSON; ``Rule(**rule.config())`` is the rule."""
+        return {field.name: as_json(getattr(self, field.name)) for field in fields(self)}
+
+
+def as_json(value: Any) -> Any:
+    """A field's value as JSON, from which `Rule` makes it again."""
+    if isinstance(value, Alpha | Stroke):
+        return alive_config(value)
+    return asdict(value) if isinstance(value, Learned) else value
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}. Received: {name}={value!r}")
+
+
+def _hashable(given: Any) -> Any:
+    """A filter's name, or its numbers as nested tuples; checked."""
+    numbers = tuple(map(tuple, filter_array(given).tolist()))
+    return given if isinstance(given, str) else numbers
+
+
+def _as_learned(given: Any) -> Learned | None:
+    if given is None or isinstance(given, Learned):
+        return given
+    known = {field.name for field in fields(Learned)}
+    if not isinstance(given, Mapping) or not set(given) <= known:
+        raise ValueError(
+            f"learned must be None or a dictionary of {sorted(known)}. Received: learned={given!r}"
+        )
+    return Learned(**given)
