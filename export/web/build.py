@@ -61,7 +61,6 @@ def checksums(models, site):
         **{f"export/web/{name}": path for name, path in find(WEB, SOURCES)},
         **{f"models/{name}": path for name, path in find(models, inputs())},
         **{name: ROOT / name for name in ("LICENSE", "tfnca/data/NOTICE")},
-        "tfnca/data/drawing.py": ROOT / "tfnca/data/drawing.py",
     }
     return {
         "built_from": {name: sha256(path) for name, path in sorted(built_from.items())},
