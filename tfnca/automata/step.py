@@ -260,8 +260,8 @@ def warn_of_clipping(step: Step, states: Array) -> None:
     largest = ops.max(ops.abs(states if alive is None else ops.where(alive, states, 0.0)))
     if bound is not None and largest > bound:
         message = (
-            f"The host's states reach {float(largest):.2g}, a perturbation clips them at {bound:g}, "
-            "so that even the identity matrix changes them."
+            f"The host's states reach {float(largest):.2g}, a perturbation clips them at "
+            f"{bound:g}, so that even the identity matrix changes them."
         )
         if hasattr(host, "scaled"):
             message += " The same rule in other units stays within: host.scaled(factors)."
