@@ -76,7 +76,7 @@ class Weights:
         if kind == "perturbation":
             zipped = models / "growing_ca_saved_perturbations.zip"
             found = self._load("matrix", (zipped, "tail_sym_t"), loader=load_perturbation)
-            found = found or tfnca.Perturbation()
+            found = found or tfnca.MatrixPerturbation()
             parts["matrix"] = [np.array(found.matrix)]
         return parts
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 COMMON = {
     "stable": [],
     "published": ["--recipe", "published"],
-    "any may start anew": ["--chosen", "any"],
+    "any may start anew": ["--reset-policy", "any"],
     "weights not averaged": ["--ema", "0"],
     "a pool of 1,024": ["--pool-size", "1024"],
     "40 to 56 CA steps": ["--min-ca-steps", "40", "--max-ca-steps", "56"],
@@ -27,7 +27,7 @@ COMMON = {
 VARIANTS = {
     "perturbation": COMMON
     | {
-        "not lifted": ["--lifted", "0"],
+        "no recovery items": ["--recovery-items", "0"],
         "adam at 5e-4": ["--optimizer", "adam", "--learning-rate", "5e-4"],
     },
     "growing_adversary": COMMON

@@ -18,8 +18,8 @@ import numpy as np
 from revisions import ROOT, checked_out
 
 ENGINES = ("sparse", "dense")
-TRAIN = ["train/mnist_adversary.py", "--drops", "0.85", "--ema", "0.99", "--fresh", "1",
-         "--mutated", "1", "--lifted", "2", "--test-digits", "600"]  # fmt: skip
+TRAIN = ["train/mnist_adversary.py", "--drops", "0.85", "--ema", "0.99", "--new-digits", "1",
+         "--swapped-digits", "1", "--recovery-items", "2", "--test-digits", "600"]  # fmt: skip
 
 RUN = """
 import sys

@@ -1,6 +1,6 @@
 """What options may be: names and numbers that a command knows before it loads TensorFlow."""
 
-AMONG = ("target", "host")
+REGIONS = ("target", "host")
 """Whose opaque cells a lizard's adversaries are drawn among."""
 
 DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.6)

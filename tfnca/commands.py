@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tfnca.deprecated import current_words
 from tfnca.patience import load_tensorflow
 
 Check = Callable[[str, Any], None]
@@ -49,7 +50,8 @@ class Parser(argparse.ArgumentParser):
         self, words: Sequence[str] | None = None
     ) -> argparse.Namespace:
         """The options, each checked; those that are not set and have no default are None."""
-        options = super().parse_args(words)
+        words = sys.argv[1:] if words is None else words
+        options = super().parse_args(current_words(words, self._option_string_actions))
         with plain_errors():
             for name, key, check in self._checks:
                 if (value := getattr(options, key)) is not None:

@@ -15,7 +15,7 @@ from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.perturbations.shift import StateShift
+from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.verified import Verified
 from tfnca.data.digits import load_digits
@@ -271,7 +271,7 @@ def perturbed_by(perturbation, name):
 
 
 @pytest.mark.parametrize("name", ["Perturbed", "Perturbed Injected"])
-@pytest.mark.parametrize("kind", [Affine, StateShift])
+@pytest.mark.parametrize("kind", [Affine, ShiftPerturbation])
 def test_a_vector_of_a_perturbation(name, kind):
     step, alive = perturbed_by(kind(), name), scenes()
     state, masks = place(step, alive), random_masks(step, alive.shape)

@@ -23,7 +23,7 @@ from tfnca.formats.readers.growing_demo import DEMO_PERTURBATIONS
 
 SHAPE = (2, 9, 11)
 STEPS = 50
-SIX = [tfnca.Perturbation(matrix=symmetric(seed, 0.02)) for seed in range(6)]
+SIX = [tfnca.MatrixPerturbation(matrix=symmetric(seed, 0.02)) for seed in range(6)]
 
 
 def lizard():

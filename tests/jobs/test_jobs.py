@@ -185,7 +185,7 @@ def test_another_precision_is_not_for_compiled_code(tmp_path):
         train(config, *job(), 4)
 
 
-def test_resuming_with_weights_takes_a_fresh_pool(tmp_path, small_epochs):
+def test_resuming_with_weights_takes_a_new_pool(tmp_path, small_epochs):
     folder = tmp_path / "run"
     train(settings(folder), *job(), 4)
     trainer, pool = job()
@@ -467,7 +467,7 @@ def data(tmp_path_factory):
             path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
     keras.saving.save_model(tfnca.MNISTCA(), folder / "digits.keras")
     keras.saving.save_model(tfnca.GrowingCA(), folder / "lizard.keras")
-    keras.saving.save_model(tfnca.Perturbation(), folder / "matrix.keras")
+    keras.saving.save_model(tfnca.MatrixPerturbation(), folder / "matrix.keras")
     (folder / "file").write_text("no folder")
     (folder / "broken.keras").write_bytes(b"PK\x03\x04 broken")
     return folder
@@ -547,7 +547,11 @@ HOST = ["--host", "{data}/digits.keras"]
         (MNIST, ["--resume", "weights"], "--resume weights needs model.keras"),
         (MNIST, ["--loss", "l3"], "loss.*l3"),
         (MNIST, ["--batch-size", 0], "--batch-size must be positive. Received: 0"),
-        (MNIST, ["--batch-size", 1], "--fresh and --mutated must .*Received: --fresh 4"),
+        (
+            MNIST,
+            ["--batch-size", 1],
+            "--new-digits and --swapped-digits must .*Received: --new-digits 4",
+        ),
         (MNIST, ["--batch-size", 200], "--batch-size must be at most --pool-size.*200"),
         (MNIST, ["--ca-steps", 0], "--ca-steps must lie in 1 to 8191. Received: 0"),
         (MNIST, ["--noise", -1], "--noise must not be negative. Received: -1"),

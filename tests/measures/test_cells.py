@@ -84,8 +84,8 @@ def test_whatever_changes_the_numbers_makes_another_cell(tmp_path):
         tfnca.Injected(with_weights(digits, message_bound=2.0), digits),
         tfnca.Perturbed(lizard),
         tfnca.Perturbed(with_weights(lizard, angle=0.1)),
-        tfnca.Perturbation(),
-        tfnca.StateShift(),
+        tfnca.MatrixPerturbation(),
+        tfnca.ShiftPerturbation(),
     ]
     for thing in things:
         run_cells(square, CELLS[:1], (thing,), tmp_path)

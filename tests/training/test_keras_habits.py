@@ -231,11 +231,11 @@ def test_a_pool_that_does_not_fit_the_step_is_refused(engine, step, pool, messag
 def test_a_loss_for_another_family_is_refused(step, loss, message):
     with pytest.raises(ValueError, match=message):
         tfnca.Trainer(step, loss, 2)
-    with pytest.raises(ValueError, match="lifted_loss"):
-        tfnca.Trainer(PAIR, my_loss, 2, lifted=1, lifted_loss=tfnca.ClassLoss())
+    with pytest.raises(ValueError, match="recovery_loss"):
+        tfnca.Trainer(PAIR, my_loss, 2, recovery_items=1, recovery_loss=tfnca.ClassLoss())
 
 
-@pytest.mark.parametrize("kind", ["growing", "masks", "digits", "lifted"])
+@pytest.mark.parametrize("kind", ["growing", "masks", "digits", "recovery"])
 def test_a_plain_function_is_a_loss_for_every_pool(kind):
     calls = []
 
@@ -251,15 +251,15 @@ def test_a_plain_function_is_a_loss_for_every_pool(kind):
         step, pool = tfnca.GrowingCA(hidden=8), growing_pool()
     else:
         step, pool = PAIR, masked_pool()
-    if kind == "lifted":
-        settings = {"lifted": 1, "lifted_loss": plain}
+    if kind == "recovery":
+        settings = {"recovery_items": 1, "recovery_loss": plain}
     trainer = tfnca.Trainer(step, plain, 2, **settings)
     trainer.compile("adam")
     assert np.isfinite(trainer.fit(pool, 1, 2, verbose=0).history["loss"]).all()
     told = {"growing": ["centres"], "masks": ["mask", "centres"], "digits": ["labels"]}
     for names in calls[:2]:  # a GrowingPool sorts by it first
         assert names == ["slots", "state", *told.get(kind, ["mask", "centres"])]
-    if kind == "lifted":
+    if kind == "recovery":
         assert calls[2] == ["slots", "state", "centres"]
 
 

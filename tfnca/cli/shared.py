@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from tfnca.choices import AMONG, TARGET_DIGIT
+from tfnca.choices import REGIONS, TARGET_DIGIT
 from tfnca.commands import DIGIT, POSITIVE, Parser
 
 TRAINED = "what config.json beside the model says, or else"
@@ -45,8 +45,8 @@ def add_lizard(parser: Parser, target: str) -> None:
     )
     parser.add_argument("--host-target", help=f"what the host grows (default: {TRAINED} lizard)")
     parser.add_argument(
-        "--among",
-        choices=AMONG,
+        "--region",
+        choices=REGIONS,
         help="a lizard's adversaries stand on what is to stay, as published ('target'), or "
         f"anywhere on what the host grows ('host') (default: {TRAINED} target)",
     )

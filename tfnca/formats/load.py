@@ -76,9 +76,9 @@ def load(
 
     >>> import keras, tempfile, tfnca
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     keras.saving.save_model(tfnca.Perturbation(), f"{folder}/model.keras")
+    ...     keras.saving.save_model(tfnca.MatrixPerturbation(), f"{folder}/model.keras")
     ...     type(load(f"{folder}/model.keras")).__name__
-    'Perturbation'
+    'MatrixPerturbation'
     """
     if row_order not in ROW_ORDERS:
         raise ValueError(f"row_order must be one of {ROW_ORDERS}. Received: {row_order!r}")
@@ -94,7 +94,7 @@ def load_perturbation(path: str | os.PathLike[str], name: str | None = None) -> 
         name: Which one to take where there are several, such as ``"tail"``.
 
     Returns:
-        A `StatePerturbation`: a `Perturbation` for a matrix, a `StateShift` for a vector.
+        A `StatePerturbation`: a `MatrixPerturbation` for a matrix, a `ShiftPerturbation` for a vector.
 
     Raises:
         ValueError: As `load`.

@@ -43,22 +43,24 @@ def digit_pool(
         config.pool_size,
         config.batch_size,
         density=density,
-        fresh=config.fresh,
-        mutated=config.mutated,
+        new_digits=config.new_digits,
+        swapped_digits=config.swapped_digits,
         seed=config.seed,
     )
 
 
-def digit_trainer(config: DigitJob, step: Step, loss: ClassLoss, lifted: int = 0) -> Trainer:
-    """A compiled `Trainer` as a configuration says; `lifted` digits of a batch must recover."""
+def digit_trainer(
+    config: DigitJob, step: Step, loss: ClassLoss, recovery_items: int = 0
+) -> Trainer:
+    """A compiled `Trainer` with the options of a configuration."""
     trainer = Trainer(
         step,
         loss,
         config.ca_steps,
         engine=config.engine,
         seed=config.seed,
-        lifted=lifted,
-        lifted_loss=ClassLoss(),
+        recovery_items=recovery_items,
+        recovery_loss=ClassLoss(),
     )
     rate = schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(make_optimizer("adam", rate, config.ema))

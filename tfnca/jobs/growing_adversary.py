@@ -24,7 +24,7 @@ from tfnca.jobs.run import train
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
     grown_states,
-    standing_room,
+    region_picture,
     target_masks,
 )
 from tfnca.measures.protocol import measure_adversary
@@ -55,7 +55,7 @@ def share(config: Config) -> float | keras.optimizers.schedules.LearningRateSche
 def room(config: Config, padding: int = MEASURED_PADDING) -> np.ndarray:
     """The picture whose opaque cells adversaries are drawn among."""
     target = padded_target(config, padding)
-    return standing_room(config.among, target, padded_target(config, padding, "host_target"))
+    return region_picture(config.region, target, padded_target(config, padding, "host_target"))
 
 
 def main(config: Config) -> None:
@@ -69,7 +69,8 @@ def main(config: Config) -> None:
         where=room(config, config.padding)[..., ALPHA] >= LIVING_THRESHOLD,
         density=density,
     )
-    trainer = attack_trainer(config, step, TargetLoss(target, config.own_weight, config.still))
+    loss = TargetLoss(target, config.own_weight, config.drift_penalty)
+    trainer = attack_trainer(config, step, loss)
     masks = target_masks(room(config), config.density, 1, seed=1)
 
     def preview():

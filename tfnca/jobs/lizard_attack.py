@@ -81,16 +81,15 @@ def attack_trainer(
     config: Attack, step: Step, loss: TargetLoss, optimizer: str = "adam"
 ) -> Trainer:
     """A compiled `Trainer` for either attack, as its options say."""
-    lifted = config.lifted
     trainer = Trainer(
         step,
         loss,
         (config.min_ca_steps, config.max_ca_steps),
         engine=config.engine,
         seed=config.seed,
-        lifted=lifted,
-        lifted_loss=TargetLoss(padded_target(config, config.padding, "host_target"))
-        if lifted
+        recovery_items=config.recovery_items,
+        recovery_loss=TargetLoss(padded_target(config, config.padding, "host_target"))
+        if config.recovery_items
         else None,
     )
     rate = schedule(config.learning_rate, config.steps, config.drops)
@@ -104,8 +103,8 @@ def pool_options(config: Attack, target: np.ndarray) -> dict[str, Any]:
         "size": config.pool_size,
         "batch_size": config.batch_size,
         "restarts": config.restarts,
-        "chosen": config.chosen,
-        "hopeless": config.hopeless * float(np.square(target).mean()) or None,
+        "reset_policy": config.reset_policy,
+        "reset_threshold": config.reset_threshold * float(np.square(target).mean()) or None,
         "damaged": config.damaged,
         "seed": config.seed,
     }

@@ -41,7 +41,7 @@ def main(config: Config) -> None:
     least = config.least_density
     density = config.density if least is None else (least, config.density)
     pool = digit_pool(config, digits, density)
-    trainer = digit_trainer(config, step, loss, config.lifted)
+    trainer = digit_trainer(config, step, loss, config.recovery_items)
     few = test.first(60)
 
     def preview():

@@ -71,7 +71,8 @@ def main(config: Config) -> None:
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
     )
     pool = GrowingPool(starts, **pool_options(config, target))
-    trainer = attack_trainer(config, step, TargetLoss(target, still=config.still), config.optimizer)
+    loss = TargetLoss(target, drift_penalty=config.drift_penalty)
+    trainer = attack_trainer(config, step, loss, config.optimizer)
 
     def preview():
         return draw_attack(config, step, host)

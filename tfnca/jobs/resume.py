@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tfnca.jobs.options import Common, defaults, flag
+from tfnca.deprecated import current_settings, flag
+from tfnca.jobs.options import Common, defaults
 
 
 def check_same_run(config: Common, facts: dict[str, Any]) -> None:
@@ -34,7 +35,7 @@ def check_same_run(config: Common, facts: dict[str, Any]) -> None:
             f"Received: {error}"
         ) from None
     # An option that came later had its default then.
-    before = defaults(type(config), before.get("recipe")) | before
+    before = defaults(type(config), before.get("recipe")) | current_settings(before)
     changed = []
     for field in dataclasses.fields(config):
         name = field.name

@@ -18,6 +18,7 @@ from tfnca.automata.state import ALPHA, GREY, NUM_CLASSES, class_logits, is_digi
 from tfnca.automata.step import GROWING, MNIST
 from tfnca.choices import LOSSES
 from tfnca.data.digits import cell_labels
+from tfnca.deprecated import takes_old_names
 from tfnca.training.batch import Batch
 
 Loss: TypeAlias = Callable[[tf.Tensor, Batch], tf.Tensor]
@@ -89,7 +90,7 @@ class TargetLoss:
         own_weight: What the error of an adversary's own cells counts, in [0, 1], where that of
             the host's cells counts 1. Below 1 the adversaries learn to persuade rather than to
             paint themselves; published: 1.
-        still: Error added for each squared cell by which a pattern's centre moved, so that it does
+        drift_penalty: Error added for each squared cell by which a pattern's centre moved, so that it does
             not wander off; published: 0.
         overflow: What leaving `bound` costs: the mean excess over all channels and cells counts so
             much beside the error; published: 0. It keeps a host where a perturbation's clip at ±3
@@ -104,7 +105,7 @@ class TargetLoss:
         One loss an item, ``(batch,)``.
 
     Raises:
-        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], `still` or
+        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], `drift_penalty` or
             `overflow` negative or not finite, or `bound` not positive.
 
     Example:
@@ -117,11 +118,12 @@ class TargetLoss:
     family: str | None = GROWING
     """The family of steps that it is for."""
 
+    @takes_old_names
     def __init__(
         self,
         target: np.ndarray,
         own_weight: float = 1.0,
-        still: float = 0.0,
+        drift_penalty: float = 0.0,
         overflow: float = 0.0,
         bound: float = 2.7,
     ) -> None:
@@ -129,9 +131,11 @@ class TargetLoss:
         self.own_weight = float(own_weight)
         if not 0 <= self.own_weight <= 1:
             raise ValueError(f"own_weight must lie in [0, 1]. Received: own_weight={own_weight}")
-        self.still = float(still)
-        if not 0 <= self.still < np.inf:
-            raise ValueError(f"still must be 0 or more. Received: still={still}")
+        self.drift_penalty = float(drift_penalty)
+        if not 0 <= self.drift_penalty < np.inf:
+            raise ValueError(
+                f"drift_penalty must be 0 or more. Received: drift_penalty={drift_penalty}"
+            )
         self.overflow = float(overflow)
         if not 0 <= self.overflow < np.inf:
             raise ValueError(f"overflow must be 0 or more. Received: overflow={overflow}")
@@ -144,11 +148,11 @@ class TargetLoss:
         if batch.mask is not None and self.own_weight < 1:
             errors *= 1.0 - (1.0 - self.own_weight) * batch.mask
         errors = ops.mean(errors, axis=(1, 2))
-        if batch.centres is not None and self.still:
+        if batch.centres is not None and self.drift_penalty:
             now = pattern_centres(state)
             anew = batch.centres < 0
             moved = now - ops.where(anew, ops.stop_gradient(now), batch.centres)
-            errors += self.still * ops.sum(ops.square(moved), axis=-1)
+            errors += self.drift_penalty * ops.sum(ops.square(moved), axis=-1)
         return errors + self._excess(state)
 
     def rank(self, state: tf.Tensor) -> tf.Tensor:

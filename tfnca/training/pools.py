@@ -23,6 +23,7 @@ from tfnca.automata.masks import random_mask
 from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES, digit_state, is_digit_cell
 from tfnca.automata.step import GROWING, MNIST
 from tfnca.data.digits import Digits
+from tfnca.deprecated import takes_old_names
 from tfnca.training.batch import Batch
 from tfnca.training.damage import circle_masks
 from tfnca.training.losses import Loss, pattern_centres
@@ -120,10 +121,10 @@ class GrowingPool(Pool):
         batch_size: Items in a batch.
         restarts: How many of a batch are replaced by `starts` in turn, going on from batch to
             batch; all of them for a CA that only grows. One for each start if not given.
-        chosen: Which of a batch are replaced: the ``"worst"``, as published, or ``"any"``. The
+        reset_policy: Which of a batch are replaced: the ``"worst"``, as published, or ``"any"``. The
             worst are those whose masks suit the adversary least, so that in the long run the pool
             keeps the masks that suit it, and its loss says little about others.
-        hopeless: Loss above which a state starts anew too, however many there are; None for no
+        reset_threshold: Loss above which a state starts anew too, however many there are; None for no
             such bound. The published code has none: there a state that fell apart is only
             replaced when it is the worst of its batch.
         damaged: How many of a batch, the best, lose a random circle; 0 for a CA that persists
@@ -146,14 +147,15 @@ class GrowingPool(Pool):
 
     family: str | None = GROWING
 
+    @takes_old_names
     def __init__(
         self,
         starts: np.ndarray,
         size: int = 1024,
         batch_size: int = 8,
         restarts: int | None = None,
-        chosen: str = "worst",
-        hopeless: float | None = None,
+        reset_policy: str = "worst",
+        reset_threshold: float | None = None,
         damaged: int = 3,
         radii: tuple[float, float] = (0.1, 0.4),
         where: np.ndarray | None = None,
@@ -165,15 +167,21 @@ class GrowingPool(Pool):
         batch_size = check_integer("batch_size", batch_size, 1, size)
         restarts = check_integer("restarts", len(starts) if restarts is None else restarts, 0)
         damaged = check_integer("damaged", damaged, 0)
-        if hopeless is not None and not (isinstance(hopeless, numbers.Real) and hopeless >= 0):
-            raise ValueError(f"hopeless must be a loss, 0 or more. Received: hopeless={hopeless!r}")
+        if reset_threshold is not None and not (
+            isinstance(reset_threshold, numbers.Real) and reset_threshold >= 0
+        ):
+            raise ValueError(
+                f"reset_threshold must be a loss, 0 or more. Received: reset_threshold={reset_threshold!r}"
+            )
         if max(restarts, damaged) > batch_size:
             raise ValueError(
                 f"restarts and damaged must lie in 0 to batch_size={batch_size}. "
                 f"Received: restarts={restarts}, damaged={damaged}"
             )
-        if chosen not in ("worst", "any"):
-            raise ValueError(f"chosen must be 'worst' or 'any'. Received: chosen={chosen!r}")
+        if reset_policy not in ("worst", "any"):
+            raise ValueError(
+                f"reset_policy must be 'worst' or 'any'. Received: reset_policy={reset_policy!r}"
+            )
         if np.shape(radii) != (2,) or not 0 < radii[0] <= radii[1] <= 2:
             raise ValueError(f"radii must ascend and lie in (0, 2]. Received: radii={radii}")
         if (where is None) != (density is None):
@@ -192,8 +200,8 @@ class GrowingPool(Pool):
         super().__init__(starts[np.arange(size) * len(starts) // size], batch_size, masks)
         self.starts = starts
         self.restarts = restarts
-        self.chosen = chosen
-        self.hopeless = hopeless
+        self.reset_policy = reset_policy
+        self.reset_threshold = reset_threshold
         self.damaged = damaged
         self.radii = radii
 
@@ -223,9 +231,13 @@ class GrowingPool(Pool):
         slots, state = tf.gather(slots, order), tf.gather(state, order)
         mask = self._masks_of(slots)
         # Slots were drawn in random order, so that their place before sorting is any place.
-        rank = tf.range(self.batch_size) if self.chosen == "worst" else order
+        rank = tf.range(self.batch_size) if self.reset_policy == "worst" else order
         losses = tf.gather(losses, order)
-        lost = tf.math.is_nan(losses) if self.hopeless is None else ~(losses <= self.hopeless)
+        lost = (
+            tf.math.is_nan(losses)
+            if self.reset_threshold is None
+            else ~(losses <= self.reset_threshold)
+        )
         anew = (rank < self.restarts) | lost
         centres = tf.where(anew[:, None], -1.0, pattern_centres(state))
         anew = anew[:, None, None]
@@ -248,8 +260,8 @@ class GrowingPool(Pool):
 class DigitPool(Pool):
     """The MNIST CA's pool: some digits are new, some change under a settled state.
 
-    Of each batch the first `fresh` are new digits with empty states (and new masks). The last
-    `mutated` are a new digit each, with the old state kept where the new digit lives (and the
+    Of each batch the first `new_digits` are new digits with empty states (and new masks). The last
+    `swapped_digits` are a new digit each, with the old state kept where the new digit lives (and the
     old mask), so that cells learn to change their mind. The fewer of both, the longer a state
     lives undisturbed, and the longer the horizon that training sees.
 
@@ -260,8 +272,8 @@ class DigitPool(Pool):
         channels: Channels of the state.
         density: Share of adversaries among all pixels, in (0, 1]; or ``(low, high)``, between
             which each mask draws its own, all orders of magnitude alike; None without adversaries.
-        fresh: New digits in a batch; a quarter if not given, as published.
-        mutated: Digits of a batch that change; a quarter if not given, as published.
+        new_digits: New digits in a batch; a quarter if not given, as published.
+        swapped_digits: Digits of a batch that change; a quarter if not given, as published.
         seed: For the first digits and masks.
 
     Raises:
@@ -273,6 +285,7 @@ class DigitPool(Pool):
 
     family: str | None = MNIST
 
+    @takes_old_names
     def __init__(
         self,
         digits: Digits,
@@ -280,22 +293,26 @@ class DigitPool(Pool):
         batch_size: int = 16,
         channels: int = MNIST_CHANNELS,
         density: float | tuple[float, float] | None = None,
-        fresh: int | None = None,
-        mutated: int | None = None,
+        new_digits: int | None = None,
+        swapped_digits: int | None = None,
         seed: int = 0,
     ) -> None:
         size = check_integer("size", size, 1)
         channels = check_integer("channels", channels, GREY + 1 + NUM_CLASSES)
         batch_size = check_integer("batch_size", batch_size, 1, size)
         quarter = batch_size // 4
-        self.fresh = check_integer("fresh", quarter if fresh is None else fresh, 0)
-        self.mutated = check_integer("mutated", quarter if mutated is None else mutated, 0)
+        self.new_digits = check_integer(
+            "new_digits", quarter if new_digits is None else new_digits, 0
+        )
+        self.swapped_digits = check_integer(
+            "swapped_digits", quarter if swapped_digits is None else swapped_digits, 0
+        )
         if not isinstance(digits, Digits):
             raise ValueError(f"digits must be `tfnca.Digits`. Received: {type(digits).__name__}")
-        if self.fresh + self.mutated > batch_size:
+        if self.new_digits + self.swapped_digits > batch_size:
             raise ValueError(
-                f"fresh and mutated must sum to at most "
-                f"batch_size={batch_size}. Received: fresh={fresh}, mutated={mutated}"
+                f"new_digits and swapped_digits must sum to at most batch_size={batch_size}. "
+                f"Received: new_digits={new_digits}, swapped_digits={swapped_digits}"
             )
         self.images = tf.Variable(np.round(digits.images * 255).astype(np.uint8), trainable=False)
         self.labels = tf.Variable(digits.labels.astype(np.int32), trainable=False)
@@ -323,12 +340,14 @@ class DigitPool(Pool):
         return random_mask(where, tf.exp(exponents), seed, index)
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
-        fresh, kept = self.fresh, self.batch_size - self.mutated
+        fresh, kept = self.new_digits, self.batch_size - self.swapped_digits
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
         state = tf.gather(self.variables["states"], slots)
         labels = tf.gather(self.variables["labels"], slots)
         mask = self._masks_of(slots)
-        images, new_labels = self._new_digits(fresh + self.mutated, tf.stack([seed, 2 * index + 1]))
+        images, new_labels = self._new_digits(
+            fresh + self.swapped_digits, tf.stack([seed, 2 * index + 1])
+        )
         new = digit_state(images, self.channels)
         hidden = state[kept:, :, :, GREY + 1 :]
         hidden *= tf.cast(is_digit_cell(new[fresh:]), tf.float32)

@@ -15,6 +15,7 @@ from tfnca.automata.checks import (
     check_seed,
 )
 from tfnca.automata.step import Step, check_step, warn_of_clipping
+from tfnca.deprecated import takes_old_names
 from tfnca.engines.dense import uses_xla
 from tfnca.engines.fingerprint import Fingerprint, fingerprint
 from tfnca.engines.rollout import refuse_forks, resolve_engine, run, run_recorded
@@ -58,10 +59,10 @@ class Trainer(keras.Model):
         engine: See `rollout`.
         seed: What all draws depend on, with the number of the training step.
         normalize_gradients: Whether each variable's gradient is divided by its norm.
-        lifted: How many of a batch, the last, go on as the host alone for as many steps again.
+        recovery_items: How many of a batch, the last, go on as the host alone for as many steps again.
             Their loss, against what the host alone should come to, is added: it should recover
             once the attack is lifted. The pool gets the states from before.
-        lifted_loss: Their loss, as `loss`; the batch that it gets has no mask.
+        recovery_loss: Their loss, as `loss`; the batch that it gets has no mask.
 
     Raises:
         ValueError: If the numbers do not fit each other, the loss is for another family of steps,
@@ -83,6 +84,7 @@ class Trainer(keras.Model):
         The published training code: Adam, gradients normalised one variable at a time.
     """
 
+    @takes_old_names
     def __init__(
         self,
         step: Step,
@@ -91,8 +93,8 @@ class Trainer(keras.Model):
         engine: str = "auto",
         seed: int = 0,
         normalize_gradients: bool = True,
-        lifted: int = 0,
-        lifted_loss: Loss | None = None,
+        recovery_items: int = 0,
+        recovery_loss: Loss | None = None,
         **kwargs: Any,
     ) -> None:
         check_step(step)
@@ -105,12 +107,12 @@ class Trainer(keras.Model):
                 f"steps must be a whole number or a range of them in 1 to {MOST_STEPS}. "
                 f"Received: steps={steps}"
             )
-        if lifted < 0 or (lifted and (lifted_loss is None or step.host is None)):
+        if recovery_items < 0 or (recovery_items and (recovery_loss is None or step.host is None)):
             raise ValueError(
-                "lifted must not be negative and needs a lifted_loss and a step with a host. "
-                f"Received: lifted={lifted}, lifted_loss={lifted_loss}, step={step}"
+                "recovery_items must not be negative and needs a recovery_loss and a step with a host. "
+                f"Received: recovery_items={recovery_items}, recovery_loss={recovery_loss}, step={step}"
             )
-        for name, each in (("loss", loss), ("lifted_loss", lifted_loss)):
+        for name, each in (("loss", loss), ("recovery_loss", recovery_loss)):
             if name == "loss" or each is not None:
                 PerItem(each, name)  # checks that it can be called
             check_family(name, getattr(each, "family", None), step)
@@ -130,8 +132,8 @@ class Trainer(keras.Model):
         self._evaluated_with: Fingerprint | None = None
         self.pools: list[Pool] = []
         self.shards, self.workers = 1, ALONE
-        self.lifted = lifted
-        self.lifted_loss = lifted_loss
+        self.recovery_items = recovery_items
+        self.recovery_loss = recovery_loss
         self.supports_jit = uses_xla(self.engine)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         # Not the optimiser's own count: that stands still while gradients are accumulated, begins
@@ -264,10 +266,10 @@ class Trainer(keras.Model):
                 "Received: a trainer that is not compiled"
             )
         check_pool(pool, self.step)
-        if self.lifted and self.lifted > pool.batch_size:
+        if self.recovery_items and self.recovery_items > pool.batch_size:
             raise ValueError(
-                f"lifted must be at most the batch's size {pool.batch_size}. "
-                f"Received: lifted={self.lifted}"
+                f"recovery_items must be at most the batch's size {pool.batch_size}. "
+                f"Received: recovery_items={self.recovery_items}"
             )
         if not self.pools or self.pool is not pool:
             own = self.shards // self.workers.count
@@ -282,8 +284,8 @@ class Trainer(keras.Model):
 
     def _constants(self, *more: Any) -> Fingerprint:
         """All that a graph of this trainer holds as constants."""
-        own = self.engine, self.seed, self.steps, self.normalize_gradients, self.lifted
-        return fingerprint(self.step, self.loss_of_states, self.lifted_loss, own, *more)
+        own = self.engine, self.seed, self.steps, self.normalize_gradients, self.recovery_items
+        return fingerprint(self.step, self.loss_of_states, self.recovery_loss, own, *more)
 
     def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
         """One training step on a batch of the pool; what Keras hands over only counts."""
@@ -325,14 +327,14 @@ class Trainer(keras.Model):
             )
             loss = tf.reduce_mean(loss_of_states(state, batch))
             total = loss
-            if self.lifted_loss is not None and self.lifted:
-                lifted_loss = PerItem(self.lifted_loss, "lifted_loss")
-                last = batch.last(self.lifted)._replace(mask=None)
-                age, start = tf.cast(steps, tf.int64), state[-self.lifted :]
+            if self.recovery_loss is not None and self.recovery_items:
+                recovery_loss = PerItem(self.recovery_loss, "recovery_loss")
+                last = batch.last(self.recovery_items)._replace(mask=None)
+                age, start = tf.cast(steps, tf.int64), state[-self.recovery_items :]
                 back, _ = run_recorded(
                     self.step.host, start, steps, None, seed, first + age, age, self.engine, most
                 )
-                total += tf.reduce_sum(lifted_loss(back, last)) / pool.batch_size
+                total += tf.reduce_sum(recovery_loss(back, last)) / pool.batch_size
             if self.engine == "dense":
                 total += added
             for weight in self.step.trainable_variables:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tfnca.choices import MOST_STEPS
 from tfnca.commands import NOT_NEGATIVE, POSITIVE, SEED, Check, Parser, must, plain_errors, work
+from tfnca.deprecated import flag
 
 
 def fractions_of(drops: str) -> list[float]:
@@ -59,11 +60,6 @@ def option(
         "argparse": argparse_options,
     }
     return dataclasses.field(default=default, metadata=metadata)
-
-
-def flag(name: str) -> str:
-    """A field's option, as it is typed: ``"--batch-size"`` for ``"batch_size"``."""
-    return "--" + name.replace("_", "-")
 
 
 @dataclasses.dataclass(frozen=True)

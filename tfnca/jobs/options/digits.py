@@ -14,8 +14,12 @@ class DigitJob(Common):
     steps: int = option(100_000, "training steps", POSITIVE)
     batch_size: int = option(16, "digits in a batch", POSITIVE)
     pool_size: int = option(160, "states in the pool", POSITIVE)
-    fresh: int = option(4, "of a batch, new digits that start from an empty state", NOT_NEGATIVE)
-    mutated: int = option(4, "of a batch, digits that change under a settled state", NOT_NEGATIVE)
+    new_digits: int = option(
+        4, "of a batch, new digits that start from an empty state", NOT_NEGATIVE
+    )
+    swapped_digits: int = option(
+        4, "of a batch, digits that change under a settled state", NOT_NEGATIVE
+    )
     ca_steps: int = option(20, "CA steps per training step", CA_STEPS)
     learning_rate: float = option(1e-3, "at the start", POSITIVE)
     drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10", DROPS)
@@ -26,8 +30,8 @@ class DigitJob(Common):
 
     def check(self) -> None:
         in_order(self, "batch_size", "pool_size")
-        if self.fresh + self.mutated > self.batch_size:
+        if self.new_digits + self.swapped_digits > self.batch_size:
             raise ValueError(
-                "--fresh and --mutated must sum to at most --batch-size. Received: "
-                f"--fresh {self.fresh}, --mutated {self.mutated}, --batch-size {self.batch_size}"
+                "--new-digits and --swapped-digits must sum to at most --batch-size. Received: "
+                f"--new-digits {self.new_digits}, --swapped-digits {self.swapped_digits}, --batch-size {self.batch_size}"
             )

@@ -1,6 +1,6 @@
 """Trains an adversary of a Growing CA: some of its cells turn the pattern into another one.
 
-The host is frozen. At each restart a share of the cells where the target is opaque (--among host:
+The host is frozen. At each restart a share of the cells where the target is opaque (--region host:
 or what the host grows), drawn at random, run the adversary's rule; the pool carries each state's
 own mask. The article: tailless at 10 %, with 32 empty cells around the picture, and red at 60 %,
 with 16.
@@ -9,7 +9,7 @@ with 16.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tfnca.choices import AMONG
+from tfnca.choices import REGIONS
 from tfnca.commands import SHARE, WEIGHT
 from tfnca.jobs.options import option
 from tfnca.jobs.options.lizard_attack import Attack
@@ -30,11 +30,11 @@ class Config(Attack):
         "throughout if not given",
         SHARE,
     )
-    among: str = option(
+    region: str = option(
         "target",
         "whose opaque cells adversaries are drawn among: the 'target''s, so that none stands in "
         "what is to go, as published; or the 'host''s as well",
-        choices=AMONG,
+        choices=REGIONS,
     )
     start: str = option(
         None,

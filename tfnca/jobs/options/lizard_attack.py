@@ -14,11 +14,11 @@ class Attack(Common):
 
     RECIPES: ClassVar[dict] = {
         "published": {
-            "steps": 8000, "pool_size": 1024, "hopeless": 0.0, "learning_rate": 2e-3,
+            "steps": 8000, "pool_size": 1024, "reset_threshold": 0.0, "learning_rate": 2e-3,
             "drops": "0.25", "ema": 0.0,
         },
         "stable": {
-            "steps": 2000, "pool_size": 256, "hopeless": 0.5, "learning_rate": 1e-3,
+            "steps": 2000, "pool_size": 256, "reset_threshold": 0.5, "learning_rate": 1e-3,
             "drops": "0.4,0.9", "ema": 0.99,
         },
     }  # fmt: skip
@@ -45,20 +45,20 @@ class Attack(Common):
     batch_size: int = option(8, "states in a batch", POSITIVE)
     pool_size: int = option(None, "states in the pool", POSITIVE)
     restarts: int = option(1, "states of a batch that start anew", NOT_NEGATIVE)
-    chosen: str = option("worst", "which: the 'worst', or 'any'", choices=["worst", "any"])
-    hopeless: float = option(
+    reset_policy: str = option("worst", "which: the 'worst', or 'any'", choices=["worst", "any"])
+    reset_threshold: float = option(
         None,
         "share of an empty grid's loss above which a state starts anew; 0: no such bound",
         NOT_NEGATIVE,
     )
     damaged: int = option(3, "states of a batch, the best, that lose a circle", NOT_NEGATIVE)
-    lifted: int = option(
+    recovery_items: int = option(
         0,
         "states of a batch, the best, that go on without the attack and must become what the "
         "host grows",
         NOT_NEGATIVE,
     )
-    still: float = option(
+    drift_penalty: float = option(
         0.0,
         "error for each squared cell by which a pattern's centre moves in a training step",
         NOT_NEGATIVE,
@@ -74,5 +74,5 @@ class Attack(Common):
     def check(self) -> None:
         in_order(self, "min_ca_steps", "max_ca_steps")
         in_order(self, "batch_size", "pool_size")
-        for name in ("restarts", "damaged", "lifted"):
+        for name in ("restarts", "damaged", "recovery_items"):
             in_order(self, name, "batch_size")

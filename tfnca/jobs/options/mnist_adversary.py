@@ -31,7 +31,7 @@ class Config(DigitJob):
         "all have --density if not given",
         SHARE,
     )
-    lifted: int = option(
+    recovery_items: int = option(
         0,
         "of a batch, digits that go on without adversaries and must be themselves again",
         NOT_NEGATIVE,
@@ -39,6 +39,6 @@ class Config(DigitJob):
 
     def check(self) -> None:
         super().check()
-        in_order(self, "lifted", "batch_size")
+        in_order(self, "recovery_items", "batch_size")
         if self.least_density is not None:
             in_order(self, "least_density", "density")

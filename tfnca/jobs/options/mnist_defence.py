@@ -25,8 +25,12 @@ class Config(DigitJob):
     lowest: float = option(0.85, "smallest share of the host's own cells, in (0, 1]", SHARE)
     highest: float = option(1.0, "largest, in (0, 1]; each digit draws its own", SHARE)
     steps: int = option(4000, "training steps", POSITIVE)
-    fresh: int = option(2, "of a batch, new digits that start from an empty state", NOT_NEGATIVE)
-    mutated: int = option(2, "of a batch, digits that change under a settled state", NOT_NEGATIVE)
+    new_digits: int = option(
+        2, "of a batch, new digits that start from an empty state", NOT_NEGATIVE
+    )
+    swapped_digits: int = option(
+        2, "of a batch, digits that change under a settled state", NOT_NEGATIVE
+    )
     drops: str = option("0.6,0.9", "fractions of the run at which the rate is divided by 10", DROPS)
     ema: float = option(
         0.99, "momentum of an exponential average of the weights; 0 for none", MOMENTUM

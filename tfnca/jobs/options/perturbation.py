@@ -16,9 +16,9 @@ from tfnca.jobs.options.lizard_attack import Attack
 class Config(Attack):
     RECIPES: ClassVar[dict] = {
         "published": Attack.RECIPES["published"]
-        | {"restarts": 2, "lifted": 0, "optimizer": "adam"},
+        | {"restarts": 2, "recovery_items": 0, "optimizer": "adam"},
         "stable": Attack.RECIPES["stable"]
-        | {"restarts": 1, "lifted": 2, "optimizer": "whitened", "drops": "0.6,0.9"},
+        | {"restarts": 1, "recovery_items": 2, "optimizer": "whitened", "drops": "0.6,0.9"},
     }
 
     out: str = option("out/perturbation", "folder for results and snapshots")
