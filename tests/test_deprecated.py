@@ -42,8 +42,20 @@ def test_an_old_argument_works_with_a_warning(old):
     with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
         made = make(**{old: value})
     assert getattr(made, new) == value
-    with pytest.raises(ValueError, match="one argument. Received: both"):
+    with pytest.raises(ValueError, match=r"one argument. Received: both"):
         make(**{old: value, new: value})
+
+
+@pytest.mark.parametrize(("holds", "mode"), [(False, "silence"), (True, "clip")])
+def test_the_old_argument_of_a_deviation_test(holds, mode):
+    host = tfnca.MNISTCA(hidden=4)
+    with pytest.warns(DeprecationWarning, match="holds is now mode"):
+        assert tfnca.Verified(host, host, holds=holds).mode == mode
+    config = tfnca.Verified(host, host).get_config()
+    del config["mode"]
+    assert tfnca.Verified.from_config(config | {"holds": holds}).mode == mode
+    with pytest.raises(ValueError, match="mode must be 'silence' or 'clip'. Received: mode='wary'"):
+        tfnca.Verified(host, host, mode="wary")
 
 
 @pytest.mark.parametrize("old", CLASSES)

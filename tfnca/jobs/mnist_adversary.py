@@ -37,7 +37,7 @@ def main(config: Config) -> None:
         facts |= model_facts("start", adversary)
     step = Injected(host, adversary)
     if config.tolerance is not None:
-        step = Verified(host, adversary, config.tolerance, holds=True)
+        step = Verified(host, adversary, config.tolerance, mode="clip")
     least = config.least_density
     density = config.density if least is None else (least, config.density)
     pool = digit_pool(config, digits, density)
