@@ -54,7 +54,7 @@ def test_the_old_argument_of_a_deviation_test(holds, mode):
     config = tfnca.Verified(host, host).get_config()
     del config["mode"]
     assert tfnca.Verified.from_config(config | {"holds": holds}).mode == mode
-    with pytest.raises(ValueError, match="mode must be 'silence' or 'clip'. Received: mode='wary'"):
+    with pytest.raises(ValueError, match=r"mode must be .* 'clip'. Received: mode='wary'"):
         tfnca.Verified(host, host, mode="wary")
 
 

@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(words)
     if options.port is not None and not 0 <= options.port < 2**16:
-        parser.error(f"--port must lie in 0 to 65535. Received: {options.port}")
+        parser.error(f"--port must be in 0 to 65535. Received: {options.port}")
     try:
         if options.copy_to:
             copy(options.copy_to)

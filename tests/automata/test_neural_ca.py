@@ -209,8 +209,8 @@ WRONG = {
     "state_clip": (0.0, "state_clip must be positive. Received: state_clip=0.0"),
     "network_clip": (-1.0, "network_clip must be positive"),
     "message_bound": (0, "message_bound must be positive"),
-    "fire_rate": (1.5, r"fire_rate must lie in \[0.0, 1.0\]. Received: fire_rate=1.5"),
-    "noise_std": (-0.1, "noise_std must lie in"),
+    "fire_rate": (1.5, r"fire_rate must be in \[0.0, 1.0\]. Received: fire_rate=1.5"),
+    "noise_std": (-0.1, "noise_std must be in"),
 }
 
 

@@ -420,9 +420,9 @@ MISTAKES = {
     "seed size and a half": (lambda: tfnca.seed_state(16.5), "Received: size=16.5"),
     "grey bytes": (
         lambda: tfnca.digit_state(np.full((1, 28, 28), 255.0)),
-        "images must lie in .*divide bytes by 255.*Received: values from 255",
+        "images must be in .*divide bytes by 255.*Received: values from 255",
     ),
-    "negative grey": (lambda: tfnca.digit_state(-np.ones((1, 28, 28))), "images must lie in"),
+    "negative grey": (lambda: tfnca.digit_state(-np.ones((1, 28, 28))), "images must be in"),
     "grey nan": (lambda: tfnca.digit_state(np.full((1, 8, 8), np.nan)), "images must be finite"),
     "one image": (lambda: tfnca.digit_state(np.ones((28, 28))), r"images .*Received: .*28, 28"),
     "images with an axis of channels": (

@@ -220,7 +220,7 @@ def test_a_start_is_of_the_kind_that_is_trained(jobs):
 
 @pytest.mark.parametrize(("first", "shares"), [(None, [0.1] * 3), (0.9, [0.9, 0.5, 0.1])])
 def test_the_share_of_adversaries_may_fall(first, shares):
-    density = growing_adversary.share(
+    density = growing_adversary.adversary_fraction(
         growing_adversary.Config(steps=8, density=0.1, first_density=first)
     )
     falling = [density if first is None else float(density(step)) for step in (0, 2, 7)]
@@ -229,8 +229,8 @@ def test_the_share_of_adversaries_may_fall(first, shares):
 
 @pytest.mark.parametrize("option", ["density", "first_density"])
 def test_a_share_out_of_range_is_named(option):
-    with pytest.raises(ValueError, match=r"density must lie in \(0, 1\]. Received: density=1.5"):
-        growing_adversary.share(growing_adversary.Config(steps=8, **{option: 1.5}))
+    with pytest.raises(ValueError, match=r"density must be in \(0, 1\]. Received: density=1.5"):
+        growing_adversary.adversary_fraction(growing_adversary.Config(steps=8, **{option: 1.5}))
 
 
 # Measures

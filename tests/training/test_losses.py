@@ -149,10 +149,10 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
             "drift_penalty.*Received.*nan",
         ),
         (lambda: tfnca.TargetLoss(np.full((5, 6, 4), 255)), "divide bytes by 255.*from 255 to 255"),
-        (lambda: tfnca.TargetLoss(np.full((5, 6, 4), -0.5)), r"lie in \[0, 1\]. Received: .*-0.5"),
+        (lambda: tfnca.TargetLoss(np.full((5, 6, 4), -0.5)), r"be in \[0, 1\]. Received: .*-0.5"),
         (
             lambda: tfnca.TargetLoss(np.zeros((6, 6, 4)))(tfnca.seed_state(6), LABELS),
-            "takes a state and a Batch.*Received: ndarray",
+            "takes states and a Batch.*Received: ndarray",
         ),
         (lambda: tfnca.ClassLoss()(digit_states(), LABELS), "a Batch.*Received: ndarray"),
         (
@@ -160,7 +160,7 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
             "needs the digits' labels.*Received: a batch without labels",
         ),
         (lambda: tfnca.ClassLoss("l1"), "kind must be.*Received: kind='l1'"),
-        (lambda: tfnca.ClassLoss(digit=10), "digit must lie in 0 to 9.*Received: digit=10"),
+        (lambda: tfnca.ClassLoss(digit=10), "digit must be in 0 to 9.*Received: digit=10"),
         (lambda: tfnca.ClassLoss(digit=-1), "Received: digit=-1"),
         (lambda: tfnca.ClassLoss(digit=2.5), "Received: digit=2.5"),
     ],

@@ -428,10 +428,10 @@ def test_draws_are_a_function_of_seed_and_step_alone(make):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"images": DIGITS.images * 255}, "images must lie in .*divide bytes by 255"),
-        ({"images": DIGITS.images - 0.5}, "images must lie in .*Received: values from -0.5"),
+        ({"images": DIGITS.images * 255}, "images must be in .*divide bytes by 255"),
+        ({"images": DIGITS.images - 0.5}, "images must be in .*Received: values from -0.5"),
         ({"images": DIGITS.images * np.nan}, "images must be finite"),
-        ({"labels": DIGITS.labels + 1}, "labels must lie in 0 to 9. Received: values from 1 to 10"),
+        ({"labels": DIGITS.labels + 1}, "labels must be in 0 to 9. Received: values from 1 to 10"),
         ({"labels": DIGITS.labels * 1.0}, "labels must be integers.*Received: float64"),
     ],
 )
@@ -476,7 +476,7 @@ def test_each_mask_may_draw_its_own_density():
     assert 0 < shares.min() < 0.03
     assert 0.3 < shares.max() < 0.6
     assert 0.05 < np.median(shares) < 0.1  # all orders of magnitude alike: about 0.07
-    with pytest.raises(ValueError, match="density must be a share, or a range"):
+    with pytest.raises(ValueError, match="density must be a fraction or"):
         tfnca.DigitPool(digits, 160, 16, density=(0.5, 0.01))
 
 

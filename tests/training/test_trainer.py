@@ -312,7 +312,9 @@ def test_wrong_liftings_are_named():
         (perturbed(), {"recovery_items": -1, "recovery_loss": loss}),
         (tfnca.GrowingCA(), {"recovery_items": 2, "recovery_loss": loss}),
     ]:
-        with pytest.raises(ValueError, match=r"needs a recovery_loss.*Received: recovery_items="):
+        with pytest.raises(
+            ValueError, match=r"requires a recovery_loss.*Received: recovery_items="
+        ):
             tfnca.Trainer(step, loss, **wrong)
     trainer, pool = job("Perturbed", recovery_items=5, recovery_loss=loss)
     with pytest.raises(ValueError, match=r"batch's size 4. Received: recovery_items=5"):

@@ -26,8 +26,8 @@ class Perturbed(Step):
     Args:
         host: The step under attack: a CA, or an `Injected`. The step holds a frozen copy; the
             caller's stays as it was.
-        matrix: Any `StatePerturbation`, trained in place, or an array for a new `MatrixPerturbation`;
-            the identity if not given.
+        matrix: Any `StatePerturbation`, trained in place, or an array for a new
+            `MatrixPerturbation`; the identity if not given.
 
     Call arguments:
         See `Step`.

@@ -58,7 +58,7 @@ class Step(keras.layers.Layer):
     """Deviation from the host's rule above which a cell is silenced; None for no such check."""
 
     mode: str = "silence"
-    """Whether the deviation test silences such a cell, or clips it to the tolerance (``"clip"``)."""
+    """What the deviation test does to such a cell: ``"silence"`` or ``"clip"``."""
 
     perturbation: StatePerturbation = None  # type: ignore[assignment]
     """The `StatePerturbation` before each step of the host, or None."""

@@ -6,7 +6,7 @@ cells after 1, 2, 5, 10 and 20 steps of watching.
 """
 
 from tfnca.cli.shared import add_data, add_host
-from tfnca.commands import SHARE, Parser
+from tfnca.commands import FRACTION, Parser
 
 WORK = "tfnca.defence.work:main"
 
@@ -18,7 +18,7 @@ def add_options(parser: Parser) -> None:
         "--density",
         type=float,
         default=0.1,
-        check=SHARE,
+        check=FRACTION,
         help="share of adversaries (default: %(default)s)",
     )
     add_data(parser, ("--test-digits", 1000, "test digits"), ("--seeds", 3, "runs"))

@@ -6,7 +6,7 @@ adversary that should turn the host's pattern into --target.
 """
 
 from tfnca.cli.shared import TRAINED, add_data, add_digit, add_host, add_lizard, add_model
-from tfnca.commands import SHARE, Parser
+from tfnca.commands import FRACTION, Parser
 
 WORK = "tfnca.measures.model:main"
 
@@ -16,7 +16,7 @@ def add_options(parser: Parser) -> None:
     add_host(parser, "the host, where MODEL is an adversary or a perturbation")
     add_lizard(parser, "lizard")
     parser.add_argument(
-        "--density", type=float, check=SHARE, help=f"share of adversaries (default: {TRAINED} 0.1)"
+        "--density", type=float, check=FRACTION, help=f"adversary fraction (default: {TRAINED} 0.1)"
     )
     add_digit(parser)
     add_data(

@@ -55,8 +55,8 @@ def save_demo(step: Step, folder: str | Path) -> Path:
         kinds = "".join(f", {type(each).__name__}" for each in parts)
         raise ValueError(
             "The pages show an MNIST adversary with its host, both without a message_bound, or a "
-            f"Growing CA with the six perturbations {DEMO_PERTURBATIONS}, each a `MatrixPerturbation` "
-            "(a matrix). "
+            f"Growing CA with the six perturbations {DEMO_PERTURBATIONS}, each a "
+            "MatrixPerturbation. "
             f"Received: {type(step).__name__}{kinds}"
         )
     path = Path(folder) / ("data.js" if is_digits else "gca_data.js")

@@ -94,7 +94,8 @@ def load_perturbation(path: str | os.PathLike[str], name: str | None = None) -> 
         name: Which one to take where there are several, such as ``"tail"``.
 
     Returns:
-        A `StatePerturbation`: a `MatrixPerturbation` for a matrix, a `ShiftPerturbation` for a vector.
+        A `StatePerturbation`: a `MatrixPerturbation` for a matrix, a `ShiftPerturbation` for a
+        vector.
 
     Raises:
         ValueError: As `load`.

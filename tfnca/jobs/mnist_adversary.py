@@ -1,4 +1,4 @@
-"""Training an adversary of the MNIST CA: see `tfnca.jobs.options.mnist_adversary`."""
+"""Trains an adversary of the MNIST CA: see `tfnca.jobs.options.mnist_adversary`."""
 
 import functools
 

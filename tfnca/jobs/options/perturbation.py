@@ -1,7 +1,7 @@
-"""Trains a perturbation of every living cell that turns a Growing CA's pattern into another one.
+"""Trains a perturbation of every living cell that changes a Growing CA's pattern to another one.
 
-The host is frozen; the perturbation is all that learns: by default the article's symmetric matrix.
-The pool starts as seeds and grown hosts.
+The host is frozen and only the perturbation is trained, by default the article's symmetric matrix.
+The pool starts with seeds and grown patterns.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,12 @@ class Config(Attack):
     out: str = option("out/perturbation", "folder for results and snapshots")
     optimizer: str = option(
         None,
-        "'adam', or 'whitened': Adam with the gradients' whole second moment, which matters to a "
-        "matrix, whose entries act together",
+        "'adam', or 'whitened': Adam with the full second moment of the gradients, for a matrix "
+        "whose entries interact",
         choices=OPTIMIZERS,
     )
-    kind: str = option(
-        "matrix", "what is done to a living cell: 'matrix', 'shift', or a --plugin's"
-    )
+    kind: str = option("matrix", "kind of perturbation: 'matrix', 'shift', or one from a --plugin")
     start: str | None = option(
         None,
-        "a perturbation to begin with, any format; one that changes nothing if not given",
+        "initial perturbation, in any format (default: one that changes nothing)",
     )
