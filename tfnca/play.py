@@ -1,4 +1,4 @@
-"""Shows the playgrounds in the browser: a server on this machine that needs Python alone.
+"""Opens the playgrounds in your browser. The server runs on this machine and needs only Python.
 
 It loads neither TensorFlow nor NumPy, so that it starts at once. The pages and their code are in
 ``tfnca/site``, built from ``export/web``; the weights are those that `tfnca.load` reads.
@@ -34,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Serves the playgrounds until Ctrl-C, or copies them to a folder.
 
     Args:
-        words: The command line without the command's name; that of this process if None.
+        words: The command line without the command's name. None: that of this process.
     """
     parser = Parser(prog="tfnca play", description=__doc__.split("\n")[0])
     parser.add_argument(

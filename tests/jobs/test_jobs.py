@@ -257,7 +257,7 @@ def begun(folder, facts=None, **kwargs):
     ("change", "message"),
     [
         ({"seed": 99}, "--seed was 0, is now 99;"),
-        ({"learning_rate": 0.1}, "--learning-rate was 0.001, is 0.1;"),
+        ({"learning_rate": 0.1}, "--learning-rate was 0.001, is now 0.1;"),
         ({"steps": 3}, "--steps was 4, is now 3;"),
         ({"engine": "dense"}, "--engine was auto, is now dense;"),
         ({"fast": True}, "--fast was False, is now True;"),
