@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from tfnca.cli.shared import add_lizard
 from tfnca.commands import Parser
 from tfnca.deprecated import ARGUMENTS, CLASSES, flag
 from tfnca.jobs.options import growing_adversary, mnist, perturbation
+from tfnca.jobs.resume import check_same_run
 from tfnca.measures.settings import settings_beside
 
 TARGET = np.zeros((8, 8, 4))
@@ -85,6 +87,15 @@ def test_an_old_option_works_and_its_new_name_is_printed(words, capsys):
     assert lizard_options(["--region", "host"])["region"] == "host"
 
 
+def test_a_job_with_recipes_prints_a_new_name_once(capsys):
+    words = ["--lifted", "9", "--batch-size", "8"]
+    with pytest.warns(DeprecationWarning), pytest.raises(SystemExit):
+        tfnca.jobs.options.run(perturbation.Config, "nowhere:main", None, words=words)
+    said = capsys.readouterr().err
+    assert said.count("note: --lifted is now --recovery-items.") == 1
+    assert "--recovery-items must be at most --batch-size" in said
+
+
 @pytest.mark.parametrize("job", [growing_adversary, perturbation, mnist])
 def test_help_names_the_new_options_only(job, capsys):
     with pytest.raises(SystemExit):
@@ -109,6 +120,17 @@ def test_remaining_words_of_a_command_are_left_to_it():
 def test_settings_beside_a_model_are_read_by_their_old_names(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"among": "host", "density": 0.3}))
     assert settings_beside(tmp_path) == {"region": "host", "density": 0.3}
+
+
+def test_a_run_that_was_begun_with_old_names_is_resumed(tmp_path):
+    now = growing_adversary.Config(out=str(tmp_path), region="host", recovery_items=2)
+    old_names = {new: old for old, new in ARGUMENTS.items()}
+    before = {old_names.get(name, name): value for name, value in asdict(now).items()}
+    assert (before["among"], before["lifted"]) == ("host", 2)
+    (tmp_path / "config.json").write_text(json.dumps(before))
+    check_same_run(now, {})
+    with pytest.raises(ValueError, match="--region was host, is now target"):
+        check_same_run(replace(now, region="target"), {})
 
 
 def test_new_files_of_renamed_classes_are_named_as_the_old_ones_are(tmp_path):

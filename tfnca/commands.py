@@ -50,13 +50,16 @@ class Parser(argparse.ArgumentParser):
         self, words: Sequence[str] | None = None
     ) -> argparse.Namespace:
         """Parses and checks the options. An option without value and default is None."""
-        words = sys.argv[1:] if words is None else words
-        options = super().parse_args(current_words(words, self._option_string_actions))
+        options = super().parse_args(self.current_words(words))
         with plain_errors():
             for name, key, check in self._checks:
                 if (value := getattr(options, key)) is not None:
                     check(name, value)
         return options
+
+    def current_words(self, words: Sequence[str] | None = None) -> list[str]:
+        """A command line with the present names of options. None: that of this process."""
+        return current_words(sys.argv[1:] if words is None else words, self._option_string_actions)
 
     def error(self, message: str) -> NoReturn:
         fail(message)

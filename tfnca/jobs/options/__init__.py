@@ -189,6 +189,7 @@ def run(
     """
     parser = Parser(prog, description)
     add_options(parser, config_class)
+    words = parser.current_words(words)  # once, because the words may be parsed twice
     if recipes := getattr(config_class, "RECIPES", None):
         parser.set_defaults(**recipes[parser.parse_args(words).recipe])
     options = vars(parser.parse_args(words))
