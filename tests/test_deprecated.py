@@ -89,7 +89,7 @@ def test_an_old_option_works_and_its_new_name_is_printed(words, capsys):
 
 def test_a_job_with_recipes_prints_a_new_name_once(capsys):
     words = ["--lifted", "9", "--batch-size", "8"]
-    with pytest.warns(DeprecationWarning), pytest.raises(SystemExit):
+    with pytest.warns(DeprecationWarning, match="--lifted"), pytest.raises(SystemExit):
         tfnca.jobs.options.run(perturbation.Config, "nowhere:main", None, words=words)
     said = capsys.readouterr().err
     assert said.count("note: --lifted is now --recovery-items.") == 1
