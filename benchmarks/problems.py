@@ -34,7 +34,7 @@ TRAINED = {
 
 
 class Weights:
-    """The models of the workloads: the article's if their files are present, otherwise ours."""
+    """The models of the workloads: the article's if their files are present, otherwise our own."""
 
     def __init__(self):
         originals = Path(os.environ.get("TFNCA_ORIGINALS", ROOT.parent / "shared" / "originals"))
@@ -48,7 +48,7 @@ class Weights:
         if what.endswith("host"):
             tried = " or ".join(str(path) for path, _ in places)
             raise ValueError(f"The benchmarks require a trained {what}: {tried}")
-        self.sources[what] = "stand-in: the host's own weights, or the identity"
+        self.sources[what] = "substitute: the host's own weights, or the identity"
         return None
 
     def parts(self, kind):

@@ -29,7 +29,7 @@ CLASSES = {"Perturbation": "MatrixPerturbation", "StateShift": "ShiftPerturbatio
 
 
 def warn(old: str, new: str) -> str:
-    """Warns whoever uses an old name; returns the message."""
+    """Warns the caller of an old name and returns the message."""
     message = f"{old} is now {new}. The old name works until the next release."
     warnings.warn(message, DeprecationWarning, stacklevel=3)
     return message

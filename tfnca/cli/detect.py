@@ -1,7 +1,7 @@
 """Detects adversaries from the states of a run and the host's rule.
 
 Ten percent of the cells run the rule of each adversary for 200 steps. Then every cell is tested:
-does its change follow the host's rule? Prints how well this separates adversaries from honest cells
+does its change follow the host's rule? Prints how well this separates adversaries from host cells
 after 1, 2, 5, 10 and 20 observed steps.
 """
 

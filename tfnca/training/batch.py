@@ -1,4 +1,4 @@
-"""A batch: the input of a training step, and what a loss receives besides the final states."""
+"""A batch: the input of a training step. A loss receives it with the final states."""
 
 from typing import NamedTuple
 
@@ -32,8 +32,8 @@ class Batch(NamedTuple):
     labels: tf.Tensor | None = None
     """The digits' classes, ``(batch,)``; None for a Growing CA."""
     centres: tf.Tensor | None = None
-    """Centres of the patterns at the start, ``(batch, 2)``: see `pattern_centres`. -1 for an item
-    that was reset; None for an MNIST CA."""
+    """Centres of the patterns at the start, ``(batch, 2)``: see `pattern_centres`. -1 for items
+    that were reset; None for an MNIST CA."""
 
     def last(self, count: int) -> "Batch":
         """The last `count` items."""
