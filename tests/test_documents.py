@@ -134,7 +134,7 @@ def test_a_quote_keeps_its_decimals_and_its_unit(written, now, tmp_path):
 
 
 def test_the_documents_use_none_of_the_listed_words():
-    paths = [ROOT / path for path in words.PATHS]
+    paths = [ROOT / path for path in words.DOCUMENTS + words.CODE]
     assert list(words.find(words.files(paths))) == []
 
 

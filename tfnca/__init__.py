@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tfnca.automata.mnist import MNISTCA
     from tfnca.automata.neural_ca import NeuralCA
     from tfnca.automata.perturbations import combine
-    from tfnca.automata.perturbations.matrix import Perturbation
-    from tfnca.automata.perturbations.shift import StateShift
+    from tfnca.automata.perturbations.matrix import MatrixPerturbation
+    from tfnca.automata.perturbations.shift import ShiftPerturbation
     from tfnca.automata.perturbed import Perturbed
     from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
     from tfnca.automata.step import Step
@@ -48,10 +48,10 @@ __all__ = [
     "GrowingCA",
     "GrowingPool",
     "Injected",
+    "MatrixPerturbation",
     "NeuralCA",
-    "Perturbation",
     "Perturbed",
-    "StateShift",
+    "ShiftPerturbation",
     "Step",
     "Stroke",
     "TargetLoss",
@@ -95,8 +95,8 @@ if not TYPE_CHECKING:
             "automata.mnist": "MNISTCA",
             "automata.neural_ca": "NeuralCA",
             "automata.perturbations": "combine",
-            "automata.perturbations.matrix": "Perturbation",
-            "automata.perturbations.shift": "StateShift",
+            "automata.perturbations.matrix": "MatrixPerturbation",
+            "automata.perturbations.shift": "ShiftPerturbation",
             "automata.perturbed": "Perturbed",
             "automata.state": "class_logits digit_state living_mask seed_state to_rgb",
             "automata.step": "Step",

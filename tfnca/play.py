@@ -1,4 +1,4 @@
-"""Shows the playgrounds in the browser: a server on this machine that needs Python alone.
+"""Opens the playgrounds in your browser. The server runs on this machine and needs only Python.
 
 It loads neither TensorFlow nor NumPy, so that it starts at once. The pages and their code are in
 ``tfnca/site``, built from ``export/web``; the weights are those that `tfnca.load` reads.
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Serves the playgrounds until Ctrl-C, or copies them to a folder.
 
     Args:
-        words: The command line without the command's name; that of this process if None.
+        words: The command line without the command's name. None: that of this process.
     """
     parser = Parser(prog="tfnca play", description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -60,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(words)
     if options.port is not None and not 0 <= options.port < 2**16:
-        parser.error(f"--port must lie in 0 to 65535. Received: {options.port}")
+        parser.error(f"--port must be in 0 to 65535. Received: {options.port}")
     try:
         if options.copy_to:
             copy(options.copy_to)

@@ -189,7 +189,9 @@ def test_a_step_that_says_too_little_says_what_is_missing():
         tfnca.rollout(Step(), np.zeros((*SHAPE, 5), np.float32), 1)
 
 
-@pytest.mark.parametrize("step", [tfnca.Perturbation(), None, "lizard", keras.layers.Dense(2)])
+@pytest.mark.parametrize(
+    "step", [tfnca.MatrixPerturbation(), None, "lizard", keras.layers.Dense(2)]
+)
 def test_what_is_no_step_is_refused(step):
     expected = r"step must be a Step.*Received: " + type(step).__name__
     with pytest.raises(ValueError, match=expected):

@@ -54,7 +54,7 @@ def corrupt_zip(folder):
 def keras_file(change_config=None, change_weights=None, extra=None, whole=1.0):
     def make(folder):
         path = folder / "broken.keras"
-        keras.saving.save_model(tfnca.Perturbation(matrix=formats.symmetric_matrix()), path)
+        keras.saving.save_model(tfnca.MatrixPerturbation(matrix=formats.symmetric_matrix()), path)
         with zipfile.ZipFile(path) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
         if change_config:

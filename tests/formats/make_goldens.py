@@ -18,7 +18,7 @@ from foreign_files import flax_msgpack, onnx_file, textures_document
 from torch_files import torch_old, torch_zip
 
 import tfnca
-from tfnca.automata.perturbations.shift import StateShift
+from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.export.tfjs import save_tfjs
 
 FOLDER = Path(__file__).parents[1] / "goldens/formats"
@@ -103,10 +103,10 @@ FILES = {
     "GrowingCA.keras": keras_file(lambda: growing(fire_rate=0.75, angle=0.5, step_size=0.5)),
     "MNISTCA.keras": keras_file(mnist),
     "Injected.keras": keras_file(lambda: tfnca.Injected(mnist(), mnist(OTHER))),
-    "Perturbation.keras": keras_file(lambda: tfnca.Perturbation(6, matrix())),
-    "StateShift.keras": keras_file(lambda: StateShift(6, matrix()[0])),
+    "Perturbation.keras": keras_file(lambda: tfnca.MatrixPerturbation(6, matrix())),
+    "StateShift.keras": keras_file(lambda: ShiftPerturbation(6, matrix()[0])),
     "Perturbed.keras": keras_file(
-        lambda: tfnca.Perturbed(growing(), tfnca.Perturbation(6, matrix()))
+        lambda: tfnca.Perturbed(growing(), tfnca.MatrixPerturbation(6, matrix()))
     ),
     "matrix.npy": data(lambda: formats.npy(matrix())),
     "vector.npy": data(lambda: formats.npy(matrix()[0])),

@@ -127,9 +127,9 @@ def test_webgl(tmp_path):
         lambda: tfnca.MNISTCA(noise_std=0.0, message_bound=1.5),
         lambda: tfnca.Injected(tfnca.MNISTCA(), tfnca.MNISTCA(hidden=40)),
         lambda: tfnca.Perturbed(tfnca.GrowingCA(), formats.symmetric_matrix()),
-        lambda: tfnca.Perturbation(matrix=formats.symmetric_matrix()),
+        lambda: tfnca.MatrixPerturbation(matrix=formats.symmetric_matrix()),
     ],
-    ids=["GrowingCA", "MNISTCA", "Injected", "Perturbed", "Perturbation"],
+    ids=["GrowingCA", "MNISTCA", "Injected", "Perturbed", "MatrixPerturbation"],
 )
 def test_keras_file(tmp_path, make):
     model = make()

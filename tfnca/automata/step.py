@@ -57,8 +57,8 @@ class Step(keras.layers.Layer):
     tolerance: float | None = None
     """Deviation from the host's rule above which a cell is silenced; None for no such check."""
 
-    holds: bool = False
-    """Whether such a cell is held to the tolerance instead."""
+    mode: str = "silence"
+    """What the deviation test does to such a cell: ``"silence"`` or ``"clip"``."""
 
     perturbation: StatePerturbation = None  # type: ignore[assignment]
     """The `StatePerturbation` before each step of the host, or None."""

@@ -87,9 +87,9 @@ def load(
 
     >>> import keras, tempfile, tfnca
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     keras.saving.save_model(tfnca.Perturbation(), f"{folder}/model.keras")
+    ...     keras.saving.save_model(tfnca.MatrixPerturbation(), f"{folder}/model.keras")
     ...     type(load(f"{folder}/model.keras")).__name__
-    'Perturbation'
+    'MatrixPerturbation'
     """
     if row_order is not None:
         by_order = {order: convention for convention, order in ROW_ORDERS.items()}
@@ -191,7 +191,8 @@ def load_perturbation(path: str | os.PathLike[str], name: str | None = None) -> 
         name: Which one to take where there are several, such as ``"tail"``.
 
     Returns:
-        A `StatePerturbation`: a `Perturbation` for a matrix, a `StateShift` for a vector.
+        A `StatePerturbation`: a `MatrixPerturbation` for a matrix, a `ShiftPerturbation` for a
+        vector.
 
     Raises:
         ValueError: As `load`.

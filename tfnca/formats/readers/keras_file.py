@@ -16,8 +16,8 @@ from tfnca.automata import injection, perturbed, verified  # noqa: F401
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.perturbations.matrix import Perturbation
-from tfnca.automata.perturbations.shift import StateShift
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
+from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.automata.step import Step
 from tfnca.formats.archive import (
     check_finite,
@@ -176,6 +176,6 @@ def _weights_asked_for(config: dict[str, Any]) -> int:
     if issubclass(kind, GrowingCA | MNISTCA):
         shapes = ca_shapes(issubclass(kind, GrowingCA), channels, hidden)
         return sum(math.prod(shape) for shape in shapes)
-    if issubclass(kind, Perturbation):
+    if issubclass(kind, MatrixPerturbation):
         return channels**2
-    return channels if issubclass(kind, StateShift) else 0
+    return channels if issubclass(kind, ShiftPerturbation) else 0
