@@ -127,7 +127,7 @@ def build_foreign(
     if not any(array.ndim and not is_beside(name) for name, array in arrays.items()):
         return {}
     if source.rule is not None:
-        return {"": _by_rule(source, list(layouts(where, arrays)))}
+        return {"": _by_rule(source, source.rule, list(layouts(where, arrays)))}
     name = source.convention or convention
     if name in ARTICLES:
         tensors = arrange(where, arrays)
@@ -161,14 +161,16 @@ def build_foreign(
     )
 
 
-def _by_rule(source: "Source", candidates: list[Layout]) -> CellularAutomaton:
+def _by_rule(
+    source: "Source", rule: CellularAutomaton, candidates: list[Layout]
+) -> CellularAutomaton:
     reasons = []
     for layout in candidates:
         try:
-            return make_by_rule(source.rule, layout)
+            return make_by_rule(rule, layout)
         except DoesNotFitError as error:
             reasons.append(str(error))
-    raise _misfit(source, f"rule={source.rule.name}", reasons)
+    raise _misfit(source, f"rule={rule.name}", reasons)
 
 
 def _misfit(source: "Source", name: str, reasons: list[str]) -> ValueError:

@@ -171,11 +171,11 @@ def _weights(
     _expect(channels in (last, last + fixed), f"{last} channels come out of {channels}")
     alive = settings.get("alive")
     _expect(alive is None or alive.channel < channels, "it lacks the channel that decides life")
-    kernels, biases = ([layer[part] for layer in dense] for part in (1, 2))
+    kernels, biases = [layer.kernel for layer in dense], [layer.bias for layer in dense]
     _expect(all(bias is not None for bias in biases[:-1]), "a hidden layer has no bias")
     if last > channels - fixed:  # a fixed channel's update is never used
         kernels[-1] = kernels[-1][:, fixed:]
-        biases[-1] = biases[-1][fixed:] if biases[-1] is not None else None
+        biases[-1] = None if dense[-1].bias is None else dense[-1].bias[fixed:]
     if convention.rows == FILTER:
         kernels[0] = _channel_major(kernels[0], filters, seen)
     perception: list[np.ndarray] = []

@@ -71,9 +71,9 @@ def behaviour(
         What it did.
     """
     first, picture = _start(convention, ca, size)
-    inputs = {"inputs": np.zeros((1, ca.rule.inputs), np.float32)} if ca.rule.inputs else {}
+    inputs = np.zeros((1, ca.rule.inputs), np.float32) if ca.rule.inputs else None
     last, late, largest = max(steps // 10, 1), first, 0.0
-    for at, state in trajectory(ca, first, steps, every=last, seed=seed, **inputs):
+    for at, state in trajectory(ca, first, steps, every=last, seed=seed, inputs=inputs):
         values = np.asarray(state)
         largest = max(largest, float(np.max(np.abs(values), initial=0.0)))
         if at + last <= steps:
@@ -124,5 +124,5 @@ def main(options: argparse.Namespace) -> None:
         )
     if options.out:
         labels = [f"{each.convention}: {each.verdict}" for each in found]
-        pictures = [np.nan_to_num(each.picture) for each in found]
+        pictures = np.nan_to_num(np.stack([each.picture for each in found]))
         save_png(options.out, tile(pictures, columns=3, scale=4, labels=labels))
