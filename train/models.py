@@ -6,7 +6,6 @@ a command gives the same weights again on the same machine. MNIST's own models n
 in --data-dir.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -110,7 +109,7 @@ def listed() -> str:
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--only",
         nargs="+",
