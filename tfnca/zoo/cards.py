@@ -276,7 +276,10 @@ def _recipe(name: str, made_by_it: bool) -> Iterator[str]:
             "machine these very weights, on another ones that measure alike."
         )
     else:
-        yield f"{command} makes a model like it {start}, in one run."
+        yield (
+            f"{command} is a recipe for a model like it {start}, in one run; these weights are "
+            "older, and the recipe has not been run to its end."
+        )
 
 
 def _part(run: dict[str, Any]) -> str:

@@ -75,8 +75,8 @@ def _liar(host: str, ships: bool = False) -> Recipe:
 RECIPES = {
     "growing_lizard": Recipe(
         "train/growing.py",
-        "--steps 5000 --drops 0.44,0.92 --pool-size 256 --colour-limit 0.55",
-        45,
+        "--steps 12000 --drops 0.6,0.9 --pool-size 256 --max-radius 0.5",
+        100,
     ),
     "perturbation_no_tail": _matrix("no_tail", 1300, 15),
     "perturbation_no_leg": _matrix("no_leg", 500, 7),
