@@ -1,8 +1,8 @@
 """Finds words that the documents should not use: ``python tests/words.py [FILE or FOLDER ...]``.
 
-``tests/words.txt`` lists them with what to write instead. Without arguments this reads what `PATHS`
-names. Of Markdown and notebooks only the prose counts, of Python the comments and strings, of other
-files everything.
+``tests/words.txt`` lists them with what to write instead. Without arguments this reads `DOCUMENTS`
+and `CODE`. Of Markdown and notebooks only the prose counts; of Python the docstrings, comments and
+messages, without names such as ``"flipped"`` and other code; of other files everything.
 """
 
 import json
@@ -13,12 +13,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PATHS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "export/web/README.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "export/web/README.md"]
+CODE = [
+    "tfnca/article",
+    "tfnca/data",
+    "tfnca/defence",
+    "tfnca/export",
+    "tfnca/files.py",
+    "tfnca/formats",
+    "tfnca/lazy.py",
+    "tfnca/measures",
+    "tfnca/patience.py",
+    "tfnca/pictures.py",
+    "tfnca/placement",
+    "tfnca/play.py",
+    "tfnca/plots.py",
+    "tfnca/zoo",
+]
+PYTHON_PROSE = {
+    tokenize.COMMENT,
+    tokenize.STRING,
+    getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING),  # Python 3.12 and later
+}
 SUFFIXES = {".md", ".ipynb", ".py", ".js", ".mjs", ".html"}
 NOT_PROSE = re.compile(
     r"^(```|~~~).*?^\1$|<!--.*?-->|`[^`\n]+`|\]\([^)]*\)|<[a-z/][^>]*>", flags=re.M | re.S
 )
 """Of Markdown: code, comments, addresses of links, HTML tags."""
+NAMES = re.compile(r"``[^`]+``|`[^`]+`|\{[^{}]*\}|^ *>>>.*$", flags=re.M)
+"""Of Python's strings and comments: names, the values in an f-string, examples."""
 
 
 def words() -> list[tuple[re.Pattern, str]]:
@@ -33,20 +56,20 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     if path.suffix == ".py":
         with path.open("rb") as file:
             for token in tokenize.tokenize(file.readline):
-                if token.type in (tokenize.COMMENT, tokenize.STRING):
-                    yield token.start[0], token.string
+                if token.type in PYTHON_PROSE and " " in token.string:
+                    yield token.start[0], without(NAMES, token.string)
     elif path.suffix == ".ipynb":
         for number, cell in enumerate(json.loads(path.read_text())["cells"]):
             if cell["cell_type"] == "markdown":
-                yield number, without_code("".join(cell["source"]))
+                yield number, without(NOT_PROSE, "".join(cell["source"]))
     else:
         text = path.read_text()
-        yield 1, without_code(text) if path.suffix == ".md" else text
+        yield 1, without(NOT_PROSE, text) if path.suffix == ".md" else text
 
 
-def without_code(text: str) -> str:
-    """Markdown's prose, every line where it was."""
-    return NOT_PROSE.sub(lambda match: " " + "\n" * match[0].count("\n"), text)
+def without(code: re.Pattern, text: str) -> str:
+    """The prose of a text, every line where it was."""
+    return code.sub(lambda match: " " + "\n" * match[0].count("\n"), text)
 
 
 def find(paths: list[Path]) -> Iterator[str]:
@@ -73,6 +96,6 @@ def files(paths: list[Path]) -> list[Path]:
 
 
 if __name__ == "__main__":
-    given = [Path(path) for path in sys.argv[1:]] or [ROOT / path for path in PATHS]
+    given = [Path(path) for path in sys.argv[1:]] or [ROOT / path for path in DOCUMENTS + CODE]
     lines = list(find(files(given)))
     sys.exit("\n".join(lines) or 0)
