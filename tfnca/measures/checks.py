@@ -41,7 +41,7 @@ def check_step(step: Any, family: str, kind: str = ANY, name: str = "step") -> N
         return
     received = type(step).__name__
     if isinstance(step, Step) and step.family:
-        received += f" of {_FAMILIES.get(step.family, step.family)}"
+        received += f" ({_FAMILIES.get(step.family, step.family)})"
     raise ValueError(f"{name} must be {expected.format(_FAMILIES[family])}. Received: {received}")
 
 
