@@ -760,7 +760,7 @@ def test_the_report_is_one_page_with_everything(jobs):
     with imageio.get_reader(base64.b64decode(video), "mp4") as reader:
         assert reader.count_frames() >= 300
     gc.collect()  # so that they are closed in here
-    assert "Takeover" in page
+    assert "takeover rate" in page
     assert "host_sha256" in page
 
 

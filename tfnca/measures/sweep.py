@@ -185,7 +185,7 @@ def _lizard_at(
     step: Step,
     target: np.ndarray,
     plain: np.ndarray,
-    room: np.ndarray,
+    region: np.ndarray,
     density: float,
     horizon: int,
     runs: int,
@@ -195,7 +195,7 @@ def _lizard_at(
     grown, at = grown_states(step.host, target.shape[:2], runs, seed), stops(horizon)
     if density == 0:
         return measure_growing(step.host, grown, target, at, seed, first_step=200), None
-    masks = target_masks(room, density, runs, seed)
+    masks = target_masks(region, density, runs, seed)
     rows = measure_growing(step, grown, target, at, seed, masks, first_step=200)
     lifted = measure_lift(step, grown, plain, seed=seed, mask=masks, first_step=200)
     return rows, lifted["back"]
