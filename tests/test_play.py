@@ -131,7 +131,7 @@ def test_the_browser_is_opened_at_the_address(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--port", "99999"], "--port must lie in 0 to 65535. Received: 99999"),
+        (["--port", "99999"], "--port must be in 0 to 65535. Received: 99999"),
         (["--port", "x"], "argument --port: invalid int value: 'x'"),
         (["--prot", "1"], "unrecognized arguments: --prot 1"),
     ],
