@@ -542,7 +542,7 @@ HOST = ["--host", "{data}/digits.keras"]
     ("script", "arguments", "message"),
     [
         (MNIST, ["--data-dir", "{data}/none"], "data_dir must be a folder.*{data}/none"),
-        (MNIST, ["--data-dir", "{out}"], "data_dir must hold"),
+        (MNIST, ["--data-dir", "{out}"], "data_dir must contain"),
         (MNIST, ["--resume"], "no snapshot in this folder.*{out}"),
         (MNIST, ["--resume", "weights"], "--resume weights needs model.keras"),
         (MNIST, ["--loss", "l3"], "loss.*l3"),
