@@ -156,7 +156,7 @@ class Graph:
         return name if self.nodes[name].op == "Const" else None
 
     def _walk_up(self, name: str, through: set[str]) -> tuple[str, list[str]]:
-        """Follows the data up through `through`; returns the last node and the operations before."""
+        """Follows data up through `through`; returns the last node and the operations passed."""
         passed: list[str] = []
         while (
             (kind := self._kind(name)) in through
