@@ -23,7 +23,7 @@ help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
 reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
-	$(RUN) train/mnist_adversary.py --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 --lifted 2 --test-digits 600 --out out/reproduce
+	$(RUN) train/mnist_adversary.py --steps 2600 --drops 0.85 --ema 0.99 --new-digits 1 --swapped-digits 1 --recovery-items 2 --test-digits 600 --out out/reproduce
 	$(RUN) export/saved_model.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/saved_model
 	$(RUN) export/tfjs.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/tfjs
 	$(RUN) -m tfnca.article.report out/reproduce

@@ -1,11 +1,10 @@
-"""Whether training steps became slower since another revision, both timed in turn.
+"""Compares the speed of training steps with that of another revision.
 
-Each revision runs `worker.py` in a process of its own, with its own package and on the same
-pickled problem: weights, states and masks are equal. Rounds alternate, so that what else the
-machine does meets both. Two processes of the same code differ by a few percent, each for its
-whole life, so several pairs are started. Prints a table: medians, and the ratio of each pair.
-Nothing else should run meanwhile. What the table is worth says `against.py HEAD`: all of it is
-then chance.
+Each revision runs `worker.py` in its own process, with its own package and the same pickled
+problem: weights, states and masks are equal. Rounds alternate, so that other load on the machine
+affects both. Two processes of the same code differ by a few percent for as long as they live, so
+several pairs are started. Prints a table of medians and the ratio of each pair. Run nothing else
+meanwhile. `against.py HEAD` shows how much of the difference is chance.
 """
 
 import argparse
@@ -25,7 +24,7 @@ from tqdm import tqdm
 
 @contextlib.contextmanager
 def started(code, engine, log):
-    """A process of a revision's engine, ended when done."""
+    """A process with a revision's engine. It ends with the context."""
     worker = Process(engine, log, code=code)
     try:
         yield worker
@@ -34,7 +33,7 @@ def started(code, engine, log):
 
 
 def ask(worker, do, **request):
-    """What the process answers. Raises RuntimeError with its reason where it can't."""
+    """The answer of the process. Raises RuntimeError with its reason if it fails."""
     answer = worker.ask(do, **request)
     if answer is None:
         raise RuntimeError(f"{worker.engine} could not {do}: {worker.reason}")
@@ -42,13 +41,13 @@ def ask(worker, do, **request):
 
 
 def compare(workers, problem, rounds, progress):
-    """The median seconds of a training step of each of the two workers."""
+    """Median seconds of a training step, for each of two workers."""
     for worker in workers:
         ask(worker, "load", problem=problem)
         ask(worker, "warm")
     seconds = [], []
     for round_ in range(rounds):
-        # Who is first takes turns too: the first finds the caches as the other left them.
+        # The order alternates too, because the first finds the caches as the other left them.
         for which in (0, 1) if round_ % 2 else (1, 0):
             seconds[which].append(ask(workers[which], "train")["seconds"])
         progress()
@@ -57,14 +56,14 @@ def compare(workers, problem, rounds, progress):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("revision", help="what to compare the present files with, as git names it")
+    parser.add_argument("revision", help="git revision to compare the present files with")
     parser.add_argument("--engines", nargs="+", choices=("sparse", "dense"), default=["sparse"])
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=WORKLOADS)
     parser.add_argument(
-        "--pairs", type=int, default=5, help="pairs of processes (default: %(default)s)"
+        "--pairs", type=int, default=5, help="number of pairs of processes (default: %(default)s)"
     )
     parser.add_argument(
-        "--rounds", type=int, default=40, help="training steps of each (default: %(default)s)"
+        "--rounds", type=int, default=40, help="training steps per process (default: %(default)s)"
     )
     options = parser.parse_args()
     if min(options.pairs, options.rounds) < 1:

@@ -1,4 +1,4 @@
-"""Times every engine on the same work, side by side, and checks that they agree.
+"""Times every engine on the same work and checks that their results agree.
 
 Training: one step of each workload (forward, loss, backward, normalised gradients, Adam) by
 
@@ -7,11 +7,11 @@ Training: one step of each workload (forward, loss, backward, normalised gradien
   sparse     tfnca's living-cells engine
   jax, cax, torch  the same formulas in JAX, through CAX's own layers, and in PyTorch
 
-each in a process of its own, round by round in turn with the sparse engine; medians count, and
-ratios are those of measurements side by side. Engines that are not installed are left out
-(pip install -e '.[bench]' brings them). Then rollouts, and how the time of a step grows with the
-grid and with the lizards on it. Writes bench.json, report.md and two plots to --out.
-Nothing else should run meanwhile: on two quiet cores it takes about 12 minutes.
+Each runs in its own process, in alternating rounds with the sparse engine. Results are medians,
+and ratios compare alternating rounds. Engines that are not installed are left out (install them
+with pip install -e '.[bench]'). Then times rollouts, and the time of a step by the size of the grid
+and the number of lizards on it. Writes bench.json, report.md and two plots to --out. Run nothing
+else meanwhile. On two idle cores it takes about 12 minutes.
 """
 
 import argparse
@@ -37,26 +37,27 @@ PARTS = (*WORKLOADS, "rollout", "scaling")
 QUICK = ("growing_72", "mnist_adversary")
 CHECKED_STEPS = 8
 PATIENCE = 45.0
-"""Seconds of measuring after which an engine that is this slow gets fewer rounds."""
+"""Seconds of measurement after which a slow engine gets fewer rounds."""
 TOLERANCES = {"state": 1e-4, "full horizon": 1e-5, "gradient": 1e-2}
-"""Of the dense engine's largest entry; of gradients, which have length 1, the distance. They jump
-where a hidden unit lies within rounding of zero, so they get more room than states."""
+"""Allowed errors: of states as a fraction of the dense engine's largest entry, of gradients, which
+have length 1, as a distance. Gradients jump where rounding moves a hidden unit across zero, so
+their errors may be larger."""
 
 DEVICES = {
     "cpu": {"BENCH_DEVICE": "cpu", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"},
     "gpu": {
         "BENCH_DEVICE": "gpu",
         "JAX_PLATFORMS": "cuda",
-        # Several processes share it.
+        # Several processes share the GPU.
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     },
 }
-"""What tells an engine's process where to run; the living-cells engine runs on the CPU."""
+"""Environment that selects the device of an engine's process. Living cells run on the CPU."""
 
 
 class Process:
-    """An engine's process. Once something failed, `reason` says what and nothing more is asked."""
+    """An engine's process. After a failure, `reason` describes it and no more requests are sent."""
 
     def __init__(self, engine, log, device="cpu", code=None):
         self.engine, self.reason, self.failed = engine, None, False
@@ -102,7 +103,7 @@ class Process:
 
 @contextlib.contextmanager
 def processes(engines, log, device="cpu"):
-    """Starts a process for each engine, and ends them all."""
+    """Starts a process for each engine, and ends all of them."""
     started = [Process(engine, log, device) for engine in engines]
     try:
         yield started
@@ -113,10 +114,10 @@ def processes(engines, log, device="cpu"):
 
 
 def time_training(problem, engines, rounds, folder, log, progress, device="cpu"):
-    """Times one workload. Returns its results and the list of what went wrong.
+    """Times one workload. Returns its results and a list of failures.
 
-    Each engine is measured in turn with the sparse one and ends before the next begins: an idle
-    process keeps gigabytes of freed memory, and six of them would not fit.
+    Each engine is measured in turn with the sparse one and ends before the next starts, because an
+    idle process keeps gigabytes of freed memory.
     """
     path = folder / "problem.pickle"
     path.write_bytes(pickle.dumps(problem))
@@ -166,7 +167,7 @@ def time_training(problem, engines, rounds, folder, log, progress, device="cpu")
 
 
 def time_in_turn(workers, rounds, progress):
-    """Times a training step of each worker once a round. Returns ``{engine: seconds}``."""
+    """Times one training step of each worker per round. Returns ``{engine: seconds}``."""
     seconds = {worker.engine: [] for worker in workers}
     for round_ in range(rounds):
         if round_ >= 2 and sum(map(sum, seconds.values())) > PATIENCE:
@@ -179,7 +180,7 @@ def time_in_turn(workers, rounds, progress):
 
 
 def compare(found):
-    """Compares every engine's arrays with the dense one's. Returns the errors, and the bad ones."""
+    """Compares every engine's arrays with the dense one's. Returns errors and failures."""
     import numpy as np
 
     expected = found.pop("dense", {})
@@ -201,7 +202,7 @@ def compare(found):
 
 
 def time_rollouts(cases, rounds, folder, log, progress, device="cpu"):
-    """Times rollouts by our two engines: in each round every case, so that cases compare too.
+    """Times rollouts by both engines. Each round runs every case, so that cases compare too.
 
     Args:
         cases: Dictionary of ``name: (problem, {engine: steps})``.
@@ -264,13 +265,13 @@ def machine():
 
 
 def gpu():
-    """The GPU's name. This process leaves it to the others."""
+    """The GPU's name. This process itself does not use the GPU."""
     import tensorflow as tf
 
     found = tf.config.list_physical_devices("GPU")
     if not found:
         raise ValueError(
-            "TensorFlow sees no GPU here: pip install -e '.[gpu]' on a machine that has one. "
+            "--device gpu requires a GPU that TensorFlow finds: pip install -e '.[gpu]'. "
             "Received: --device gpu"
         )
     tf.config.set_visible_devices([], "GPU")
@@ -286,7 +287,7 @@ def versions():
 
 
 def main(options):
-    results = {"machine": machine(), "versions": versions()}  # the load before ours
+    results = {"machine": machine(), "versions": versions()}  # before the benchmark starts
     if options.device == "gpu":
         results["machine"]["gpu"] = gpu()
     import problems
@@ -378,15 +379,17 @@ def parse(arguments=None):
         "--device",
         choices=DEVICES,
         default="cpu",
-        help="where all but the living-cells engine run, which needs a CPU (default: cpu)",
+        help="device of all engines except living cells, which need a CPU (default: cpu)",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each (default: 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measurements per engine (default: 5)"
+    )
     parser.add_argument(
         "--only",
         nargs="+",
         choices=PARTS,
         metavar="PART",
-        help=f"time only these: {', '.join(PARTS)}",
+        help=f"parts to time: {', '.join(PARTS)} (default: all)",
     )
     parser.add_argument(
         "--engines",
@@ -397,10 +400,11 @@ def parse(arguments=None):
         help="engines of the training workloads (default: all)",
     )
     parser.add_argument(
-        "--data-dir", help="folder with MNIST's idx files, to time all 10,000 test digits too"
+        "--data-dir",
+        help="folder with MNIST's idx files; if given, all 10,000 test digits are timed too",
     )
     parser.add_argument(
-        "--quick", action="store_true", help=f"one round; without --only just {', '.join(QUICK)}"
+        "--quick", action="store_true", help=f"one round; without --only, only {', '.join(QUICK)}"
     )
     options = parser.parse_args(arguments)
     if options.rounds < 1:

@@ -1,7 +1,7 @@
-"""Seconds until something happens on a new machine: with an empty cache of compiled code, and then.
+"""Seconds until the first results, with an empty cache of compiled code and with a filled one.
 
-Each line is a process of its own, in which a Growing CA is rolled out, trained for one step, and
-injected, on a small grid, by the living-cells engine.
+Each line is a new process. It runs a rollout, a training step and an injection of a Growing CA on a
+small grid, with the living-cells engine.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     print(
         "| cache | import Keras and TensorFlow | then tfnca | first rollout | first training step "
-        "| first injection | the three |"
+        "| first injection | all three |"
     )
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
-"""How fast a Growing CA's colours return, which decides how far a matrix can shift them.
+"""Measures how fast a Growing CA's colours return, which limits how far a matrix can shift them.
 
     python benchmarks/colours.py saved_models/growing_lizard/model.keras
     python benchmarks/colours.py saved_models/growing_lizard/model.keras --pace 0.5 --out slow.keras
 
-Shifts the colours of grown patterns a tenth of the way to another picture's, and prints what is
-left of it some steps later: a table's row. With --pace the last layer's share of red, green and
-blue is multiplied by it first, so that colours go where they went, at another pace; --out keeps
-that CA, to attack.
+Shifts the colours of grown patterns by a tenth towards another picture, and prints the remaining
+fraction of the shift after some steps, as a row of a table. --pace first multiplies the last
+layer's weights for red, green and blue, so that colours reach the same values at another pace.
+--out saves that CA, so that you can attack it.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ RUNS, SHIFT, AT = 16, 0.1, (1, 2, 4, 8, 16, 32)
 
 
 def paced(ca: GrowingCA, pace: float) -> GrowingCA:
-    """A copy whose colours change `pace` times as fast; where they come to rest is the same."""
+    """A copy whose colours change `pace` times as fast, to the same final values."""
     factors = np.where(np.arange(ca.channels) < ALPHA, pace, 1.0).astype(np.float32)
     kernel, bias, last_kernel, last_bias = ca.get_weights()
     copy = GrowingCA.from_config(ca.get_config())
@@ -33,7 +33,7 @@ def paced(ca: GrowingCA, pace: float) -> GrowingCA:
 
 
 def left_of_a_shift(ca: GrowingCA, plain: np.ndarray, other: np.ndarray) -> list[float]:
-    """What is left of a shift of the colours from `plain` towards `other` after `AT` steps."""
+    """The remaining fraction of a shift of the colours from `plain` to `other` after `AT` steps."""
     shift = SHIFT * (other - plain)[..., :ALPHA]
     here = np.array(grown_states(ca, plain.shape[:2], RUNS, seed=1))
     there = here.copy()
@@ -51,11 +51,21 @@ def left_of_a_shift(ca: GrowingCA, plain: np.ndarray, other: np.ndarray) -> list
 
 def main() -> None:
     parser = Parser(description=__doc__)
-    parser.add_argument("model", help="a Growing CA, any format")
-    parser.add_argument("--plain", default="lizard", help="what it grows (default: %(default)s)")
-    parser.add_argument("--target", default="blue", help="colours to go to (default: %(default)s)")
-    parser.add_argument("--pace", type=float, default=1.0, check=POSITIVE, help="(default: 1)")
-    parser.add_argument("--out", type=Path, help="where to keep the CA at that pace, a .keras file")
+    parser.add_argument("model", help="Growing CA, in any format")
+    parser.add_argument(
+        "--plain", default="lizard", help="picture that it grows (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--target", default="blue", help="picture with the other colours (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--pace",
+        type=float,
+        default=1.0,
+        check=POSITIVE,
+        help="factor on the colours' rate of change (default: 1)",
+    )
+    parser.add_argument("--out", type=Path, help="output file for the CA at that pace, .keras")
     options = parser.parse_args()
     with plain_errors():
         ca = tfnca.load(options.model)

@@ -1,8 +1,8 @@
-"""Whether long runs grow or slow down: training, rollouts, and a state that runs away.
+"""Checks that long runs do not use more memory or slow down: training, rollouts, a diverging state.
 
-Each part is a process of its own and is looked at a hundred times. Peak memory at the end must be
-within 5 % of the peak after a tenth of the run, and the last tenth of the run at most a fifth
-slower than the second, the first being for warming up.
+Each part is a process that is observed a hundred times. Its peak memory at the end must be within
+5 % of the peak after a tenth of the run. The last tenth of the run may be at most a fifth slower
+than the second tenth. The first tenth is for warming up.
 """
 
 import argparse
@@ -17,7 +17,7 @@ MOST_GROWTH, MOST_SLOWER = 1.05, 1.2
 
 
 def watch(run, parts):
-    """Calls ``run(number)`` for each part; memory in MB and seconds after each."""
+    """Calls ``run(number)`` for each part. Yields memory in MB and seconds after each."""
     memory, seconds = [], []
     for number in range(parts):
         began = time.perf_counter()
@@ -69,7 +69,7 @@ def roll(steps, engine, size, k=None):
     found = watch(run, steps // each)
     values = np.asarray(state[0])
     if not np.isfinite(values).all():
-        raise SystemExit("The state is not finite any more.")
+        raise SystemExit("The state is no longer finite.")
     return *found, float(np.abs(values).max())
 
 
@@ -85,12 +85,14 @@ PARTS = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", help="one part alone, in this process")
+    parser.add_argument("--part", help="run only this part, in this process")
     options = parser.parse_args()
     if options.part:
         print(*PARTS[options.part]())
         return
-    print("| run | peak, MB | over that after a tenth | last tenth over second | largest value |")
+    print(
+        "| run | peak, MB | compared with after a tenth | last tenth over second | largest value |"
+    )
     print("|---|---|---|---|---|")
     good = True
     for name in PARTS:

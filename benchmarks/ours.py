@@ -1,4 +1,4 @@
-"""Our two engines, timed through the `Trainer` that everybody trains with."""
+"""Times tfnca's two engines through `Trainer`."""
 
 import keras
 import tensorflow as tf
@@ -8,7 +8,7 @@ from tfnca.training.pools import Pool
 
 
 class FixedBatch(Pool):
-    """A pool that always gives the same batch, so that every timed step has the same work."""
+    """A pool that always draws the same batch, so that every timed step does the same work."""
 
     def __init__(self, problem):
         super().__init__(problem["state"], len(problem["state"]), problem["mask"])
@@ -22,13 +22,13 @@ class FixedBatch(Pool):
 
 
 def make_batch(problem):
-    """The batch that every step gets."""
+    """The batch of every step."""
     given = {name: problem[name] for name in ("state", "mask", "labels")}
     return tfnca.Batch(**{k: None if v is None else tf.constant(v) for k, v in given.items()})
 
 
 def make_step(problem):
-    """The step of a problem, its weights those of the problem."""
+    """The step of a problem, with the problem's weights."""
     kind = tfnca.MNISTCA if problem["kind"] == "mnist" else tfnca.GrowingCA
     networks = {}
     for name in ("host", "adversary"):

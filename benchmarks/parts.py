@@ -1,7 +1,7 @@
-"""Where the living-cells engine's time goes in a training step of a Growing CA.
+"""Times the parts of a Growing CA's training step in the living-cells engine.
 
-One lizard on 72×72, one thread: 80 steps forward and back, and the parts that its firing cells
-need, each timed alone as often as it is called there. The rest are lists, life, and copies.
+One lizard on 72×72, one thread, 80 steps forward and back. The parts for its firing cells are timed
+separately, with as many calls as the step makes. The remainder is lists, life and copies.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def perceive_gradient(n, count, program, sheet, back):
 
 
 def milliseconds(function: Callable, *arguments) -> float:
-    """The median of five calls, the first of all not counted."""
+    """The median of five calls after a first one that does not count."""
     function(*arguments)
     times = []
     for _ in range(5):
@@ -55,7 +55,7 @@ def milliseconds(function: Callable, *arguments) -> float:
 
 
 def measure(host: tfnca.GrowingCA, state: np.ndarray) -> dict[str, float]:
-    """Dictionary of a part's name to milliseconds in a training step of one lizard."""
+    """Milliseconds of each part, by its name, in a training step of one lizard."""
     form, numbers, stencils = sparse._describe(host)
     form, nothing = sparse._read_form(form), np.zeros(0, np.float32)
     weights = tuple(variable.numpy() for variable in host.weights_in_order)
@@ -74,10 +74,10 @@ def measure(host: tfnca.GrowingCA, state: np.ndarray) -> dict[str, float]:
     program = sheets._make_program(form, inputs)
     sheet = sheets._make_sheet(form, inputs, items, program)
     count = kernels.BLOCK
-    calls = round(fired_end[-1] / count)  # blocks in all steps together
+    calls = round(fired_end[-1] / count)  # number of blocks in all steps
     back = sheets._make_back(form, program, len(x), count)
     for values in (sheet.buffers, back.gradients, back.seen):
-        values[:] = 1.0  # what happened to lie there may be denormal, and slow
+        values[:] = 1.0  # uninitialised values may be denormal, which is slow
     fired = tape_fired[fired_end[STEPS - 1] : fired_end[STEPS]]
     cells = tape[0][cells_end[STEPS] : cells_end[STEPS + 1]]
     sheet.lists[kernels.LIST_A, :count] = tape_fired[:count]

@@ -1,9 +1,9 @@
 """The same formulas through CAX: its perception and update layers, its scan over steps.
 
-CAX takes the last channel for alpha, so channels are reordered on the way in and out. Its fire
-mask is a dropout, which doubles what survives: a step size of one half undoes that.
+CAX uses the last channel as alpha, so channels are reordered before and after. Its fire mask is a
+dropout, which doubles the updates that remain. A step size of one half compensates for that.
 
-CAX 0.3 (Python 3.11) and 0.4 (from 3.12 on) both run: every argument goes by its name.
+CAX 0.3 (Python 3.11) and 0.4 (from 3.12) both work, because every argument is passed by name.
 """
 
 import jax
@@ -112,7 +112,7 @@ def make(problem, engine):
     start, target = problem["state"], jnp.asarray(problem["target"])
     start = jnp.asarray(start[..., ALPHA_LAST] if growing else start)
     trained = nnx.All(nnx.Param, nnx.PathContains(problem["trained"]))
-    if growing and problem["trained"] != "matrix":  # Sobel kernels stay as they are
+    if growing and problem["trained"] != "matrix":  # Sobel kernels are unchanged
         trained = nnx.All(trained, nnx.PathContains("update"))
 
     def loss(system, steps):

@@ -1,7 +1,7 @@
 """The same formulas in PyTorch, eager, channels first."""
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - PyTorch's own word
+import torch.nn.functional as F  # noqa: N812 - as in PyTorch's documentation
 
 
 def make(problem, engine):

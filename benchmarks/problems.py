@@ -1,4 +1,4 @@
-"""What is timed: the batches of each workload, and the arithmetic that they cannot do without."""
+"""The timed workloads: their batches, and the arithmetic that each requires at least."""
 
 import os
 import time
@@ -20,7 +20,7 @@ from tfnca.formats.load import load, load_perturbation
 ROOT = Path(__file__).resolve().parent.parent
 GROWN_STEPS = 200
 OPAQUE = 0.1
-WORKLOADS = {  # kind, padding round the 40-pixel target
+WORKLOADS = {  # kind, padding around the 40-pixel target
     "growing_72": ("growing", 16),
     "injection_72": ("injection", 16),
     "injection_104": ("injection", 32),
@@ -34,7 +34,7 @@ TRAINED = {
 
 
 class Weights:
-    """The models that the workloads run: published ones where present, else our saved ones."""
+    """The models of the workloads: the article's if their files are present, otherwise our own."""
 
     def __init__(self):
         originals = Path(os.environ.get("TFNCA_ORIGINALS", ROOT.parent / "shared" / "originals"))
@@ -47,8 +47,8 @@ class Weights:
                 return loader(path, name)
         if what.endswith("host"):
             tried = " or ".join(str(path) for path, _ in places)
-            raise ValueError(f"The benchmarks need a trained {what}: {tried}")
-        self.sources[what] = "stand-in: the host's own weights, or the identity"
+            raise ValueError(f"The benchmarks require a trained {what}: {tried}")
+        self.sources[what] = "substitute: the host's own weights, or the identity"
         return None
 
     def parts(self, kind):
@@ -76,13 +76,13 @@ class Weights:
         if kind == "perturbation":
             zipped = models / "growing_ca_saved_perturbations.zip"
             found = self._load("matrix", (zipped, "tail_sym_t"), loader=load_perturbation)
-            found = found or tfnca.Perturbation()
+            found = found or tfnca.MatrixPerturbation()
             parts["matrix"] = [np.array(found.matrix)]
         return parts
 
 
 def arrays(ca):
-    """Weights as every engine takes them: kernels ``(height, width, in, out)``, and biases."""
+    """Weights in the form for every engine: kernels ``(height, width, in, out)``, and biases."""
     values = [np.array(variable) for variable in ca.weights_in_order]
     return [v[None, None] if v.ndim == 2 else v for v in values]
 
@@ -100,7 +100,7 @@ def training(name, weights, batch=8, steps=80):
         "steps": steps,
         "fire_rate": 0.5,
         "noise_std": 0.0,
-        # So small that the last timed step still works on the cells of the first.
+        # Small, so that the last timed step has the same living cells as the first.
         "learning_rate": 1e-6,
     }
     if kind == "mnist":
@@ -126,13 +126,13 @@ def training(name, weights, batch=8, steps=80):
 
 
 def lizards(weights, size, count=1):
-    """Grown lizards, ``(count, size, size, 16)``, no two alike."""
+    """Grown lizards, ``(count, size, size, 16)``, all different."""
     host = make_step({"kind": "growing", "fire_rate": 0.5, "parts": weights.parts("growing")})
     return np.array(tfnca.rollout(host, tfnca.seed_state(size, count), GROWN_STEPS, seed=0))
 
 
 def herd(weights, size, count, side=64):
-    """Lizards on a square grid of one batch item, ``(1, size, size, 16)``, spread evenly."""
+    """Evenly spaced lizards on the square grid of one batch item, ``(1, size, size, 16)``."""
     state = np.zeros((1, size, size, 16), np.float32)
     across = int(np.ceil(np.sqrt(count)))
     crops = lizards(weights, side, count)
@@ -153,7 +153,7 @@ def rollout_problem(weights, kind, state):
 
 
 def count_cells(problem):
-    """Runs a problem once: living cells, and for each network living cells of its that fire."""
+    """Runs a problem once and counts living cells, and for each network those that fire."""
     step = make_step(problem)
     mask, fire_rate = problem["mask"], problem["fire_rate"]
     living, firing = 0, [0] * len(step.networks)
@@ -174,8 +174,8 @@ def count_cells(problem):
 def floor_flops(problem, living, firing):
     """Multiplications and additions in the matrix products of one training step.
 
-    Forward, the gradient of what goes in, and, where a network is trained, of its weights: each
-    as many as forward.
+    The gradient with respect to the inputs takes as many as the forward pass. So does, for a
+    trained network, the gradient with respect to its weights.
     """
     total = 0
     for name, cells in zip(("host", "adversary"), firing, strict=False):
@@ -190,8 +190,8 @@ def floor_flops(problem, living, firing):
 def product_rate(rows=4000, repeats=200):
     """This machine's best rate of ``[rows, 48] -> 128 -> 16`` products, in flop/s, all cores.
 
-    Tried: TensorFlow, which shares each product among the cores, and NumPy with one thread a
-    core, each with products of its own.
+    Tries TensorFlow, which divides each product among the cores, and NumPy with one thread per
+    core, each with its own products.
     """
     random = np.random.default_rng(0)
     x, first, last = (

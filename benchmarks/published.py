@@ -1,8 +1,8 @@
-"""The published formulas as a plain dense TensorFlow graph: what the speed-up is measured against.
+"""The article's formulas as a plain dense TensorFlow graph: the baseline of the speed-ups.
 
-Like the published training code it perceives with one depthwise convolution, runs 1×1
-convolutions on every cell, draws each fire mask with `tf.random.uniform`, evaluates both networks
-of an injection everywhere, and loops in the graph.
+Like the article's training code, it perceives with one depthwise convolution, runs 1×1 convolutions
+on every cell, draws each fire mask with `tf.random.uniform`, evaluates both networks of an
+injection in every cell, and loops in the graph.
 """
 
 import keras

@@ -1,8 +1,8 @@
-"""Trains an attack by its recipe with one option after another changed, on one budget of steps.
+"""Trains an attack by its recipe, changing one option at a time, with equally many steps.
 
-The table says what each option is worth: median squared error at 500 and at 5,000 steps, 16 runs
-on 72×72, from the seed (a matrix) and from the grown lizard; the host's own cells beside an
-adversary's; and how often the lizard is back once a matrix is lifted.
+The table shows the effect of each option: the median MSE after 500 and 5,000 steps, 16 runs on
+72×72, from the seed (a matrix) and from the grown lizard. For an adversary it also shows the MSE of
+the host cells, and for a matrix the number of runs that recover after the attack is removed.
 """
 
 import argparse
@@ -17,24 +17,24 @@ ROOT = Path(__file__).parent.parent
 COMMON = {
     "stable": [],
     "published": ["--recipe", "published"],
-    "any may start anew": ["--chosen", "any"],
+    "any state may be reset": ["--reset-policy", "any"],
     "weights not averaged": ["--ema", "0"],
     "a pool of 1,024": ["--pool-size", "1024"],
     "40 to 56 CA steps": ["--min-ca-steps", "40", "--max-ca-steps", "56"],
     "no damage": ["--damaged", "0"],
-    "rate 2e-3": ["--learning-rate", "2e-3"],
+    "learning rate 2e-3": ["--learning-rate", "2e-3"],
 }
 VARIANTS = {
     "perturbation": COMMON
     | {
-        "not lifted": ["--lifted", "0"],
+        "no recovery items": ["--recovery-items", "0"],
         "adam at 5e-4": ["--optimizer", "adam", "--learning-rate", "5e-4"],
     },
     "growing_adversary": COMMON
     | {
         "from zero": ["--start", "zero"],
-        "own cells count fully": ["--own-weight", "1"],
-        "a share that falls from 0.4": ["--first-density", "0.4"],
+        "own cells with full weight": ["--own-weight", "1"],
+        "a fraction that falls from 0.4": ["--first-density", "0.4"],
     },
 }
 
@@ -44,7 +44,7 @@ def at(rows, step):
 
 
 def summary(name, metrics, seconds):
-    """One row of the table, from a run's measures."""
+    """One row of the table, from a run's measurements."""
     row = {"recipe": name, "seconds": round(seconds)}
     for start in ("from_seed", "from_grown"):
         for step in (500, 5000):
@@ -68,22 +68,26 @@ def table(rows):
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="Further options go to the training script, as they are."
+        description=__doc__, epilog="Further options are passed to the training script."
     )
     parser.add_argument("attack", choices=list(VARIANTS))
-    parser.add_argument("--steps", default="400", help="training steps of each (%(default)s)")
-    parser.add_argument("--only", nargs="+", help="names of recipes; all if not given")
+    parser.add_argument(
+        "--steps", default="400", help="training steps per run (default: %(default)s)"
+    )
+    parser.add_argument("--only", nargs="+", help="names of recipes (default: all)")
     parser.add_argument("--out", type=Path, default=Path("out/recipes"))
     options, rest = parser.parse_known_args()
     variants = VARIANTS[options.attack]
     unknown = set(options.only or []) - set(variants)
     if unknown:
-        parser.error(f"--only must name recipes of {list(variants)}. Received: {sorted(unknown)}")
+        parser.error(
+            f"--only must name recipes among {list(variants)}. Received: {sorted(unknown)}"
+        )
     rows = []
     for name in tqdm(options.only or list(variants), unit="run"):
         folder = options.out / options.attack / name.replace(" ", "_")
         command = [sys.executable, str(ROOT / f"train/{options.attack}.py"), "--out", str(folder)]
-        # What a variant sets comes last and wins.
+        # A variant's options come last and win.
         subprocess.run(
             [*command, "--steps", options.steps, *rest, *variants[name]], check=True, cwd=ROOT
         )

@@ -1,4 +1,4 @@
-"""What the numbers of `bench.py` say: tables, plots, and whether the targets are met."""
+"""The report of `bench.py`: tables, plots, and whether its targets are met."""
 
 import io
 import math
@@ -11,10 +11,10 @@ from tfnca.plots import plot
 PUBLISHED_HERE = {"growing_72": 1.7, "injection_72": 2.6, "injection_104": 5.3,
                   "perturbation_72": 1.1, "perturbation_104": 2.3,
                   "mnist_adversary": 0.34}  # fmt: skip
-"""Seconds of `published` on two cores when the project began, to see that it is no straw man."""
+"""Seconds of `published` on two cores when the project began. It must not become slower."""
 TARGETS = {"growing_72": 5, "injection_72": 9, "injection_104": 17, "perturbation_72": 4,
            "perturbation_104": 8, "mnist_adversary": 7}  # fmt: skip
-"""How many times faster than `published` the sparse engine should be at least."""
+"""Required speed-up of the sparse engine compared with `published`."""
 
 
 def number(value, digits=2):
@@ -33,7 +33,7 @@ def report(results):
     parts = [
         "# Benchmarks",
         f"{machine['cpu']}, {machine['cores']} cores"
-        + (f"; {machine['gpu']} for all but sparse" if "gpu" in machine else "")
+        + (f"; {machine['gpu']} for all engines except sparse" if "gpu" in machine else "")
         + f"; load {machine['load']} when started. "
         + ", ".join(f"{name} {version}" for name, version in results["versions"].items())
         + ".",
@@ -84,7 +84,7 @@ def report(results):
 
 
 def targets(results):
-    """What the engine should reach, and whether it does."""
+    """The engine's targets, and whether it reaches them."""
     training, found = results["train_step"], []
 
     def add(what, reached, bound, at_least=True):
@@ -117,7 +117,7 @@ def targets(results):
         for n, r in training.items()
         if r.get("published_s")
     ]
-    if len(slower) > 1:  # one common factor for the machine
+    if len(slower) > 1:  # allows one common factor for the machine
         off = max(abs(x - sum(slower) / len(slower)) for x in slower)
         add("published against its first measurement, largest factor", math.exp(off), 1.25, False)
     return found

@@ -1,4 +1,4 @@
-"""Another revision's files beside the present ones, for as long as something is compared."""
+"""Checks out another revision temporarily, to compare it with the present files."""
 
 import contextlib
 import subprocess
@@ -14,7 +14,7 @@ def checked_out(revision: str) -> Iterator[Path]:
     """Yields a folder with the files of a revision, and removes it.
 
     Raises:
-        subprocess.CalledProcessError: If git knows no such revision, which it says itself.
+        subprocess.CalledProcessError: If git knows no such revision. Git prints the reason.
     """
     git = ["git", "-C", str(ROOT), "worktree"]
     with tempfile.TemporaryDirectory() as folder:

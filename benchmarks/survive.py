@@ -1,11 +1,11 @@
-"""Kills a training run with SIGKILL again and again, and compares its end with an untouched run's.
+"""Kills a training run repeatedly with SIGKILL, and compares the result with an uninterrupted run.
 
-One short lizard run is left alone. The same run is then killed at random moments, half of them
-while a snapshot is being written, and resumed after each. At the end all weights, the optimiser,
-the pool and the history must be the untouched run's, bit for bit.
+One short lizard run is not interrupted. The same run is then killed at random moments, half of them
+while a snapshot is being written, and resumed each time. At the end all weights, the optimiser, the
+pool and the history must equal those of the uninterrupted run, bit for bit.
 
-With --workers, several processes share the run, and one of them, any, is killed. The others must
-end by themselves, and all start again.
+With --workers, several processes share the run and a random one is killed. The others must end by
+themselves. Then all start again.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 300.0
-"""Seconds to wait for a run to get where it should be killed."""
+"""Seconds to wait for the moment to kill a run."""
 
 
 def command(folder, steps, resume, workers):
@@ -63,12 +63,12 @@ def writing(folder):
 
 
 def has_snapshot(folder):
-    """Whether there is one to resume from; while the newest is written, only the one before is."""
+    """Whether a snapshot exists to resume from, possibly only the previous one."""
     return any((folder / name).exists() for name in ("snapshot.bin", "snapshot.previous.bin"))
 
 
 def end(process, workers, rng):
-    """Kills a run, or one of its workers; returns the seconds until all of it has ended."""
+    """Kills a run or one of its workers. Returns the seconds until all processes have ended."""
     began = time.monotonic()
     if workers == 1:
         process.send_signal(signal.SIGKILL)
@@ -81,15 +81,15 @@ def end(process, workers, rng):
 
 
 def kill_once(folder, steps, aim, rng, log, workers):
-    """Starts or resumes the run and kills it; returns what is known about the moment.
+    """Starts or resumes the run and kills it. Returns facts about that moment.
 
     Args:
         folder: The run's folder.
-        steps: Its training steps.
+        steps: The run's training steps.
         aim: ``"writing"`` to kill it in the middle of a snapshot, ``"any"`` to kill it at a random
             moment after it has started to train.
         rng: Source of random delays.
-        log: File for its output.
+        log: File for the run's output.
         workers: Processes that share the run.
     """
     before = has_snapshot(folder)
@@ -119,7 +119,7 @@ def kill_once(folder, steps, aim, rng, log, workers):
 
 
 def end_state(folder):
-    """Everything that a run ends with, as arrays by name."""
+    """The final state of a run, as arrays by name."""
     body = (folder / "snapshot.bin").read_bytes().split(b"\n", 2)[2]
     path = folder / "snapshot.npz"
     path.write_bytes(body)
@@ -137,7 +137,7 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     arguments = parser.parse_args()
     alone, hunted = arguments.out / "alone", arguments.out / "hunted"
     shutil.rmtree(arguments.out, ignore_errors=True)

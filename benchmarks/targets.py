@@ -1,8 +1,8 @@
-"""Trains an adversary for each class, and measures its takeover where few or many run it.
+"""Trains an adversary for each class and measures its takeover rate at several fractions.
 
-Each is trained at 10 % of the pixels and measured at 0.5 to 10 %, three runs of masks and noise
-each. What is there already is not done again. Prints a table: takeover by target and share; the
-adversary that ships stands below.
+Each adversary is trained at a fraction of 10 % and measured at 0.5 to 10 %, with three runs of
+masks and noise each. Existing results are not computed again. Prints a table of takeover rates by
+target and fraction. Its last row is the bundled adversary.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def python(*arguments):
 
 
 def train(target, options, folder):
-    """An adversary for one class, unless it is there."""
+    """Trains the adversary for one class, unless it exists."""
     if not (folder / "model.keras").exists():
         python(
             "train/mnist_adversary.py", "--digit", target, "--steps", options.steps,
@@ -37,7 +37,7 @@ def train(target, options, folder):
 
 
 def sweep(model, target, options, folder):
-    """Takeover by share, unless it is measured already."""
+    """Measures takeover rates by fraction, unless they exist."""
     path = folder / "sweep.json"
     if not path.exists():
         python(
@@ -55,7 +55,7 @@ def data(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "out/targets")
-    parser.add_argument("--steps", type=int, default=1000, help="training steps of each")
+    parser.add_argument("--steps", type=int, default=1000, help="training steps per adversary")
     parser.add_argument("--test-digits", type=int, default=200)
     parser.add_argument("--targets", type=int, nargs="+", default=list(range(10)))
     parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
@@ -66,7 +66,7 @@ def main():
         model = train(target, options, folder)
         rows[f"{target}"] = sweep(model, target, options, folder / "sweep")
     ours = ROOT / "saved_models/mnist_adversary/model.keras"
-    rows["8, as it ships"] = sweep(ours, 8, options, options.out / "sweep_ours")
+    rows["8, bundled"] = sweep(ours, 8, options, options.out / "sweep_ours")
     print("| target |", " | ".join(f"{density:g} %" for density in DENSITIES), "|")
     print("|---" * (len(DENSITIES) + 1) + "|")
     for name, summary in rows.items():

@@ -1,9 +1,9 @@
-"""Trains one adversary that is told which class to argue for, and measures it as each of the ten.
+"""Trains one adversary with its target class as an input, and measures it for each of ten classes.
 
-Being told is ten more inputs of each cell, of which one is 1: for a given target no more than
-another bias of the first layer. So once trained it is ten adversaries that differ in that bias
-alone, and every tool runs them. Training steps take the targets in turn, each with a pool of its
-own. Prints the table of `targets.py`, to compare.
+The target is ten further inputs of each cell, of which one is 1. For a given target this equals
+another bias of the first layer. The trained adversary is thus ten ordinary adversaries that differ
+only in that bias. Training steps take the targets in turn, each with its own pool. Prints the same
+table as `targets.py`, for comparison.
 """
 
 import argparse
@@ -65,7 +65,7 @@ class Told:
         return loss
 
     def save(self, folder):
-        """Each target's adversary, to ``<folder>/<target>/model.keras``."""
+        """Writes each target's adversary to ``<folder>/<target>/model.keras``."""
         for target in range(NUM_CLASSES):
             self.bias.assign(self.biases.value[target])
             (folder / f"{target}").mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,9 @@ class Told:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "out/told")
-    parser.add_argument("--steps", type=int, default=10_000, help="training steps of all targets")
+    parser.add_argument(
+        "--steps", type=int, default=10_000, help="training steps for all targets together"
+    )
     parser.add_argument("--test-digits", type=int, default=200)
     parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
     options = parser.parse_args()

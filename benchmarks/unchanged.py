@@ -1,9 +1,9 @@
-"""Whether another revision of the code gives the same numbers: each model's states, and a training.
+"""Compares the numbers of another revision with the present ones: states of all models, a training.
 
-Both revisions run, each in a process of its own and by both engines, every model of saved_models/
-that they can read: a lizard for 200 CA steps from its seed, then 100 more under the attack; digits
-for 100 and 100. With --train both also train and measure the takeover of `make reproduce`. Prints
-a table and ends with code 1 where anything differs.
+Both revisions run every model in saved_models/ that both can read, in separate processes, with both
+engines: a lizard for 200 CA steps from its seed, then 100 more under the attack; digits for 100 and
+100. With --train both also train and measure the takeover of `make reproduce`. Prints a table.
+Exits with code 1 if any number differs.
 """
 
 import argparse
@@ -18,8 +18,8 @@ import numpy as np
 from revisions import ROOT, checked_out
 
 ENGINES = ("sparse", "dense")
-TRAIN = ["train/mnist_adversary.py", "--drops", "0.85", "--ema", "0.99", "--fresh", "1",
-         "--mutated", "1", "--lifted", "2", "--test-digits", "600"]  # fmt: skip
+TRAIN = ["train/mnist_adversary.py", "--drops", "0.85", "--ema", "0.99", "--new-digits", "1",
+         "--swapped-digits", "1", "--recovery-items", "2", "--test-digits", "600"]  # fmt: skip
 
 RUN = """
 import sys
@@ -60,18 +60,18 @@ np.savez(out, **states)
 
 
 def python(code: Path, *arguments: object) -> None:
-    """Runs a command with a revision's own package, in its folder."""
+    """Runs a command with a revision's package, in its folder."""
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": str(code)}
     command = [sys.executable, *map(str, arguments)]
     subprocess.run(command, cwd=code, env=environment, check=True)
 
 
 def compare(name: str, old: np.ndarray, new: np.ndarray) -> bool:
-    """Prints a row, and says whether both are the same numbers."""
+    """Prints a row and returns whether the numbers are equal."""
     if old.tobytes() == new.tobytes():
-        verdict = "the same bits"
+        verdict = "same bits"
     elif np.array_equal(old, new, equal_nan=True):
-        verdict = "the same but for the signs of zeros"
+        verdict = "same except for signs of zeros"
     else:
         verdict = f"differs by {np.abs(old - new).max():.2g}"
     print(f"| {name} | {verdict} |", flush=True)
@@ -80,10 +80,10 @@ def compare(name: str, old: np.ndarray, new: np.ndarray) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("revision", help="what to compare the present files with, as git names it")
+    parser.add_argument("revision", help="git revision to compare the present files with")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument(
-        "--train", type=int, default=0, metavar="STEPS", help="training steps of a takeover"
+        "--train", type=int, default=0, metavar="STEPS", help="training steps of the takeover"
     )
     options = parser.parse_args()
     with checked_out(options.revision) as old, tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def main() -> None:
         same = [*states(code, Path(folder), options.engines)]
         if options.train:
             same += training(code, Path(folder), options.train)
-    print(f"\n{sum(same)} of {len(same)} the same numbers.")
+    print(f"\n{sum(same)} of {len(same)} have the same numbers.")
     sys.exit(not all(same))
 
 

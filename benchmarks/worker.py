@@ -1,10 +1,10 @@
-"""One engine in a process of its own: `bench.py` tells it over a pipe when to measure.
+"""Runs one engine in its own process. `bench.py` sends requests to measure over a pipe.
 
-Between two requests it blocks on its input, so that engines measured in turn do not disturb each
-other. An engine is a module with ``make(problem, engine)``, which returns two functions: one does
-a training step and returns its loss; ``check(steps)`` returns arrays (the final state, the
-gradients divided by their norms) of a run in which chance plays no part: every cell fires, no
-noise. The problem is a dictionary that `problems.py` makes.
+Between requests it waits for input, so that engines measured in turn do not disturb each other. An
+engine is a module with ``make(problem, engine)``, which returns two functions. The first does a
+training step and returns its loss. The second, ``check(steps)``, returns arrays (the final state,
+and gradients divided by their norms) of a run without randomness: every cell fires, without noise.
+The problem is a dictionary from `problems.py`.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ PEERS = ("jax", "cax", "torch")
 
 
 def memory(field):
-    """Resident megabytes of this process now (VmRSS) or at most (VmHWM); None off Linux."""
+    """Resident megabytes of this process now (VmRSS) or at peak (VmHWM); None except on Linux."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -44,7 +44,7 @@ def timed(function, *arguments):
 
 
 def take_gpu(module):
-    """Puts a module's framework on the GPU. Raises ImportError where it sees none."""
+    """Selects the GPU in a module's framework. Raises ImportError if it finds none."""
     if module == "peer_torch":
         import torch
 
@@ -63,7 +63,7 @@ def take_gpu(module):
         except RuntimeError:
             found = []
     if not found:
-        raise ImportError("sees no GPU")
+        raise ImportError("finds no GPU")
 
 
 class Worker:
@@ -88,9 +88,7 @@ class Worker:
         self.before = memory("VmRSS")
         self.train_step()
         if self.before is not None:
-            Path("/proc/self/clear_refs").write_text(
-                "5", encoding="utf-8"
-            )  # the maximum starts anew
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets the peak
 
     def train(self):
         loss, seconds = timed(self.train_step)
@@ -116,8 +114,8 @@ def to_numpy(array):
 
 def main():
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints is not an answer
-    with contextlib.suppress(OSError):  # if memory runs out, this process is the one to go
+    os.dup2(2, 1)  # keeps the output of libraries out of the answers
+    with contextlib.suppress(OSError):  # if memory runs out, the kernel ends this process
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     worker = None
     for line in sys.stdin:

@@ -1,7 +1,7 @@
-"""What several workers gain on this machine: training steps a second, and the price of a gathering.
+"""Measures the gain of several workers on this machine: training steps per second, and gather time.
 
-The same lizard training with as many shards is run by one process with all cores, and by several
-with a share of them each; the workers then time their gathering of the gradients alone.
+One process with all cores runs a lizard training, and several processes that divide the cores run
+the same training with equally many shards. Then the workers time gathering the gradients alone.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "train"))
 FLOATS = 8320 + 2
-"""What a worker sends in a training step of a Growing CA: its gradients and two losses."""
+"""Numbers that a worker sends per training step of a Growing CA: gradients and two losses."""
 
 GATHER = f"""
 import time
@@ -34,7 +34,7 @@ if workers.is_chief:
 
 
 def steps_a_second(folder, workers, shards, steps):
-    """Of the second half of a short training, so that no compiling is in it."""
+    """Steps per second in the second half of a short training, which excludes compiling."""
     launch = ["train/launch.py", str(workers)] if workers > 1 else []
     command = [sys.executable, *launch, "train/growing.py", "--shards", str(shards)]
     command += ["--steps", str(steps), "--measure", "none", "--snapshot-seconds", "1000"]
@@ -61,7 +61,7 @@ def milliseconds_to_gather(count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=200, help="a multiple of 200")
+    parser.add_argument("--steps", type=int, default=200, help="training steps, a multiple of 200")
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     found = {"workers": given.workers, "one": [], "several": []}
@@ -70,7 +70,7 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 rate = steps_a_second(folder, workers, given.workers, given.steps)
             found[name].append(round(rate, 2))
-            print(f"{name}: {rate:.2f} training steps a second", file=sys.stderr)
+            print(f"{name}: {rate:.2f} training steps per second", file=sys.stderr)
     found["milliseconds_to_gather"] = round(milliseconds_to_gather(given.workers), 2)
     found["ratio"] = round(max(found["several"]) / max(found["one"]), 2)
     print(json.dumps(found, indent=2))

@@ -98,7 +98,7 @@ def on_files(files, config):
 def public_names():
     """A line for each public name of `tfnca`, with where it is described."""
     source = (ROOT / "tfnca/__init__.py").read_text(encoding="utf-8")
-    found = re.findall(r"^from (tfnca\S+) import ([^(\n]+|\([^)]*\))", source, flags=re.M)
+    found = re.findall(r"^ *from (tfnca\.\S+) import ([^(\n]+|\([^)]*\))", source, flags=re.M)
     rows = ["| name | described in |", "|---|---|"]
     for module, imported in found:
         package = module.split(".")[1]

@@ -1,5 +1,5 @@
-"""Writes README.md anew in each folder of saved_models/ whose config.json or metrics.json changed;
-saved_models/README.md too."""
+"""Rewrites README.md in saved_models/, and in each of its folders whose config.json or metrics.json
+changed."""
 
 from tfnca.cli import run
 

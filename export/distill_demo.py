@@ -1,7 +1,7 @@
-"""Writes our models as the data files of the article's own demo pages.
+"""Writes models as data files for the article's demo pages.
 
-An MNIST adversary with its host becomes data.js of the digits page; six perturbations (tail, leg,
-head, arm, red, blue, in this order) with theirs become gca_data.js of the lizard page.
+An MNIST adversary with its host becomes data.js of the digits page. Six perturbations (tail, leg,
+head, arm, red, blue, in this order) with their host become gca_data.js of the lizard page.
 """
 
 from tfnca.cli import run

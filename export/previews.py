@@ -1,4 +1,4 @@
-"""Draws previews of hosts and of the digits' adversaries that ship anew, whatever trained them."""
+"""Redraws the previews of the bundled hosts and of the digits' adversaries."""
 
 from tfnca.cli import run
 

@@ -1,4 +1,4 @@
-"""Exports a model as a SavedModel that runs where only TensorFlow is installed."""
+"""Exports a model as a SavedModel, which runs with TensorFlow alone."""
 
 from tfnca.cli import run
 

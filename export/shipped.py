@@ -1,4 +1,4 @@
-"""Writes saved_model/ and tfjs/ anew in each folder of saved_models/ whose weights changed."""
+"""Rewrites saved_model/ and tfjs/ in each folder of saved_models/ whose weights changed."""
 
 from tfnca.cli import run
 

@@ -1,4 +1,4 @@
-"""Exports a model for TensorFlow.js: a folder that tf.loadGraphModel takes as it is."""
+"""Exports a model for TensorFlow.js: a folder that tf.loadGraphModel loads."""
 
 from tfnca.cli import run
 

@@ -17,8 +17,8 @@ from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.neural_ca import NeuralCA
-from tfnca.automata.perturbations.matrix import Perturbation
-from tfnca.automata.perturbations.shift import StateShift
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
+from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import GROWING, Step
 from tfnca.automata.verified import Verified
@@ -109,7 +109,7 @@ def _verify(host):
 
 
 def _shifted(host, vector=None):
-    return Perturbed(host, StateShift(vector=vector))
+    return Perturbed(host, ShiftPerturbation(vector=vector))
 
 
 LAYERS = {
@@ -140,9 +140,11 @@ LAYERS = {
         _verify,
     ),
     "Perturbation": Descriptor(
-        lambda: Perturbation(matrix=symmetric(2)), weights_alone=("matrix",)
+        lambda: MatrixPerturbation(matrix=symmetric(2)), weights_alone=("matrix",)
     ),
-    "StateShift": Descriptor(lambda: StateShift(vector=pushing(5)), weights_alone=("vector",)),
+    "StateShift": Descriptor(
+        lambda: ShiftPerturbation(vector=pushing(5)), weights_alone=("vector",)
+    ),
     "Perturbed": Descriptor(lambda: Perturbed(counted(GrowingCA()), symmetric(3)), Perturbed),
     "Perturbed Injected": Descriptor(
         lambda: Perturbed(_two(GrowingCA, step_size=0.8), symmetric(4)), Perturbed
@@ -151,7 +153,7 @@ LAYERS = {
         lambda: _shifted(counted(GrowingCA()), pushing(6)), _shifted
     ),
 }
-"""Keys start with the class's name."""
+"""Keys start with the class's name in files, which the goldens have too."""
 
 STEPS = [name for name, d in LAYERS.items() if d.is_step and type(d.shared()) is not NeuralCA]
 """The article's. Those of other rules are compared over the table in `rules.py`."""

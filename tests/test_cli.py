@@ -126,7 +126,7 @@ def test_a_plugin_is_imported_from_the_working_folder(tmp_path, monkeypatch, cap
         (["traim"], "invalid choice: 'traim'"),
         (["train", "lizard"], "invalid choice: 'lizard'"),
         (["export", "mnist", "--format", "onnx", "--out", "x"], "invalid choice: 'onnx'"),
-        (["attack", "mnist", "--density", "2"], "--density must lie in (0, 1]. Received: 2.0"),
+        (["attack", "mnist", "--density", "2"], "--density must be in (0, 1]. Received: 2.0"),
     ],
 )
 def test_what_is_wrong_is_named(words, message, capsys):

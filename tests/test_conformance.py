@@ -19,7 +19,7 @@ import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import KINDS, StatePerturbation
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import living_mask
 from tfnca.automata.step import CellularAutomaton, Step
@@ -91,7 +91,7 @@ def a_kind(name, kind, **parts):
     return type(name, (StatePerturbation,), {"kind": kind, **methods, **parts})
 
 
-@pytest.mark.parametrize(("name", "kind"), [("Mine", "shift"), ("StateShift", "mine")])
+@pytest.mark.parametrize(("name", "kind"), [("Mine", "shift"), ("ShiftPerturbation", "mine")])
 def test_a_kind_does_not_take_the_place_of_another(name, kind, kinds):
     with pytest.raises(TypeError, match=rf"of its own. Received: '{kind}', {name}, beside 'shift'"):
         a_kind(name, kind)
@@ -224,7 +224,7 @@ def test_wrapping_leaves_the_callers_host_as_it_was(name):
 
 
 def test_an_adversary_and_a_matrix_are_trained_in_place():
-    adversary, matrix = GrowingCA(), Perturbation()
+    adversary, matrix = GrowingCA(), MatrixPerturbation()
     assert Injected(GrowingCA(), adversary).trained is adversary
     assert Perturbed(GrowingCA(), matrix).trained is matrix
     assert adversary.trainable

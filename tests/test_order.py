@@ -15,6 +15,7 @@ import tfnca
 
 ROOT = Path(tfnca.__file__).parent
 ORDER = [
+    "deprecated",
     "lazy",
     "patience",
     "types",

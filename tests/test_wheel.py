@@ -91,6 +91,17 @@ def test_an_installed_wheel_is_enough_in_an_empty_folder(wheel, tmp_path):
     assert list((tmp_path / "empty").iterdir()) == []
 
 
+def test_an_installed_wheel_plays_without_any_library(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import tfnca.__main__ as command; "
+    code += "command.main(sys.argv[2:])"
+    words = [str(tmp_path / "site"), "play", "--copy-to", str(tmp_path / "www")]
+    run(sys.executable, "-I", "-S", "-c", code, *words)
+    for name in ("index.html", "models/mnist/model.keras"):
+        assert (tmp_path / "www" / name).stat().st_size > 1000
+
+
 def test_the_source_distribution_builds_the_same_wheel(source, wheel, tmp_path):
     with tarfile.open(build("sdist", source, tmp_path)) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")

@@ -15,12 +15,26 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "export/web/README.md"]
 CODE = [
+    "benchmarks",
+    "export/cards.py",
+    "export/distill_demo.py",
+    "export/portable.py",
+    "export/previews.py",
+    "export/saved_model.py",
+    "export/shipped.py",
+    "export/tfjs.py",
+    "tfnca/__main__.py",
     "tfnca/article",
+    "tfnca/choices.py",
+    "tfnca/cli",
+    "tfnca/commands.py",
     "tfnca/data",
     "tfnca/defence",
+    "tfnca/deprecated.py",
     "tfnca/export",
     "tfnca/files.py",
     "tfnca/formats",
+    "tfnca/jobs",
     "tfnca/lazy.py",
     "tfnca/measures",
     "tfnca/patience.py",
@@ -28,7 +42,9 @@ CODE = [
     "tfnca/placement",
     "tfnca/play.py",
     "tfnca/plots.py",
+    "tfnca/training",
     "tfnca/zoo",
+    "train",
 ]
 PYTHON_PROSE = {
     tokenize.COMMENT,

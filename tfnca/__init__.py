@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tfnca.automata.mnist import MNISTCA
     from tfnca.automata.neural_ca import NeuralCA
     from tfnca.automata.perturbations import combine
-    from tfnca.automata.perturbations.matrix import Perturbation
-    from tfnca.automata.perturbations.shift import StateShift
+    from tfnca.automata.perturbations.matrix import MatrixPerturbation
+    from tfnca.automata.perturbations.shift import ShiftPerturbation
     from tfnca.automata.perturbed import Perturbed
     from tfnca.automata.state import class_logits, digit_state, living_mask, seed_state, to_rgb
     from tfnca.automata.step import Step
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tfnca.data.drawing import lizard
     from tfnca.data.targets import TARGETS, load_target, pad_target
     from tfnca.engines.rollout import rollout, trajectory
-    from tfnca.formats.load import load, load_perturbation
+    from tfnca.formats.load import load, load_arrays, load_perturbation
     from tfnca.training.batch import Batch
     from tfnca.training.losses import ClassLoss, TargetLoss
     from tfnca.training.optimizers import WhitenedAdam
@@ -48,10 +48,10 @@ __all__ = [
     "GrowingCA",
     "GrowingPool",
     "Injected",
+    "MatrixPerturbation",
     "NeuralCA",
-    "Perturbation",
     "Perturbed",
-    "StateShift",
+    "ShiftPerturbation",
     "Step",
     "Stroke",
     "TargetLoss",
@@ -65,6 +65,7 @@ __all__ = [
     "living_mask",
     "lizard",
     "load",
+    "load_arrays",
     "load_attack",
     "load_digits",
     "load_perturbation",
@@ -94,8 +95,8 @@ if not TYPE_CHECKING:
             "automata.mnist": "MNISTCA",
             "automata.neural_ca": "NeuralCA",
             "automata.perturbations": "combine",
-            "automata.perturbations.matrix": "Perturbation",
-            "automata.perturbations.shift": "StateShift",
+            "automata.perturbations.matrix": "MatrixPerturbation",
+            "automata.perturbations.shift": "ShiftPerturbation",
             "automata.perturbed": "Perturbed",
             "automata.state": "class_logits digit_state living_mask seed_state to_rgb",
             "automata.step": "Step",
@@ -104,7 +105,7 @@ if not TYPE_CHECKING:
             "data.drawing": "lizard",
             "data.targets": "TARGETS load_target pad_target",
             "engines.rollout": "rollout trajectory",
-            "formats.load": "load load_perturbation",
+            "formats.load": "load load_arrays load_perturbation",
             "training.batch": "Batch",
             "training.losses": "ClassLoss TargetLoss",
             "training.optimizers": "WhitenedAdam",

@@ -1,4 +1,4 @@
-"""The command `tfnca`: all that the scripts do, from an installed package."""
+"""The command `tfnca`: every script of the project, from an installed package."""
 
 import argparse
 import importlib
@@ -17,39 +17,40 @@ JOBS = {
         "perturbation": "perturbation",
     },
 }
-"""What can be trained, and its file in `tfnca.jobs`."""
+"""Training jobs, with their file in `tfnca.jobs`."""
 
-COMMANDS = ("measure", "sweep", "place", "detect", "benchmark", "export", "models")
-"""Those that are files of `tfnca.cli`."""
+COMMANDS = (*("measure", "sweep", "place", "detect", "benchmark", "identify", "export", "models"),)
+"""Commands with a file in `tfnca.cli`."""
 
 EXAMPLES = """Neural cellular automata, and attacks on them.
 
-An example of each command; with --help, a command lists its options:
+Each command with an example. A command followed by --help lists its options:
 
-  tfnca play                                       the playgrounds, in your browser
-  tfnca models                                     the bundled models, whose names others take
+  tfnca play                                       open the playgrounds in your browser
+  tfnca models                                     list the bundled models; use their names below
 
-  tfnca train growing --target picture.png         a CA that grows a picture
-  tfnca train mnist                                a CA that reads handwritten digits
-  tfnca train mnist_defence                        one that resists adversaries
-  tfnca attack growing --target no_tail            adversarial cells that change a grown picture
-  tfnca attack mnist --digit 8                     adversarial cells that change a digit
-  tfnca attack perturbation --target red           a matrix that changes every cell
-  tfnca launch 2 train growing --out out/growing   several processes that train one model
+  tfnca train growing --target picture.png         train a CA that grows a picture
+  tfnca train mnist                                train a CA that classifies handwritten digits
+  tfnca train mnist_defence                        train a digit CA that resists adversaries
+  tfnca attack growing --target no_tail            train adversaries that change a grown picture
+  tfnca attack mnist --digit 8                     train adversaries that change a digit's class
+  tfnca attack perturbation --target red           train a matrix that changes every cell
+  tfnca launch 2 train growing --out out/growing   train one model with two processes
 
-  tfnca measure growing_lizard                     how well a model does
-  tfnca measure no_tail --host growing_lizard      how well an attack does
-  tfnca sweep mnist_adversary --host mnist         an attack by few and by many cells
-  tfnca place mnist_adversary --host mnist         where a few adversaries hurt most
-  tfnca detect mnist_adversary --host mnist        whether adversaries can be told from hosts
-  tfnca benchmark FOLDER                           hosts against attacks: a leaderboard
+  tfnca measure growing_lizard                     measure a model
+  tfnca measure no_tail --host growing_lizard      measure an attack
+  tfnca sweep mnist_adversary --host mnist         measure an attack at several fractions
+  tfnca place mnist_adversary --host mnist         find the most harmful cells
+  tfnca detect mnist_adversary --host mnist        detect adversaries
+  tfnca benchmark FOLDER                           compare hosts and attacks: a leaderboard
 
-  tfnca export growing_lizard --format tfjs --out out/lizard   a model for other programs
+  tfnca identify somebody.pth                      find the rule that a file belongs to
+  tfnca export growing_lizard --format tfjs --out out/lizard   export a model
 """
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Runs the command line; that of this process if `words` is None."""
+    """Runs a command line. None: that of this process."""
     choices = ("play", "models", *JOBS, "launch", *(c for c in COMMANDS if c != "models"))
     command, rest = _choose("tfnca", EXAMPLES, choices, words)
     prog = f"tfnca {command}"
@@ -68,11 +69,13 @@ def main(words: Sequence[str] | None = None) -> None:
 def _choose(
     prog: str, description: str, choices: Iterable[str], words: Sequence[str] | None
 ) -> tuple[str, list[str]]:
-    """The first word that is no option, one of `choices`, and what it is to get."""
+    """The first word that is not an option, one of `choices`, and the remaining words."""
     parser = Parser(prog, description)
     listed = ", ".join(choices)
     parser.add_argument("command", metavar="COMMAND", choices=list(choices), help=listed)
-    parser.add_argument("words", metavar="...", nargs=argparse.REMAINDER, help="its options")
+    parser.add_argument(
+        "words", metavar="...", nargs=argparse.REMAINDER, help="options of the command"
+    )
     given = parser.parse_args(words)
     plugins = [word for name in given.plugin for word in ("--plugin", name)]
     return given.command, [*plugins, *given.words]

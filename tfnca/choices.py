@@ -1,25 +1,25 @@
-"""What options may be: names and numbers that a command knows before it loads TensorFlow."""
+"""Valid values of options, which commands need before they load TensorFlow."""
 
-AMONG = ("target", "host")
-"""Whose opaque cells a lizard's adversaries are drawn among."""
+REGIONS = ("target", "host")
+"""Placement regions of a lizard's adversaries: the opaque cells of one of these."""
 
 DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.6)
-"""Shares of adversaries that are swept, from one cell in 200 to the majority."""
+"""Adversary fractions of a sweep, from one cell in 200 to the majority."""
 
 LOSSES = ("l2", "cross_entropy")
-"""Losses of a cell that classifies."""
+"""Losses of a cell's classification."""
 
 MOST_STEPS = 8191
-"""The most CA steps of a training step."""
+"""Most CA steps of a training step."""
 
 OPTIMIZERS = ("adam", "whitened")
-"""What training scripts offer."""
+"""Optimisers of the training commands."""
 
 QUANTIZE = ("float16", "uint8")
-"""What kernels may be stored in for TensorFlow.js."""
+"""Storage types of kernels for TensorFlow.js."""
 
 TARGET_DIGIT = 8
-"""The class that the published adversary argues for."""
+"""The class that the article's adversary aims for."""
 
 TOLERANCE = 5.0
-"""Of `tfnca.Verified` in the benchmark, in standard deviations of the noise."""
+"""Tolerance of the benchmark's deviation test (`tfnca.Verified`), in standard deviations."""

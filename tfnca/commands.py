@@ -1,4 +1,4 @@
-"""What every command shares: its parser, checks of its options, and plain errors in one line."""
+"""Shared parts of all commands: the parser, checks of options, and one-line errors."""
 
 import argparse
 import contextlib
@@ -9,20 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tfnca.deprecated import current_words
 from tfnca.patience import load_tensorflow
 
 Check = Callable[[str, Any], None]
-"""A function of an option's name and value that raises ValueError if the value is wrong."""
+"""A function of an option's name and value. It raises ValueError if the value is invalid."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Checks each option by its own check, and says what is wrong in one line.
+    """An argument parser that checks each option and reports errors in one line.
 
-    ``add_argument`` takes a `check` beside argparse's own arguments: see `must`.
+    Its ``add_argument`` takes a `check` in addition to argparse's arguments: see `must`.
 
     Args:
-        prog: What the command is called; as argparse says if None.
-        description: What ``--help`` says first, its lines as they are.
+        prog: Name of the command; None for argparse's default.
+        description: First paragraphs of ``--help``, with their line breaks.
     """
 
     def __init__(self, prog: str | None = None, description: str | None = None) -> None:
@@ -34,7 +35,7 @@ class Parser(argparse.ArgumentParser):
             metavar="MODULE",
             action="append",
             default=[],
-            help="a Python module of yours to import first: it registers classes of its own",
+            help="Python module to import first, for example one that registers your classes",
         )
 
     def add_argument(
@@ -48,34 +49,38 @@ class Parser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, words: Sequence[str] | None = None
     ) -> argparse.Namespace:
-        """The options, each checked; those that are not set and have no default are None."""
-        options = super().parse_args(words)
+        """Parses and checks the options. An option without value and default is None."""
+        options = super().parse_args(self.current_words(words))
         with plain_errors():
             for name, key, check in self._checks:
                 if (value := getattr(options, key)) is not None:
                     check(name, value)
         return options
 
+    def current_words(self, words: Sequence[str] | None = None) -> list[str]:
+        """A command line with the present names of options. None: that of this process."""
+        return current_words(sys.argv[1:] if words is None else words, self._option_string_actions)
+
     def error(self, message: str) -> NoReturn:
         fail(message)
 
 
 def work(place: str, *arguments: Any, plugins: Sequence[str] = ()) -> Any:
-    """Does a command's work, once its options are known to be right.
+    """Runs the function of a command. Call it after the options are checked.
 
     Args:
-        place: The function that does it, as ``"package.module:function"``: it is imported only
-            now, and TensorFlow with it.
-        *arguments: What it is called with.
-        plugins: Modules to import before it.
+        place: The function, as ``"package.module:function"``. The module, and TensorFlow with it,
+            is imported only now.
+        *arguments: Its arguments.
+        plugins: Modules to import first.
 
     Returns:
-        What the function returns.
+        The function's result.
     """
     with plain_errors():
         load_tensorflow()
         if plugins and "" not in sys.path:
-            sys.path.insert(0, "")  # a module in this folder, as ``python -m`` finds it
+            sys.path.insert(0, "")  # finds modules in this folder, as ``python -m`` does
         for name in plugins:
             _import_plugin(name)
         return find(place)(*arguments)
@@ -92,14 +97,14 @@ def _import_plugin(name: str) -> None:
         importlib.import_module(name)
     except Exception as error:
         raise ValueError(
-            "--plugin must name a Python module that can be imported, such as my_project.cas, from "
-            f"this folder or PYTHONPATH. Received: {name}, {type(error).__name__}: {error}"
+            "--plugin must name a Python module in this folder or PYTHONPATH that can be imported, "
+            f"for example my_project.cas. Received: {name}, {type(error).__name__}: {error}"
         ) from error
 
 
 def fail(message: object) -> NoReturn:
-    """Prints one line, apart from any bar, and exits with code 2."""
-    from tqdm import tqdm  # not before it is needed
+    """Prints one line, separate from progress bars, and exits with code 2."""
+    from tqdm import tqdm  # late, because it is rarely needed
 
     tqdm.write(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     raise SystemExit(2)
@@ -108,28 +113,28 @@ def fail(message: object) -> NoReturn:
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Turns bad input into one line with exit code 2, and Ctrl-C into exit code 130."""
-    # The error is left, and what its frames held is collected: at its own end Python 3.12 crashes
-    # on TensorFlow's graphs.
+    # Leaves the exception, then collects the objects of its frames. Otherwise Python 3.12 crashes
+    # at exit, on TensorFlow's graphs.
     try:
         yield
         return
     except (ValueError, OSError) as error:
-        said: str | None = str(error)
+        message: str | None = str(error)
     except KeyboardInterrupt:
-        said = None
+        message = None
     gc.collect()
-    if said is None:
+    if message is None:
         print("Stopped.", file=sys.stderr)
         raise SystemExit(130)
-    fail(said)
+    fail(message)
 
 
-def must(rule: str, holds: Callable[[Any], bool]) -> Check:
+def must(rule: str, is_valid: Callable[[Any], bool]) -> Check:
     """A check of an option's value.
 
     Args:
-        rule: What the value must do, for the message.
-        holds: Whether it does.
+        rule: The rule for the message, after "must", for example "be even".
+        is_valid: Whether a value follows the rule.
 
     Example:
 
@@ -139,7 +144,7 @@ def must(rule: str, holds: Callable[[Any], bool]) -> Check:
     """
 
     def check(name: str, value: Any) -> None:
-        if not holds(value):
+        if not is_valid(value):
             raise ValueError(f"{name} must {rule}. Received: {value}")
 
     return check
@@ -148,19 +153,19 @@ def must(rule: str, holds: Callable[[Any], bool]) -> Check:
 INFINITY = float("inf")
 POSITIVE = must("be positive", lambda value: 0 < value < INFINITY)
 NOT_NEGATIVE = must("not be negative", lambda value: 0 <= value < INFINITY)
-SHARE = must("lie in (0, 1]", lambda value: 0 < value <= 1)
-WEIGHT = must("lie in [0, 1]", lambda value: 0 <= value <= 1)
-MOMENTUM = must("lie in [0, 1)", lambda value: 0 <= value < 1)
-DIGIT = must("lie in 0 to 9", lambda value: 0 <= value <= 9)
-SEED = must("lie in 0 to 2**32 - 1", lambda value: 0 <= value < 2**32)
+FRACTION = must("be in (0, 1]", lambda value: 0 < value <= 1)
+WEIGHT = must("be in [0, 1]", lambda value: 0 <= value <= 1)
+MOMENTUM = must("be in [0, 1)", lambda value: 0 <= value < 1)
+DIGIT = must("be in 0 to 9", lambda value: 0 <= value <= 9)
+SEED = must("be in 0 to 2**32 - 1", lambda value: 0 <= value < 2**32)
 
 
 def check_output(path: str | Path) -> None:
-    """Makes the folder of a file that is to be written, before the work is done for nothing.
+    """Creates the folder of an output file. Call it before the work, so that errors come early.
 
     Raises:
         ValueError: If the path is a folder.
-        OSError: If its folder cannot be made.
+        OSError: If its folder cannot be created.
     """
     path = Path(path)
     if path.is_dir():

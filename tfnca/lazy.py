@@ -8,6 +8,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from tfnca.deprecated import CLASSES, current_class
+
 
 def lazily(
     package: str, homes: dict[str, str]
@@ -33,10 +35,9 @@ def lazily(
             contents.update({name: getattr(module, name) for name in names.split()})
 
     def attribute(name: str) -> Any:
-        if name not in known:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        load()
-        return contents[name]
+        if name in known or CLASSES.get(name) in known:
+            load()
+        return contents[name] if name in known else current_class(name, contents, package)
 
     return load, attribute, lambda: sorted({*contents, *offered})
 

@@ -1,4 +1,4 @@
-"""Shows the playgrounds in the browser, from a local server that needs only Python.
+"""Opens the playgrounds in your browser. The server runs on this machine and needs only Python.
 
 The server loads neither TensorFlow nor NumPy, so it starts at once. The pages and their code are in
 ``tfnca/site``, built from ``export/web``. The weights are the files that `tfnca.load` reads.
@@ -15,13 +15,24 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 SITE = Path(__file__).resolve().parent / "site"
 MODELS = [SITE.parent / "saved_models", SITE.parents[1] / "saved_models"]
 """The folder of the models: in an installed package, or in a clone of the repository."""
 PORT = 8000
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    "": "application/octet-stream",
+}
+"""Content types by suffix. Given here, because the Windows registry may be wrong about .js."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -90,14 +101,13 @@ def serve(port: int | None, browser: bool) -> None:
         port: The port; if None, 8000 or else any free port.
         browser: Whether to open the page in the browser.
     """
-    with listen(port, files()) as server:
+    with contextlib.suppress(KeyboardInterrupt), listen(port, files()) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         print(f"The playgrounds are at {address} (stop with Ctrl-C)", flush=True)
         if browser:  # in a thread, because a text browser would block until it is closed
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
-        print()
+        server.serve_forever()
+    print()
 
 
 def listen(port: int | None, served: dict[str, Path]) -> "Server":
@@ -133,17 +143,7 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.SimpleHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
-    # Given here, because the type of .js in Windows' registry may be wrong.
-    extensions_map: ClassVar = {
-        ".css": "text/css; charset=utf-8",
-        ".html": "text/html; charset=utf-8",
-        ".js": "text/javascript; charset=utf-8",
-        ".json": "application/json",
-        ".png": "image/png",
-        ".txt": "text/plain; charset=utf-8",
-        ".wasm": "application/wasm",
-        "": "application/octet-stream",
-    }
+    extensions_map = TYPES
 
     def translate_path(self, path: str) -> str:
         """The file at an address; a path that does not exist if nothing is served there."""

@@ -1,7 +1,7 @@
-"""Trains a Growing CA: from one cell to a picture, which it keeps and repairs.
+"""Trains a Growing CA, which grows a picture from one cell, keeps it and repairs it.
 
-Regimes: 'growing' starts every run from the seed; 'persistent' goes on from a pool, so that the
-picture stays; 'regenerating' also cuts circles out of it.
+Regimes: 'growing' starts every run from the seed. 'persistent' continues states of a pool, so that
+the CA learns to keep the picture. 'regenerating' also cuts out circles, which it learns to repair.
 """
 
 from tfnca.jobs.options import run_named

@@ -1,9 +1,9 @@
-"""Trains an adversary of a Growing CA: some of its cells turn the pattern into another one.
+"""Trains an adversary of a Growing CA: a fraction of its cells change the pattern to another one.
 
-The host is frozen. At each restart a share of the cells where the target is opaque (--among host:
-or what the host grows), drawn at random, run the adversary's rule; the pool carries each state's
-own mask. The article: tailless at 10 %, with 32 empty cells around the picture, and red at 60 %,
-with 16.
+The host is frozen. In a random fraction of the cells the adversary's rule replaces the host's. They
+are drawn among the opaque cells of the target (--region host: also of the host's picture), again
+whenever a state is reset. The article trains no_tail at 10 %, with 32 empty cells around the
+picture, and red at 60 %, with 16.
 """
 
 from tfnca.jobs.options import run_named

@@ -1,7 +1,7 @@
 """Trains the self-classifying MNIST CA.
 
-The cells of a digit learn to agree on which digit they are, and to change their mind when the
-digit changes under them. Defaults are the published settings.
+The cells of a digit learn to agree on its class, and to reclassify after the digit is swapped.
+The defaults are the article's settings.
 """
 
 from tfnca.jobs.options import run_named

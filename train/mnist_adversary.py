@@ -1,7 +1,7 @@
-"""Trains an adversary of the MNIST CA: a few of its cells turn every digit into one class.
+"""Trains an adversary of the MNIST CA: a few cells make all others choose one class.
 
-The host is frozen. At each restart of a digit 10 % of the pixels, drawn at random, run the
-adversary's rule. Defaults are the published settings; the article finds 2,000 steps enough.
+The host is frozen. In 10 % of the pixels, drawn at random for each new digit, the adversary's rule
+replaces the host's. The defaults are the article's settings. In the article 2,000 steps suffice.
 """
 
 from tfnca.jobs.options import run_named

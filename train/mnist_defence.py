@@ -1,8 +1,8 @@
-"""Trains an MNIST CA that resists: its cells learn to agree while liars stand among them.
+"""Trains an MNIST CA that resists adversaries: its cells learn to agree among adversarial cells.
 
-The liars are adversaries trained before, frozen; with several in --bank each has a hundred training
-steps in turn. A host that has learned to resist them is judged by an adversary that was trained
-against it (train/mnist_adversary.py), which then joins the bank of the next round.
+The adversaries are trained models, frozen. With several in --bank they take turns, a hundred
+training steps each. To measure how well the host resists, train an adversary against it
+(train/mnist_adversary.py). Add that adversary to the bank of the next round.
 """
 
 from tfnca.jobs.options import run_named

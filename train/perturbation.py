@@ -1,7 +1,7 @@
-"""Trains a perturbation of every living cell that turns a Growing CA's pattern into another one.
+"""Trains a perturbation of every living cell that changes a Growing CA's pattern to another one.
 
-The host is frozen; the perturbation is all that learns: by default the article's symmetric matrix.
-The pool starts as seeds and grown hosts.
+The host is frozen and only the perturbation is trained, by default the article's symmetric matrix.
+The pool starts with seeds and grown patterns.
 """
 
 from tfnca.jobs.options import run_named

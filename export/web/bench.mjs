@@ -1,4 +1,4 @@
-// Measures the built site in Chromium, best on a quiet machine: time to the first picture, CA
+// Measures the built site in Chromium, best on a quiet machine: time to the first pictures, CA
 // steps a second in both playgrounds, and the living box compared with the whole 96×96 grid.
 // node bench.mjs [wasm|webgl|webgpu|cpu]
 
@@ -6,9 +6,13 @@ import { ready, withSite } from "./browser.mjs";
 
 const backend = process.argv[2] ?? "wasm";
 
+const began = performance.now();
 await withSite(async (open, address) => {
   const page = await open();
   await page.goto(`${address}?backend=${backend}&seed=0`);
+  await page.waitForFunction(() => window.tfnca?.mnist?.ca.index > 0);
+  const moving = (performance.now() - began) / 1000;
+  console.log(`from starting tfnca play and Chromium to a moving picture, s: ${moving.toPrecision(3)}`);
   await ready(page);
   const result = await page.evaluate(async () => {
     const { mnist, growing } = window.tfnca;

@@ -4,7 +4,6 @@ The result is the same whenever and wherever it is built from the same files. ``
 lists their checksums, so that a test can tell without Node whether the site is up to date.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ SOURCES = [
 
 
 def main():
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     models = os.environ.get("TFNCA_MODELS") or ROOT / "saved_models"
     out = ROOT / "tfnca/site"
     parser.add_argument("--models", type=Path, default=models, help="(default: saved_models)")
@@ -62,7 +61,6 @@ def checksums(models, site):
         **{f"export/web/{name}": path for name, path in find(WEB, SOURCES)},
         **{f"models/{name}": path for name, path in find(models, inputs())},
         **{name: ROOT / name for name in ("LICENSE", "tfnca/data/NOTICE")},
-        "tfnca/data/drawing.py": ROOT / "tfnca/data/drawing.py",
     }
     return {
         "built_from": {name: sha256(path) for name, path in sorted(built_from.items())},

@@ -28,16 +28,16 @@ class Models:
     def density(self, mutation):
         return 0.3
 
-    def among(self, mutation):
+    def region(self, mutation):
         return "host"
 
     def perturbation(self, mutation):
         if mutation == "blue":
             raise MissingModelError("no blue one. Received: blue")
-        return tfnca.Perturbation()
+        return tfnca.MatrixPerturbation()
 
     def shift(self, mutation):
-        return tfnca.StateShift()
+        return tfnca.ShiftPerturbation()
 
     def target(self, name):
         return tfnca.load_target(name, 12)
@@ -197,8 +197,8 @@ def test_verdicts_follow_the_numbers(judge, evidence, expected):
 
 def test_a_number_says_how_its_adversaries_were_trained():
     tails = {"left": [0.0], "size": [1.0], "density": 0.3}
-    for among, said in (("host", "30% anywhere on the lizard: "), ("target", "30%: ")):
-        number, share = claims._as_trained(tails | {"among": among}, claims._vary)
+    for region, said in (("host", "30% anywhere on the lizard: "), ("target", "30%: ")):
+        number, share = claims._as_trained(tails | {"region": region}, claims._vary)
         assert (number.removeprefix(said), share) == claims._vary(tails)
         assert number.startswith(said)
 

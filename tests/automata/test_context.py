@@ -189,7 +189,9 @@ def test_a_step_that_says_too_little_says_what_is_missing():
         tfnca.rollout(Step(), np.zeros((*SHAPE, 5), np.float32), 1)
 
 
-@pytest.mark.parametrize("step", [tfnca.Perturbation(), None, "lizard", keras.layers.Dense(2)])
+@pytest.mark.parametrize(
+    "step", [tfnca.MatrixPerturbation(), None, "lizard", keras.layers.Dense(2)]
+)
 def test_what_is_no_step_is_refused(step):
     expected = r"step must be a Step.*Received: " + type(step).__name__
     with pytest.raises(ValueError, match=expected):
@@ -259,12 +261,12 @@ class Silent(tfnca.automata.step.CellularAutomaton):
 
 
 def test_a_perturbation_takes_the_hosts_living_cells(monkeypatch):
-    with pytest.raises(ValueError, match=r"which cells live.*living\(state\).*Received: Silent"):
-        tfnca.Perturbed(Silent())
-    monkeypatch.setattr(Silent, "living", Everywhere.living)
     state = np.random.default_rng(0).uniform(-0.9, 0.9, (*SHAPE, 16)).astype(np.float32)
     state[..., 3] = 0.0  # by alpha none of them lives
     np.testing.assert_allclose(tfnca.Perturbed(Silent())(state, seed=0), state, atol=1e-6)
+    monkeypatch.setattr(Silent, "living", lambda self, state: state[..., :1] > 0)
+    alive = state[..., :1] > 0
+    np.testing.assert_allclose(tfnca.Perturbed(Silent())(state, seed=0), state * alive, atol=1e-6)
 
 
 def test_states_beyond_the_bound_bring_one_warning_that_names_the_cure():

@@ -209,8 +209,8 @@ WRONG = {
     "state_clip": (0.0, "state_clip must be positive. Received: state_clip=0.0"),
     "network_clip": (-1.0, "network_clip must be positive"),
     "message_bound": (0, "message_bound must be positive"),
-    "fire_rate": (1.5, r"fire_rate must lie in \[0.0, 1.0\]. Received: fire_rate=1.5"),
-    "noise_std": (-0.1, "noise_std must lie in"),
+    "fire_rate": (1.5, r"fire_rate must be in \[0.0, 1.0\]. Received: fire_rate=1.5"),
+    "noise_std": (-0.1, "noise_std must be in"),
 }
 
 
@@ -245,7 +245,10 @@ def test_a_perturbation_at_the_identity_does_nothing(name):
         state = np.clip(state, -host.state_clip, host.state_clip)
     if isinstance(host.alive, Alpha):
         state[..., host.fixed :] *= np.asarray(host.living(state))
-    for nothing in (tfnca.Perturbation(host.channels), tfnca.StateShift(host.channels)):
+    for nothing in (
+        tfnca.MatrixPerturbation(host.channels),
+        tfnca.ShiftPerturbation(host.channels),
+    ):
         perturbed = tfnca.Perturbed(host, nothing)
         expected = host(4 * state, seed=1, index=2, **given)
         if host.state_clip is None:
@@ -261,7 +264,7 @@ def test_a_perturbation_changes_the_living_cells_and_no_fixed_channel(name):
     state = some_state(host.rule, SHAPE)
     alive = host.living(state)
     alive = np.ones(SHAPE, bool) if alive is None else np.asarray(alive)[..., 0]
-    shift = tfnca.StateShift(host.channels, np.full(host.channels, 0.25))
+    shift = tfnca.ShiftPerturbation(host.channels, np.full(host.channels, 0.25))
     changed = np.asarray(shift(state, host=host))
     expected = state.copy()
     expected[alive, host.fixed :] += 0.25

@@ -22,7 +22,7 @@ from tfnca.automata.checks import check_density
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.verified import Verified
 
@@ -172,7 +172,7 @@ def test_host_and_adversary_draw_their_own_fire_masks_and_noise():
     assert not np.any(as_host[both][:, 1:] == as_adversary[both][:, 1:])
 
 
-# Perturbation
+# MatrixPerturbation
 
 
 def test_the_identity_matrix_is_the_host_while_states_stay_within_the_bound():
@@ -182,7 +182,7 @@ def test_the_identity_matrix_is_the_host_while_states_stay_within_the_bound():
     state /= np.abs(state).max() / 3
     perturbed = Perturbed(host)(state, seed=1, index=2)
     np.testing.assert_allclose(perturbed, host(state, seed=1, index=2), atol=1e-6)
-    assert np.abs(Perturbation()(2 * state)).max() == 3
+    assert np.abs(MatrixPerturbation()(2 * state)).max() == 3
 
 
 def test_the_matrix_stays_symmetric_in_training():
@@ -201,7 +201,7 @@ def test_the_matrix_stays_symmetric_in_training():
 
 
 def test_only_the_upper_triangle_counts():
-    perturbation = Perturbation()
+    perturbation = MatrixPerturbation()
     perturbation.variable.assign(np.arange(256.0).reshape(16, 16))
     matrix = perturbation.matrix.numpy()
     np.testing.assert_array_equal(matrix, matrix.T)
@@ -210,7 +210,7 @@ def test_only_the_upper_triangle_counts():
 
 def test_scaled_combined_and_spectrum():
     matrices = symmetric(1), symmetric(2)
-    a, b = (Perturbation(matrix=matrix) for matrix in matrices)
+    a, b = (MatrixPerturbation(matrix=matrix) for matrix in matrices)
     identity = np.eye(16)
     for k in (0, 0.5, 1, -1, 2):
         expected = k * matrices[0] + (1 - k) * identity
@@ -371,7 +371,7 @@ nan_matrix[3, 3] = np.nan
 MISTAKES = {
     "growing channels": (ca_call(GrowingCA, 20), r"GrowingCA .*16.*Received: .*20"),
     "mnist channels": (ca_call(MNISTCA, 16), r"MNISTCA .*20.*Received: .*16"),
-    "perturbation channels": (ca_call(Perturbation, 20), r"16.*Received: .*20"),
+    "perturbation channels": (ca_call(MatrixPerturbation, 20), r"16.*Received: .*20"),
     "a mask without adversary": (ca_call(GrowingCA, 16, mask=np.ones((1, 4, 4))), "Received: a m"),
     "mask shape": (
         ca_call(LAYERS["Injected"], 16, mask=np.ones((1, 4, 5))),
@@ -380,40 +380,49 @@ MISTAKES = {
     "fire rate": (lambda: GrowingCA(fire_rate=1.5), r"fire_rate .*Received: fire_rate=1.5"),
     "fire rate nan": (lambda: MNISTCA(fire_rate=np.nan), r"fire_rate .*Received: .*nan"),
     "noise": (lambda: MNISTCA(noise_std=-0.1), r"noise_std .*Received: noise_std=-0.1"),
-    "asymmetric": (lambda: Perturbation(matrix=np.triu(np.ones((16, 16)))), "symmetric.*Received"),
-    "matrix nan": (lambda: Perturbation(matrix=nan_matrix), "finite.*Received: NaN"),
-    "matrix shape": (lambda: Perturbation(matrix=np.eye(15)), r"16, 16.*Received: .*15, 15"),
-    "matrix dtype": (lambda: Perturbation(matrix=np.full((16, 16), "a")), "numbers.*Received"),
+    "asymmetric": (
+        lambda: MatrixPerturbation(matrix=np.triu(np.ones((16, 16)))),
+        "symmetric.*Received",
+    ),
+    "matrix nan": (lambda: MatrixPerturbation(matrix=nan_matrix), "finite.*Received: NaN"),
+    "matrix shape": (lambda: MatrixPerturbation(matrix=np.eye(15)), r"16, 16.*Received: .*15, 15"),
+    "matrix dtype": (
+        lambda: MatrixPerturbation(matrix=np.full((16, 16), "a")),
+        "numbers.*Received",
+    ),
     "two kinds": (lambda: Injected(GrowingCA(), MNISTCA()), "same channels.*Received.*MNISTCA"),
-    "no CA": (lambda: Injected(Perturbation(), GrowingCA()), "host must be.*Received"),
+    "no CA": (lambda: Injected(MatrixPerturbation(), GrowingCA()), "host must be.*Received"),
     "perturbed twice": (lambda: Perturbed(Perturbed(GrowingCA())), "host must be.*Received"),
     "matrix and host": (
-        lambda: Perturbed(GrowingCA(), Perturbation(12)),
+        lambda: Perturbed(GrowingCA(), MatrixPerturbation(12)),
         "16 channels.*Received.*12",
     ),
     "density 0": (lambda: check_density(0), "density .*Received: density=0"),
     "density 1.5": (lambda: check_density(1.5), "density .*Received: density=1.5"),
     "nothing combined": (lambda: tfnca.combine([]), "Received: none"),
-    "weight nan": (lambda: tfnca.combine([(Perturbation(), np.nan)]), "finite k.*Received"),
+    "weight nan": (lambda: tfnca.combine([(MatrixPerturbation(), np.nan)]), "finite k.*Received"),
     "not a matrix": (lambda: tfnca.combine([(np.eye(16), 1.0)]), "pairs.*Received"),
     "sizes": (
-        lambda: tfnca.combine([(Perturbation(), 1), (Perturbation(8), 1)]),
+        lambda: tfnca.combine([(MatrixPerturbation(), 1), (MatrixPerturbation(8), 1)]),
         "one size.*Received: 16 and 8",
     ),
     "two kinds combined": (
-        lambda: tfnca.combine([(Perturbation(), 1), (tfnca.StateShift(), 1)]),
-        "one kind.*Received.*Perturbation and StateShift",
+        lambda: tfnca.combine([(MatrixPerturbation(), 1), (tfnca.ShiftPerturbation(), 1)]),
+        "one kind.*Received.*MatrixPerturbation and ShiftPerturbation",
     ),
-    "vector shape": (lambda: tfnca.StateShift(vector=np.ones(15)), r"16,.*Received: .*15,"),
-    "vector nan": (lambda: tfnca.StateShift(vector=np.full(16, np.nan)), "finite.*Received: NaN"),
+    "vector shape": (lambda: tfnca.ShiftPerturbation(vector=np.ones(15)), r"16,.*Received: .*15,"),
+    "vector nan": (
+        lambda: tfnca.ShiftPerturbation(vector=np.full(16, np.nan)),
+        "finite.*Received: NaN",
+    ),
     "seed size": (lambda: tfnca.seed_state(0), "Received: size=0"),
     "seed without alpha": (lambda: tfnca.seed_state(8, channels=3), "Received: channels=3"),
     "seed size and a half": (lambda: tfnca.seed_state(16.5), "Received: size=16.5"),
     "grey bytes": (
         lambda: tfnca.digit_state(np.full((1, 28, 28), 255.0)),
-        "images must lie in .*divide bytes by 255.*Received: values from 255",
+        "images must be in .*divide bytes by 255.*Received: values from 255",
     ),
-    "negative grey": (lambda: tfnca.digit_state(-np.ones((1, 28, 28))), "images must lie in"),
+    "negative grey": (lambda: tfnca.digit_state(-np.ones((1, 28, 28))), "images must be in"),
     "grey nan": (lambda: tfnca.digit_state(np.full((1, 8, 8), np.nan)), "images must be finite"),
     "one image": (lambda: tfnca.digit_state(np.ones((28, 28))), r"images .*Received: .*28, 28"),
     "images with an axis of channels": (

@@ -51,7 +51,7 @@ def set_table(step):
 CHANGES = {
     "a perturbation": (
         "Perturbed",
-        lambda step: setattr(step, "perturbation", tfnca.Perturbation(matrix=symmetric(9))),
+        lambda step: setattr(step, "perturbation", tfnca.MatrixPerturbation(matrix=symmetric(9))),
     ),
     "an adversary": (
         "Injected", lambda step: setattr(step, "adversary", shuffled(GrowingCA(), seed=9))
@@ -148,7 +148,7 @@ def test_a_trainer_sees_what_is_changed(engine):
     state = random_state(step, SHAPE)
     trainer.fit(pool, steps_per_epoch=1, verbose=0)
     before = trainer.evaluate(state)
-    step.perturbation = other = tfnca.Perturbation(matrix=symmetric(9))
+    step.perturbation = other = tfnca.MatrixPerturbation(matrix=symmetric(9))
     fresh, _ = trained(step, engine=engine)
     assert trainer.evaluate(state) == fresh.evaluate(state) != before
     trainer.compile(keras.optimizers.SGD(1e-2))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import tfnca
 from tfnca.automata.growing import GrowingCA
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.engines import sheets, sparse, tapes
 from tfnca.engines.rollout import resolve_engine, run, run_recorded
@@ -233,7 +233,7 @@ class Rolling(GrowingCA):
         return keras.ops.roll(state, 1, axis=1)
 
 
-class Halving(Perturbation):
+class Halving(MatrixPerturbation):
     def call(self, state):
         return 0.5 * super().call(state)
 

@@ -80,7 +80,7 @@ def problem(step):
         target[..., :3] *= target[..., 3:]
         return tfnca.TargetLoss(target), pool
     digits = Digits(random.random((9, 6, 7), np.float32), np.arange(9), "drawn at random")
-    pool = tfnca.DigitPool(digits, 6, 3, density=density, fresh=1, mutated=1)
+    pool = tfnca.DigitPool(digits, 6, 3, density=density, new_digits=1, swapped_digits=1)
     return tfnca.ClassLoss(), pool
 
 

@@ -113,7 +113,7 @@ def test_a_keras_layer_calls_the_export(exported, name):
 def test_an_export_leaves_a_mixture_as_it_was(tmp_path):
     host, matrices = (
         LAYERS["GrowingCA"](),
-        [tfnca.Perturbation(matrix=symmetric(s)) for s in (1, 2)],
+        [tfnca.MatrixPerturbation(matrix=symmetric(s)) for s in (1, 2)],
     )
     step = mix(host, matrices, ["a", "b"])
     state = random_state(step, SHAPES[0])
@@ -122,7 +122,7 @@ def test_an_export_leaves_a_mixture_as_it_was(tmp_path):
     np.testing.assert_array_equal(step(state, seed=1, index=2), before)
 
 
-class Rotating(tfnca.Perturbation):
+class Rotating(tfnca.MatrixPerturbation):
     """No matrix: rolls the channels."""
 
     def call(self, state):
@@ -160,7 +160,7 @@ def test_what_is_not_affine_has_no_strengths():
 
 def test_a_shift_has_strengths(tmp_path):
     host, vector = LAYERS["GrowingCA"](), np.linspace(-0.2, 0.2, 16)
-    step = tfnca.Perturbed(host, tfnca.StateShift(vector=vector))
+    step = tfnca.Perturbed(host, tfnca.ShiftPerturbation(vector=vector))
     save_saved_model(step, tmp_path / "export")
     state = tf.constant(random_state(step, SHAPES[0]))
     export = tf.saved_model.load(str(tmp_path / "export")).signatures["step"]
@@ -251,7 +251,7 @@ assert not any(name.split(".")[0] == "tfnca" for name in sys.modules)
 
 def test_strengths_are_an_input(tmp_path):
     host, state = LAYERS["GrowingCA"](), tf.constant(random_state(LAYERS["GrowingCA"]()))
-    pair = [tfnca.Perturbation(matrix=symmetric(seed)) for seed in (5, 6)]
+    pair = [tfnca.MatrixPerturbation(matrix=symmetric(seed)) for seed in (5, 6)]
     save_saved_model(mix(host, pair, ["tail", "leg"]), tmp_path / "pair")
     export = tf.saved_model.load(str(tmp_path / "pair")).signatures["step"]
     draws = numbers(seed=3, index=4)
@@ -274,7 +274,7 @@ def models(tmp_path):
     for name, model in {
         "lizard/model": LAYERS["GrowingCA"](),
         "red/model": shuffled(LAYERS["GrowingCA"](), seed=2),
-        "no_tail/model": tfnca.Perturbation(matrix=symmetric(5)),
+        "no_tail/model": tfnca.MatrixPerturbation(matrix=symmetric(5)),
     }.items():
         (tmp_path / name).parent.mkdir()
         keras.saving.save_model(model, tmp_path / f"{name}.keras")

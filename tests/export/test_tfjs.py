@@ -23,7 +23,7 @@ from tfnca.formats.readers.growing_demo import DEMO_PERTURBATIONS
 
 SHAPE = (2, 9, 11)
 STEPS = 50
-SIX = [tfnca.Perturbation(matrix=symmetric(seed, 0.02)) for seed in range(6)]
+SIX = [tfnca.MatrixPerturbation(matrix=symmetric(seed, 0.02)) for seed in range(6)]
 
 
 def lizard():
@@ -279,6 +279,6 @@ def test_the_digits_page_reads_states_without_a_bound(tmp_path):
 def test_it_says_what_is_unlike_the_published(tmp_path):
     about = metadata(tfnca.GrowingCA(hidden=4, angle=0.5, step_size=2.0))
     assert (about["angle"], about["step_size"]) == ([0.5], [2.0])
-    verified = tfnca.Verified(tfnca.MNISTCA(hidden=4), tfnca.MNISTCA(hidden=4), 4.0, holds=True)
+    verified = tfnca.Verified(tfnca.MNISTCA(hidden=4), tfnca.MNISTCA(hidden=4), 4.0, mode="clip")
     about = metadata(verified)
-    assert (about["tolerance"], about["holds"]) == (4.0, True)
+    assert (about["tolerance"], about["mode"]) == (4.0, "clip")

@@ -56,7 +56,7 @@ def test_combination_equals_the_packages():
     given = json.dumps({"a": a.tolist(), "b": b.tolist()})
     script = f"{combine}\nconsole.log(JSON.stringify(combine({given}, {{ a: 1, b: -0.5 }})));"
     ours = json.loads(run_node("-e", script))
-    pairs = [(tfnca.Perturbation(matrix=a), 1.0), (tfnca.Perturbation(matrix=b), -0.5)]
+    pairs = [(tfnca.MatrixPerturbation(matrix=a), 1.0), (tfnca.MatrixPerturbation(matrix=b), -0.5)]
     np.testing.assert_allclose(ours, np.asarray(tfnca.combine(pairs).matrix), atol=1e-6)
 
 

@@ -254,7 +254,7 @@ NETWORKS = {
     ),
     "demo of two kinds": (
         lambda folder: write(folder / "data.js", formats.mnist_demo(MNIST, GROWING)),
-        "same kind",
+        "same channels",
     ),
     "growing demo without matrices": (
         growing_demo(lambda text: text.split("window.PERT")[0]),

@@ -3,7 +3,7 @@
 They are there to stay: whatever changes, today's files load for ever. So what is there already is
 left as it is, and only a new format's file is written::
 
-    PYTHONPATH=tests python tests/formats/make_goldens.py
+    PYTHONPATH=tests:tests/formats python tests/formats/make_goldens.py
 """
 
 import io
@@ -14,9 +14,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import published_formats as formats
+from foreign_files import flax_msgpack, onnx_file, textures_document
+from torch_files import torch_old, torch_zip
 
 import tfnca
-from tfnca.automata.perturbations.shift import StateShift
+from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.export.tfjs import save_tfjs
 
 FOLDER = Path(__file__).parents[1] / "goldens/formats"
@@ -85,9 +87,12 @@ def shards(path):
     path.write_text(json.dumps(document))
 
 
+def torch_named(tensors):
+    return formats.named_tensors(formats.torch_tensors(tensors), parts=("weight", "bias"))
+
+
 def torch():
-    named = formats.named_tensors(formats.torch_tensors(MNIST), parts=("weight", "bias"))
-    return formats.safetensors(named, {"format": "pt"})
+    return formats.safetensors(torch_named(MNIST), {"format": "pt"})
 
 
 def demo():
@@ -98,10 +103,10 @@ FILES = {
     "GrowingCA.keras": keras_file(lambda: growing(fire_rate=0.75, angle=0.5, step_size=0.5)),
     "MNISTCA.keras": keras_file(mnist),
     "Injected.keras": keras_file(lambda: tfnca.Injected(mnist(), mnist(OTHER))),
-    "Perturbation.keras": keras_file(lambda: tfnca.Perturbation(6, matrix())),
-    "StateShift.keras": keras_file(lambda: StateShift(6, matrix()[0])),
+    "Perturbation.keras": keras_file(lambda: tfnca.MatrixPerturbation(6, matrix())),
+    "StateShift.keras": keras_file(lambda: ShiftPerturbation(6, matrix()[0])),
     "Perturbed.keras": keras_file(
-        lambda: tfnca.Perturbed(growing(), tfnca.Perturbation(6, matrix()))
+        lambda: tfnca.Perturbed(growing(), tfnca.MatrixPerturbation(6, matrix()))
     ),
     "matrix.npy": data(lambda: formats.npy(matrix())),
     "vector.npy": data(lambda: formats.npy(matrix()[0])),
@@ -127,6 +132,11 @@ FILES = {
     ),
     "arrays.npz": data(npz),
     "torch.safetensors": data(torch),
+    "torch.pt": data(lambda: torch_zip(torch_named(GROWING))),
+    "old_torch.pth": data(lambda: torch_old(torch_named(MNIST))),
+    "textures.json": text(lambda: textures_document(3)[0]),
+    "flax.msgpack": data(lambda: flax_msgpack(GROWING)),
+    "growing.onnx": data(lambda: onnx_file(torch_named(GROWING))),
 }
 
 if __name__ == "__main__":

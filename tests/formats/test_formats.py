@@ -104,7 +104,7 @@ def test_a_graph_that_clips_what_it_reads(tmp_path, clip, bound):
     published = formats.graph_document(formats.mnist_tensors())
     step = load(write(tmp_path / "published.json", published))
     spec = tf.TensorSpec((None, 8, 8, step.channels))
-    step._read = clip
+    step._read = lambda rule, state, *_: clip(state)
     concrete = tf.function(lambda state: step(state)).get_concrete_function(spec)
     document = formats.graph_of(convert_variables_to_constants_v2(concrete))
     path = write(tmp_path / "ours.json", document)
@@ -127,9 +127,9 @@ def test_webgl(tmp_path):
         lambda: tfnca.MNISTCA(noise_std=0.0, message_bound=1.5),
         lambda: tfnca.Injected(tfnca.MNISTCA(), tfnca.MNISTCA(hidden=40)),
         lambda: tfnca.Perturbed(tfnca.GrowingCA(), formats.symmetric_matrix()),
-        lambda: tfnca.Perturbation(matrix=formats.symmetric_matrix()),
+        lambda: tfnca.MatrixPerturbation(matrix=formats.symmetric_matrix()),
     ],
-    ids=["GrowingCA", "MNISTCA", "Injected", "Perturbed", "Perturbation"],
+    ids=["GrowingCA", "MNISTCA", "Injected", "Perturbed", "MatrixPerturbation"],
 )
 def test_keras_file(tmp_path, make):
     model = make()

@@ -11,7 +11,7 @@ from expected import KINDS, assert_holds
 from published_formats import write, write_zip
 
 import tfnca
-from tfnca.automata.perturbations.shift import StateShift
+from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.export.signatures import mix
 from tfnca.export.tfjs import save_tfjs
 from tfnca.formats.load import load, load_perturbation
@@ -193,7 +193,9 @@ def test_our_own_export(tmp_path, name, quantize):
 
 def test_our_own_export_of_an_attack(tmp_path):
     host = filled(tfnca.GrowingCA(channels=16, hidden=4))
-    matrices = [tfnca.Perturbation(matrix=formats.symmetric_matrix(seed)) for seed in range(2)]
+    matrices = [
+        tfnca.MatrixPerturbation(matrix=formats.symmetric_matrix(seed)) for seed in range(2)
+    ]
     save_tfjs(tfnca.Perturbed(host, matrices[0]), tmp_path / "one")
     step = load(tmp_path / "one")
     assert isinstance(step, tfnca.Perturbed)
@@ -218,11 +220,11 @@ def test_our_own_export_of_an_attack_on_an_injection(tmp_path):
 
 def test_our_own_export_of_a_shift(tmp_path):
     host = filled(tfnca.GrowingCA(channels=16, hidden=4))
-    shift = StateShift(vector=np.linspace(-0.2, 0.2, 16))
+    shift = ShiftPerturbation(vector=np.linspace(-0.2, 0.2, 16))
     save_tfjs(tfnca.Perturbed(host, shift), tmp_path / "tfjs")
     step = load(tmp_path / "tfjs")
     assert isinstance(step, tfnca.Perturbed)
-    assert isinstance(step.perturbation, StateShift)
+    assert isinstance(step.perturbation, ShiftPerturbation)
     np.testing.assert_array_equal(step.perturbation.to_array(), shift.to_array())
 
 

@@ -35,7 +35,7 @@ def test_damage_anywhere_is_noticed(tmp_path):
     document, _ = formats.webgl_document(channels=4, hidden=8)
     tensors = formats.growing_tensors(channels=4, hidden=8)
     formats.write_checkpoint(tmp_path / "model", formats.checkpoint_keys(tensors))
-    keras.saving.save_model(tfnca.Perturbation(), tmp_path / "model.keras")
+    keras.saving.save_model(tfnca.MatrixPerturbation(), tmp_path / "model.keras")
     files = [tmp_path / "model.index", tmp_path / "model.keras"]
     files.append(write(tmp_path / "webgl.json", document))
     files.append(

@@ -14,7 +14,7 @@ from published_formats import npy, write, write_zip
 
 import tfnca
 from tfnca.automata.perturbations import KINDS, StatePerturbation
-from tfnca.automata.perturbations.shift import StateShift
+from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.formats import archive, build, readers
 from tfnca.formats.load import load, load_perturbation
 from tfnca.jobs.run import make_optimizer
@@ -69,17 +69,17 @@ def test_one_model_twice_is_one_model(tmp_path):
 
 def test_models_in_a_zip_that_is_not_compressed(tmp_path):
     for name in ("red", "blue"):
-        keras.saving.save_model(tfnca.Perturbation(), tmp_path / f"{name}.keras")
+        keras.saving.save_model(tfnca.MatrixPerturbation(), tmp_path / f"{name}.keras")
     archive = tmp_path / "stored.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as stored:
         for name in ("red", "blue"):
             stored.write(tmp_path / f"{name}.keras", f"{name}.keras")
-    assert isinstance(tfnca.load(archive, name="red"), tfnca.Perturbation)
+    assert isinstance(tfnca.load(archive, name="red"), tfnca.MatrixPerturbation)
 
 
 def test_a_saved_perturbation_is_one_model(tmp_path):
     """What a job leaves: `.keras`, whose lower triangle means nothing, and `.npy`."""
-    model = tfnca.Perturbation(matrix=formats.symmetric_matrix())
+    model = tfnca.MatrixPerturbation(matrix=formats.symmetric_matrix())
     model.variable.assign(np.triu(model.variable))
     keras.saving.save_model(model, tmp_path / "model.keras")
     np.save(tmp_path / "perturbation.npy", model.matrix)
@@ -92,7 +92,7 @@ def test_no_files_are_left_behind(tmp_path, monkeypatch):
     """Nothing is unpacked next to the file, and temporary files go."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     os.mkdir(tmp_path / "temporary")
-    keras.saving.save_model(tfnca.Perturbation(), tmp_path / "model.keras")
+    keras.saving.save_model(tfnca.MatrixPerturbation(), tmp_path / "model.keras")
     formats.write_checkpoint(tmp_path / "model", formats.checkpoint_keys(GROWING))
     before = sorted(tmp_path.rglob("*"))
     load(tmp_path / "model.keras")
@@ -148,15 +148,15 @@ def test_a_file_that_cannot_be_opened_does_not_hide_another(tmp_path, monkeypatc
         return io.FileIO(path, mode)
 
     monkeypatch.setattr(archive, "open", refuse, raising=False)
-    assert isinstance(load(tmp_path), tfnca.Perturbation)
+    assert isinstance(load(tmp_path), tfnca.MatrixPerturbation)
     assert "secret.npy is not a readable file. Received: PermissionError" in caplog.text
 
 
 def test_a_pickle_beside_a_model_is_passed_over(tmp_path, caplog):
     (tmp_path / "old.pth").write_bytes(b"\x80\x02.")
     np.save(tmp_path / "tail.npy", formats.symmetric_matrix())
-    assert isinstance(load(tmp_path), tfnca.Perturbation)
-    assert "old.pth is a pickle" in caplog.text
+    assert isinstance(load(tmp_path), tfnca.MatrixPerturbation)
+    assert "old.pth is not a readable PyTorch state dict" in caplog.text
 
 
 def test_what_a_job_leaves_loads_without_a_word(tmp_path, caplog):
@@ -230,15 +230,15 @@ def test_an_array_is_of_the_kind_that_its_axes_say(tmp_path, channels):
     np.save(tmp_path / "vector.npy", vector)
     for read in (load, load_perturbation):
         loaded = read(tmp_path / "matrix.npy")
-        assert type(loaded) is tfnca.Perturbation
+        assert type(loaded) is tfnca.MatrixPerturbation
         np.testing.assert_array_equal(loaded.to_array(), matrix.astype(np.float32))
         loaded = read(tmp_path / "vector.npy")
-        assert type(loaded) is StateShift
+        assert type(loaded) is ShiftPerturbation
         np.testing.assert_array_equal(loaded.to_array(), vector.astype(np.float32))
 
 
 def test_a_saved_shift_is_one_model(tmp_path):
-    shift = StateShift(6, np.arange(6))
+    shift = ShiftPerturbation(6, np.arange(6))
     keras.saving.save_model(shift, tmp_path / "model.keras")
     np.save(tmp_path / "perturbation.npy", shift.to_array())
     np.testing.assert_array_equal(load_perturbation(tmp_path).to_array(), np.arange(6))
@@ -252,7 +252,7 @@ def kinds(monkeypatch):
     return own
 
 
-class Row(tfnca.Perturbation):
+class Row(tfnca.MatrixPerturbation):
     """A kind whose array has two axes, as a matrix has."""
 
     @classmethod
@@ -271,7 +271,7 @@ def test_a_further_kind_of_perturbation_may_have_an_array_of_two_axes(tmp_path, 
 
 @pytest.mark.parametrize("name", ["a", "z"])
 def test_two_kinds_that_take_one_array_are_refused(tmp_path, kinds, name):
-    kinds[name] = type("Copy", (StateShift,), {})
+    kinds[name] = type("Copy", (ShiftPerturbation,), {})
     np.save(tmp_path / "vector.npy", np.ones(16, np.float32))
     with pytest.raises(ValueError, match=rf"several kinds.*\(16,\), taken by .*{name}"):
         tfnca.load(tmp_path / "vector.npy")
@@ -280,13 +280,13 @@ def test_two_kinds_that_take_one_array_are_refused(tmp_path, kinds, name):
 def test_a_kind_that_reads_no_array_hinders_no_other(tmp_path, kinds):
     kinds["a"] = type("Mute", (StatePerturbation,), {})
     np.save(tmp_path / "vector.npy", np.ones(16, np.float32))
-    assert type(tfnca.load(tmp_path / "vector.npy")) is StateShift
+    assert type(tfnca.load(tmp_path / "vector.npy")) is ShiftPerturbation
 
 
 def test_what_our_own_optimiser_leaves_is_no_model(tmp_path, caplog):
     write(tmp_path / "lizard.json", formats.graph_document(GROWING))
     optimizer = make_optimizer("whitened", 1e-3, ema=0.9)
-    optimizer.build(tfnca.Perturbation().trainable_variables)
+    optimizer.build(tfnca.MatrixPerturbation().trainable_variables)
     arrays = {each.path: np.asarray(each) for each in optimizer.variables}
     np.savez(tmp_path / "optimizer.npz", **arrays)
     assert_holds(load(tmp_path), GROWING)

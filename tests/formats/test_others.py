@@ -1,6 +1,7 @@
 """Models of other people's making: the published `CAModel` rebuilt, in whatever file it stands."""
 
 import json
+import re
 import zipfile
 
 import keras
@@ -18,6 +19,11 @@ from tfnca.formats.tensors import arrange
 SMALL = [formats.growing_tensors(channels=6, hidden=4), formats.mnist_tensors(0, 13, 5)]
 SQUARE = [formats.growing_tensors(channels=6, hidden=6), formats.mnist_tensors(0, 13, 12)]
 KINDS = pytest.mark.parametrize("tensors", SMALL, ids=["growing", "mnist"])
+
+
+def read(path, tensors, **options):
+    """What a file holds as a CA of the article, which its shapes alone do not say."""
+    return load(path, convention="growing" if len(tensors) == 4 else "digits", **options)
 
 
 class CAModel(keras.Model):
@@ -73,7 +79,7 @@ def test_keras_3(tmp_path, tensors, is_trained, ending):
         path = tf.train.Checkpoint(**tracked or {"root": model}).save(tmp_path / "ckpt")
     else:
         model.save(path)
-    assert_holds(load(path), tensors)
+    assert_holds(read(path, tensors), tensors)
 
 
 KERAS_2 = {
@@ -104,7 +110,7 @@ def test_keras_2(tmp_path, tensors, pattern):
         }
         named["optimizer/beta_1" + formats.VALUE] = np.float32(0.9)
         path = formats.write_checkpoint(tmp_path / "ca", named)
-    assert_holds(load(path), tensors)
+    assert_holds(read(path, tensors), tensors)
 
 
 def test_a_published_zip_of_tensorflow_2_0(tmp_path):
@@ -154,7 +160,7 @@ def test_containers(tmp_path, tensors, names, ending):
         np.savez(path, **named)
     else:
         write(path, safetensors(named, {"format": "pt"}))
-    assert_holds(load(path), tensors)
+    assert_holds(read(path, tensors), tensors)
 
 
 def test_the_articles_shapes(tmp_path):
@@ -170,7 +176,7 @@ def test_the_articles_shapes(tmp_path):
     ):
         path = tmp_path / f"{number}.npz"
         np.savez(path, *given)
-        assert_holds(load(path), tensors)
+        assert_holds(read(path, tensors), tensors)
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f8"])
@@ -179,7 +185,10 @@ def test_other_precisions_become_float32(tmp_path, dtype):
     np.savez(tmp_path / "ca.npz", *tensors)
     path = write(tmp_path / "ca.safetensors", safetensors(any_names(tensors, "keras")))
     for file in (tmp_path / "ca.npz", path):
-        assert_holds(load(file), [tensor.astype(np.float32) for tensor in tensors])
+        assert_holds(
+            read(file, [tensor.astype(np.float32) for tensor in tensors]),
+            [tensor.astype(np.float32) for tensor in tensors],
+        )
 
 
 def test_bfloat16(tmp_path):
@@ -190,13 +199,13 @@ def test_bfloat16(tmp_path):
     header = data[8 : 8 + length].replace(b"F16", b"BF16")
     path = tmp_path / "ca.safetensors"
     path.write_bytes(formats.safetensors_of(json.loads(header), data[8 + length :]))
-    assert_holds(load(path), tensors)
+    assert_holds(read(path, tensors), tensors)
 
 
 def test_counters_beside_the_weights_are_left_aside(tmp_path):
     named = any_names(SMALL[0], "keras") | {"step": np.int64(3), "optimizer/m": SMALL[0][0]}
     np.savez(tmp_path / "ca.npz", **named)
-    assert_holds(load(tmp_path / "ca.npz"), SMALL[0])
+    assert_holds(read(tmp_path / "ca.npz", SMALL[0]), SMALL[0])
 
 
 def test_a_torch_layer_without_bias_has_one_of_zeros(tmp_path):
@@ -204,7 +213,10 @@ def test_a_torch_layer_without_bias_has_one_of_zeros(tmp_path):
         named = any_names(torch_tensors(tensors), "keras")
         del named["dmodel.1.bias"]
         path = write(tmp_path / "ca.safetensors", safetensors(named))
-        assert_holds(load(path), [*tensors[:3], np.zeros(6, np.float32)])
+        assert_holds(
+            read(path, [*tensors[:3], np.zeros(6, np.float32)]),
+            [*tensors[:3], np.zeros(6, np.float32)],
+        )
 
 
 @pytest.mark.parametrize(
@@ -226,6 +238,8 @@ def test_what_is_no_ca_is_refused(tmp_path, change, message):
     change(named)
     np.savez(tmp_path / "ca.npz", **named)
     with pytest.raises(ValueError, match=f"ca.npz.*{message}"):
+        load(tmp_path / "ca.npz", convention="growing")
+    with pytest.raises(ValueError, match=r"ca.npz"):
         load(tmp_path / "ca.npz")
 
 
@@ -260,9 +274,9 @@ def test_row_order(tmp_path):
     tensors = SMALL[0]
     path = tmp_path / "port.npz"
     np.savez(path, *formats.kernel_major(tensors))
-    step = load(path, row_order="kernel")
+    step = load(path, convention="filter-major")
     assert_holds(step, tensors)
-    assert not np.array_equal(load(path).get_weights()[0], step.get_weights()[0])
+    assert not np.array_equal(read(path, tensors).get_weights()[0], step.get_weights()[0])
 
     state = np.random.default_rng(0).uniform(0.2, 1, (5, 5, 6)).astype(np.float32)
     expected = kernel_major_step(state, formats.kernel_major(tensors))
@@ -282,42 +296,98 @@ def test_row_order_of_every_format_that_leaves_it_open(tmp_path, write_one):
     else:
         to_bytes = {"safetensors": safetensors, "h5": formats.hdf5}[write_one]
         path = write(tmp_path / f"ca.{write_one}", to_bytes(any_names(given, "keras")))
-    assert_holds(load(path, row_order="kernel"), SMALL[0])
+    assert_holds(load(path, convention="filter-major"), SMALL[0])
 
 
 def test_formats_that_say_their_row_order_do_not_ask(tmp_path):
     document, tensors = formats.webgl_document(channels=6, hidden=4)
     path = write(tmp_path / "webgl.json", document)
-    step = load(path, row_order="kernel")
+    step = load(path, convention="filter-major")
     assert_holds(step, tensors)
     keras.saving.save_model(step, tmp_path / "ours.keras")
-    assert_holds(load(tmp_path / "ours.keras", row_order="kernel"), tensors)
+    assert_holds(load(tmp_path / "ours.keras", convention="filter-major"), tensors)
 
 
-def test_a_wrong_row_order_is_refused(tmp_path):
-    np.savez(tmp_path / "ca.npz", *SMALL[1])
+def test_row_order_is_another_word_for_two_conventions(tmp_path):
+    np.savez(tmp_path / "ca.npz", *formats.kernel_major(SMALL[0]))
+    with pytest.warns(DeprecationWarning, match="convention='filter-major'"):
+        assert_holds(load(tmp_path / "ca.npz", row_order="kernel"), SMALL[0])
     with pytest.raises(ValueError, match=r"row_order must be one of .*'channel', 'kernel'.*'rows'"):
         load(tmp_path / "ca.npz", row_order="rows")
-    with pytest.raises(ValueError, match=r"MNIST CA, whose perception is learned.*'kernel'"):
-        load(tmp_path / "ca.npz", row_order="kernel")
+
+
+# --- Which rule -------------------------------------------------------------------------------
+
+
+def test_shapes_alone_do_not_say_the_rule(tmp_path):
+    """All conventions that fit are named, and what each of them makes differs."""
+    np.savez(tmp_path / "ca.npz", *SMALL[0])
+    with pytest.raises(ValueError, match=r"ca.npz fits several rules") as caught:
+        load(tmp_path / "ca.npz")
+    named = re.findall(r"convention='([\w-]+)'", str(caught.value))
+    assert {"growing", "filter-major", "transposed", "takeover"} <= set(named)
+    state = tfnca.seed_state(6, 1, 6)
+    state[:, 0, 2] = np.linspace(0.2, 0.7, 6)  # a neighbour across a border
+    everywhere = np.ones((1, 6, 6, 1))
+    after = [
+        np.asarray(load(tmp_path / "ca.npz", convention=name)(state, seed=0, fire_mask=everywhere))
+        for name in named
+    ]
+    for number, one in enumerate(after):
+        assert not any(np.array_equal(one, other) for other in after[:number])
+
+
+def test_digits_are_of_one_rule(tmp_path):
+    np.savez(tmp_path / "ca.npz", *SMALL[1])
+    assert_holds(load(tmp_path / "ca.npz"), SMALL[1])
+
+
+@pytest.mark.parametrize("convention", ["growing", "takeover", "texture", "med-nca"])
+def test_a_convention_that_does_not_fit(tmp_path, convention):
+    np.savez(tmp_path / "ca.npz", *SMALL[1])
+    with pytest.raises(ValueError, match=f"ca.npz is not laid out as {convention}"):
+        load(tmp_path / "ca.npz", convention=convention)
+
+
+def test_a_rule_in_place_of_a_name(tmp_path):
+    np.savez(tmp_path / "ca.npz", *SMALL[0])
+    rule = tfnca.NeuralCA(6, ("identity", "gauss", "mean"), hidden=4, padding="reflect")
+    ca = load(tmp_path / "ca.npz", rule=rule)
+    assert ca is not rule
+    assert ca.rule == rule.rule
+    for weight, tensor in zip(ca.get_weights(), SMALL[0], strict=True):
+        np.testing.assert_array_equal(weight, tensor.reshape(weight.shape))
+    with pytest.raises(ValueError, match=r"not laid out as rule=.*the rule's"):
+        load(tmp_path / "ca.npz", rule=tfnca.NeuralCA(6, hidden=5))
+
+
+@pytest.mark.parametrize(
+    "options", [{"convention": "lizard"}, {"rule": "growing"}, {"rule": 1, "convention": "growing"}]
+)
+def test_what_is_neither_a_convention_nor_a_rule(tmp_path, options):
+    np.savez(tmp_path / "ca.npz", *SMALL[0])
+    with pytest.raises(ValueError, match="must be"):
+        load(tmp_path / "ca.npz", **options)
 
 
 # --- What is never run ------------------------------------------------------------------------
 
 
-def test_a_pickle_is_never_opened(tmp_path):
+def test_a_pickle_is_never_unpickled(tmp_path):
     """Neither the old form nor the zip; the three lines that turn it into another are there."""
-    (tmp_path / "old.pth").write_bytes(b"\x80\x02cos\nsystem\n")
-    formats.write_zip(tmp_path / "ca.pt", {"ca/data.pkl": b"\x80\x02cos\nsystem\n"})
-    formats.write_zip(tmp_path / "renamed.bin", {"archive/data.pkl": b"\x80\x02."})
-    for name in ("old.pth", "ca.pt", "renamed.bin"):
-        with pytest.raises(ValueError, match=f"{name}.* never opened") as caught:
+    (tmp_path / "old.pth").write_bytes(b"\x80\x02cos\nsystem\n.")
+    formats.write_zip(tmp_path / "ca.pt", {"ca/data.pkl": b"\x80\x02cos\nsystem\n."})
+    formats.write_zip(tmp_path / "renamed.bin", {"archive/data.pkl": b"\x80\x02cos\nsystem\n."})
+    with pytest.raises(ValueError, match=r"old.pth.*a pickle that PyTorch did not write"):
+        load(tmp_path / "old.pth")
+    for name in ("ca.pt", "renamed.bin"):
+        with pytest.raises(ValueError, match=f"{name}.* the name os.system") as caught:
             load(tmp_path / name)
         lines = str(caught.value).split("loads: ")[1].split(". Received")[0].split("; ")
         assert len(lines) == 3
         compile("\n".join(lines), "lines", "exec")
-        assert f"torch.load('{name}', weights_only=True)" in lines[1]
-        assert f"'{name.split('.')[0]}.safetensors'" in lines[2]
+        assert f"torch.load('{name}', weights_only=False)" in lines[1]
+        assert f"'{name.split('.')[0]}_state.pt'" in lines[2]
 
 
 def test_code_in_a_keras_file_of_others_is_not_run(tmp_path):
@@ -330,7 +400,7 @@ def test_code_in_a_keras_file_of_others_is_not_run(tmp_path):
     config["config"] = {"module": "builtins", "class_name": "eval", "config": "1/0"}
     parts["config.json"] = json.dumps(config)
     formats.write_zip(tmp_path / "ca.keras", parts)
-    assert_holds(load(tmp_path / "ca.keras"), SMALL[0])
+    assert_holds(read(tmp_path / "ca.keras", SMALL[0]), SMALL[0])
 
 
 class Turned(tfnca.GrowingCA):

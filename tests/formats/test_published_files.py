@@ -26,12 +26,12 @@ PUBLISHED = {
         for name in ("no_tail_model", "red_model", "red_model_60perc")
     },
     **{
-        (file, name): "Perturbation"
+        (file, name): "MatrixPerturbation"
         for file in ("growing_ca_saved_perturbations.zip", "gca_data.js")
         for name in formats.MATRICES
     },
 }
-PARAMETERS = {"GrowingCA": 8_336, "MNISTCA": 22_499, "Perturbation": 256}
+PARAMETERS = {"GrowingCA": 8_336, "MNISTCA": 22_499, "MatrixPerturbation": 256}
 
 
 @pytest.mark.originals

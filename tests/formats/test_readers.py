@@ -180,7 +180,7 @@ SAVED = {
         tfnca.MNISTCA(), tfnca.MNISTCA(), tolerance=float("inf")
     ),
     "a wide layer": lambda: tfnca.GrowingCA(hidden=4097),
-    "a long vector": lambda: tfnca.StateShift(5000),
+    "a long vector": lambda: tfnca.ShiftPerturbation(5000),
     "large steps": lambda: tfnca.GrowingCA(step_size=-1e6, angle=5000.0),
 }
 
@@ -201,7 +201,7 @@ def test_what_is_registered_but_no_step_does_not_load(tmp_path, registered):
 
     registered(Loose)
     assert "tfnca>Loose" not in known_classes()
-    assert known_classes() >= {"tfnca>GrowingCA", "tfnca>Perturbed", "tfnca>StateShift"}
+    assert known_classes() >= {"tfnca>GrowingCA", "tfnca>Perturbed", "tfnca>ShiftPerturbation"}
     layer = Loose()
     layer.build((None, 3))
     keras.saving.save_model(layer, tmp_path / "loose.keras")

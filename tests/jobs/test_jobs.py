@@ -181,11 +181,11 @@ def layers(trainer):
 
 def test_another_precision_is_not_for_compiled_code(tmp_path):
     config = settings(tmp_path, precision="mixed_bfloat16", engine="sparse")
-    with pytest.raises(ValueError, match=r"--precision takes --engine dense.*--engine sparse"):
+    with pytest.raises(ValueError, match=r"use --engine dense.*--engine sparse"):
         train(config, *job(), 4)
 
 
-def test_resuming_with_weights_takes_a_fresh_pool(tmp_path, small_epochs):
+def test_resuming_with_weights_takes_a_new_pool(tmp_path, small_epochs):
     folder = tmp_path / "run"
     train(settings(folder), *job(), 4)
     trainer, pool = job()
@@ -256,20 +256,20 @@ def begun(folder, facts=None, **kwargs):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": 99}, "--seed was 0, is 99;"),
-        ({"learning_rate": 0.1}, "--learning-rate was 0.001, is 0.1;"),
-        ({"steps": 3}, "--steps was 4, is 3;"),
-        ({"engine": "dense"}, "--engine was auto, is dense;"),
-        ({"fast": True}, "--fast was False, is True;"),
-        ({"host": "other"}, "--host was host, is other;"),
-        ({"seed": 1, "fast": True}, "--seed was 0, is 1; --fast was False, is True;"),
+        ({"seed": 99}, "--seed was 0, is now 99;"),
+        ({"learning_rate": 0.1}, "--learning-rate was 0.001, is now 0.1;"),
+        ({"steps": 3}, "--steps was 4, is now 3;"),
+        ({"engine": "dense"}, "--engine was auto, is now dense;"),
+        ({"fast": True}, "--fast was False, is now True;"),
+        ({"host": "other"}, "--host was host, is now other;"),
+        ({"seed": 1, "fast": True}, "--seed was 0, is now 1; --fast was False, is now True;"),
     ],
 )
 def test_a_run_of_other_settings_is_not_resumed(tmp_path, change, message):
     config = dataclasses.replace(begun(tmp_path), **change)
-    with pytest.raises(ValueError, match="What may change: --steps, if larger, ") as error:
+    with pytest.raises(ValueError, match=r"You may change --.*, and increase --steps") as error:
         check_same_run(config, {})
-    assert message in str(error.value).replace(". What", "; What")
+    assert message in str(error.value).replace(". You", "; You")
     for name in ("--snapshot-seconds", "--preview-steps", "--measure"):
         assert name in str(error.value)
 
@@ -280,13 +280,13 @@ def test_what_may_change_may(tmp_path, capsys):
     check_same_run(dataclasses.replace(config, **free), {})
     assert not capsys.readouterr().out
     check_same_run(dataclasses.replace(config, steps=9), {})
-    assert "--steps was 4, is 9" in capsys.readouterr().out  # since drops are fractions of them
+    assert "--steps was 4, is now 9" in capsys.readouterr().out  # since drops are fractions of them
 
 
 def test_files_are_compared_by_what_they_held(tmp_path):
     config = begun(tmp_path, {"host_sha256": "one"})
     check_same_run(dataclasses.replace(config, host="moved"), {"host_sha256": "one"})
-    with pytest.raises(ValueError, match=r"--host was host, is host \(the content changed\)"):
+    with pytest.raises(ValueError, match=r"--host was host, is now host \(its content changed\)"):
         check_same_run(config, {"host_sha256": "two"})
 
 
@@ -294,7 +294,7 @@ def test_a_model_of_other_settings_is_another(tmp_path):
     config = begun(tmp_path, {"host_sha256": "one", "host_identity": "one"})
     check_same_run(config, {"host_sha256": "one", "host_identity": "one"})
     check_same_run(config, {"host_sha256": "one"})  # of an earlier version
-    with pytest.raises(ValueError, match=r"--host was host, is host \(the content changed\)"):
+    with pytest.raises(ValueError, match=r"--host was host, is now host \(its content changed\)"):
         check_same_run(config, {"host_sha256": "one", "host_identity": "two"})
 
 
@@ -304,7 +304,7 @@ def test_an_option_that_came_later_had_its_default(tmp_path):
     del values["fast"]
     (tmp_path / "config.json").write_text(json.dumps(values))
     check_same_run(config, {})
-    with pytest.raises(ValueError, match="--fast was False, is True"):
+    with pytest.raises(ValueError, match="--fast was False, is now True"):
         check_same_run(dataclasses.replace(config, fast=True), {})
 
 
@@ -321,7 +321,7 @@ def test_a_resumed_run_compares_its_settings(tmp_path, small_epochs):
     train(settings(folder), *job(), 3)
     before = (folder / "config.json").read_text()
     trainer, pool = job()
-    with pytest.raises(ValueError, match="--seed was 0, is 99"):
+    with pytest.raises(ValueError, match="--seed was 0, is now 99"):
         train(settings(folder, resume="exact", seed=99), trainer, pool, 6)
     assert (folder / "config.json").read_text() == before
     assert int(trainer.steps_done) == 0
@@ -340,7 +340,7 @@ def test_an_option_may_be_a_pair_of_flags(tmp_path, monkeypatch, words, fast):
 
 @pytest.mark.parametrize("ema", [1, -0.5, float("nan")])
 def test_an_average_that_never_learns_is_refused(ema):
-    with pytest.raises(ValueError, match=r"ema must lie in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"ema must be in \[0, 1\)"):
         make_optimizer("adam", 1e-3, ema)
 
 
@@ -365,7 +365,7 @@ def test_weights_to_resume_from_must_be_there(tmp_path, missing):
     trainer.save(tmp_path / "model.keras")
     (tmp_path / "optimizer.npz").write_bytes(b"")
     (tmp_path / missing).unlink()
-    with pytest.raises(ValueError, match=f"needs {missing}"):
+    with pytest.raises(ValueError, match=f"requires {missing}"):
         train(settings(tmp_path, resume="weights"), trainer, pool, 1)
 
 
@@ -467,7 +467,7 @@ def data(tmp_path_factory):
             path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
     keras.saving.save_model(tfnca.MNISTCA(), folder / "digits.keras")
     keras.saving.save_model(tfnca.GrowingCA(), folder / "lizard.keras")
-    keras.saving.save_model(tfnca.Perturbation(), folder / "matrix.keras")
+    keras.saving.save_model(tfnca.MatrixPerturbation(), folder / "matrix.keras")
     (folder / "file").write_text("no folder")
     (folder / "broken.keras").write_bytes(b"PK\x03\x04 broken")
     return folder
@@ -544,42 +544,46 @@ HOST = ["--host", "{data}/digits.keras"]
         (MNIST, ["--data-dir", "{data}/none"], "data_dir must be a folder.*{data}/none"),
         (MNIST, ["--data-dir", "{out}"], "data_dir must contain"),
         (MNIST, ["--resume"], "no snapshot in this folder.*{out}"),
-        (MNIST, ["--resume", "weights"], "--resume weights needs model.keras"),
+        (MNIST, ["--resume", "weights"], "--resume weights requires model.keras"),
         (MNIST, ["--loss", "l3"], "loss.*l3"),
         (MNIST, ["--batch-size", 0], "--batch-size must be positive. Received: 0"),
-        (MNIST, ["--batch-size", 1], "--fresh and --mutated must .*Received: --fresh 4"),
+        (
+            MNIST,
+            ["--batch-size", 1],
+            "--new-digits and --swapped-digits must .*Received: --new-digits 4",
+        ),
         (MNIST, ["--batch-size", 200], "--batch-size must be at most --pool-size.*200"),
-        (MNIST, ["--ca-steps", 0], "--ca-steps must lie in 1 to 8191. Received: 0"),
+        (MNIST, ["--ca-steps", 0], "--ca-steps must be in 1 to 8191. Received: 0"),
         (MNIST, ["--noise", -1], "--noise must not be negative. Received: -1"),
-        (MNIST, ["--ema", 1], r"--ema must lie in \[0, 1\). Received: 1"),
-        (MNIST, ["--ema", -0.5], r"--ema must lie in \[0, 1\). Received: -0.5"),
+        (MNIST, ["--ema", 1], r"--ema must be in \[0, 1\). Received: 1"),
+        (MNIST, ["--ema", -0.5], r"--ema must be in \[0, 1\). Received: -0.5"),
         (MNIST, ["--learning-rate", "nan"], "--learning-rate must be positive. Received: nan"),
         (MNIST, ["--drops", "0.7,0.3"], "--drops must be ascending.*Received: 0.7,0.3"),
         (MNIST, ["--measure", "some"], "measure.*some"),
-        (MNIST, ["--seed", 2**32], r"--seed must lie in 0 to 2\*\*32 - 1"),
+        (MNIST, ["--seed", 2**32], r"--seed must be in 0 to 2\*\*32 - 1"),
         (GROWING, ["--batch-size", 1], "--batch-size must be at least 3 with --regime regen.*1"),
         (GROWING, ["--max-ca-steps", 3], "--min-ca-steps must be at most --max-ca-steps.*s 3"),
         (GROWING, ["--max-radius", 0.05], "--min-radius must be at most --max-radius.*0.05"),
         (GROWING, ["--size", 0], "--size must be positive. Received: 0"),
         (LIZARD, ["--batch-size", 1], "--damaged must be at most --batch-size.*--batch-size 1"),
-        (LIZARD, ["--own-weight", 2], r"--own-weight must lie in \[0, 1\]. Received: 2"),
-        (LIZARD, ["--first-density", 0], r"--first-density must lie in \(0, 1\]. Received: 0"),
+        (LIZARD, ["--own-weight", 2], r"--own-weight must be in \[0, 1\]. Received: 2"),
+        (LIZARD, ["--first-density", 0], r"--first-density must be in \(0, 1\]. Received: 0"),
         ("train/perturbation.py", ["--kind", "warp"], "--kind must be one of matrix, shift.*warp"),
         (MNIST, ["--test-digits", 26], "count must be at most 25.*26"),
         (ATTACK, ["--host", "{data}/none.keras"], "{data}/none.keras"),
         (ATTACK, ["--host", "{data}/broken.keras"], "{data}/broken.keras"),
         (ATTACK, ["--host", "{data}/lizard.keras"], "--host must name an MNIST CA.*GrowingCA"),
-        (ATTACK, [*HOST, "--digit", 11], "digit must lie in 0 to 9.*11"),
-        (ATTACK, [*HOST, "--digit", -1], "digit must lie in 0 to 9.*-1"),
+        (ATTACK, [*HOST, "--digit", 11], "digit must be in 0 to 9.*11"),
+        (ATTACK, [*HOST, "--digit", -1], "digit must be in 0 to 9.*-1"),
         (ATTACK, [*HOST, "--digit", "eight"], "digit.*eight"),
-        (ATTACK, [*HOST, "--density", 0], r"--density must lie in \(0, 1\]. Received: 0"),
-        (ATTACK, [*HOST, "--density", 1.5], r"--density must lie in \(0, 1\]. Received: 1.5"),
+        (ATTACK, [*HOST, "--density", 0], r"--density must be in \(0, 1\]. Received: 0"),
+        (ATTACK, [*HOST, "--density", 1.5], r"--density must be in \(0, 1\]. Received: 1.5"),
         (
             ATTACK,
             [*HOST, "--least-density", 0.2],
             "--least-density must be at most --density.*Received: --least-density 0.2",
         ),
-        (ATTACK, [*HOST, "--density", "nan"], r"density must lie in \(0, 1\].*nan"),
+        (ATTACK, [*HOST, "--density", "nan"], r"density must be in \(0, 1\].*nan"),
         (ATTACK, [*HOST, "--data-dir", "{data}/none"], "{data}/none"),
         (ATTACK, [*HOST, "--resume"], "no snapshot in this folder"),
         (ATTACK, [*HOST, "--tolerance", 0], "--tolerance must be positive. Received: 0"),

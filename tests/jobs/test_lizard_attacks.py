@@ -50,7 +50,7 @@ def jobs(tmp_path_factory):
     class Loss(tfnca.TargetLoss):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
-            losses.setdefault(script, self)  # the next is that of the lifted states
+            losses.setdefault(script, self)  # the next is that of the recovery items
 
     class Pool(tfnca.GrowingPool):
         def __init__(self, *arguments, **options):
@@ -74,10 +74,10 @@ def jobs(tmp_path_factory):
                 "--max-ca-steps": 4,
                 "--pool-size": 16,
                 "--learning-rate": 1e-6,
-                "--still": 0.25,
+                "--drift-penalty": 0.25,
             }
             if script == "train/growing_adversary.py":
-                arguments |= {"--start": "host", "--first-density": 0.75, "--among": "host"}
+                arguments |= {"--start": "host", "--first-density": 0.75, "--region": "host"}
             else:
                 arguments["--start"] = folder / "start.npy"
                 np.save(arguments["--start"], START)
@@ -85,7 +85,7 @@ def jobs(tmp_path_factory):
             patch.setattr("sys.argv", [script, *words])
             runpy.run_path(str(ROOT / script), run_name="__main__")
     disable_op_determinism()
-    assert [losses[script].still for script in SCRIPTS] == [0.25, 0.25]
+    assert [losses[script].drift_penalty for script in SCRIPTS] == [0.25, 0.25]
     shares = [float(pools["train/growing_adversary.py"].density(step)) for step in (0, 1)]
     np.testing.assert_allclose(shares, [0.75, 0.1], rtol=1e-6)
     return host, done, pools["train/growing_adversary.py"]
@@ -102,7 +102,7 @@ def test_jobs_leave_their_files(jobs, script):
     recipe = {"stable": (0.99, "0.6,0.9"), "published": (0.0, "0.25")}[config["recipe"]]
     assert (config["ema"], config["drops"]) == recipe
     assert config["restarts"] == 1
-    assert config["lifted"] == (2 if script == "train/perturbation.py" else 0)
+    assert config["recovery_items"] == (2 if script == "train/perturbation.py" else 0)
     assert (config["steps"], config["pool_size"]) == (2, 16)
     with np.load(done[script] / "optimizer.npz") as averages:
         whitened = "whitened/moment_0" in averages.files
@@ -146,7 +146,7 @@ def test_adversaries_stand_on_what_is_to_stay_or_on_all_of_the_host(jobs, monkey
         model_measures, "measure_adversary", lambda *given, **_: seen.append(given) or {}
     )
     model = str(done["train/growing_adversary.py"] / "model.keras")
-    for words in ([], ["--among", "target"], ["--among", "host"]):
+    for words in ([], ["--region", "target"], ["--region", "host"]):
         monkeypatch.setattr("sys.argv", ["measure", model, "--host", str(host), *words])
         cli.run("measure")
     of_its_own, stays, anywhere = (among[..., 3] >= 0.1 for _, _, _, among in seen)
@@ -220,7 +220,7 @@ def test_a_start_is_of_the_kind_that_is_trained(jobs):
 
 @pytest.mark.parametrize(("first", "shares"), [(None, [0.1] * 3), (0.9, [0.9, 0.5, 0.1])])
 def test_the_share_of_adversaries_may_fall(first, shares):
-    density = growing_adversary.share(
+    density = growing_adversary.adversary_fraction(
         growing_adversary.Config(steps=8, density=0.1, first_density=first)
     )
     falling = [density if first is None else float(density(step)) for step in (0, 2, 7)]
@@ -229,8 +229,8 @@ def test_the_share_of_adversaries_may_fall(first, shares):
 
 @pytest.mark.parametrize("option", ["density", "first_density"])
 def test_a_share_out_of_range_is_named(option):
-    with pytest.raises(ValueError, match=r"density must lie in \(0, 1\]. Received: density=1.5"):
-        growing_adversary.share(growing_adversary.Config(steps=8, **{option: 1.5}))
+    with pytest.raises(ValueError, match=r"density must be in \(0, 1\]. Received: density=1.5"):
+        growing_adversary.adversary_fraction(growing_adversary.Config(steps=8, **{option: 1.5}))
 
 
 # Measures
@@ -348,7 +348,7 @@ def test_a_lifted_run_is_back_at_any_place_but_not_if_it_died(by_hand):
 def test_strengths_run_from_nothing_to_all():
     cells = np.zeros((12, 12), bool)
     cells[6, 6] = True
-    shrink = tfnca.Perturbation(matrix=0.9 * np.eye(16))
+    shrink = tfnca.MatrixPerturbation(matrix=0.9 * np.eye(16))
     rows = measure_strengths(tfnca.GrowingCA(), shrink, cells, [0, 1, 2], runs=2, steps=2)
     assert [row["k"] for row in rows] == [0, 1, 2]
     assert [row["alpha"] for row in rows] == pytest.approx([1.0, 0.81, 0.64], abs=1e-6)

@@ -80,12 +80,16 @@ def test_whatever_changes_the_numbers_makes_another_cell(tmp_path):
         with_weights(lizard, step_size=0.5),
         other,
         tfnca.Injected(digits, digits),
-        *(tfnca.Verified(digits, digits, t, holds=h) for t in (4.0, 5.0) for h in (False, True)),
+        *(
+            tfnca.Verified(digits, digits, t, mode=m)
+            for t in (4.0, 5.0)
+            for m in ("silence", "clip")
+        ),
         tfnca.Injected(with_weights(digits, message_bound=2.0), digits),
         tfnca.Perturbed(lizard),
         tfnca.Perturbed(with_weights(lizard, angle=0.1)),
-        tfnca.Perturbation(),
-        tfnca.StateShift(),
+        tfnca.MatrixPerturbation(),
+        tfnca.ShiftPerturbation(),
     ]
     for thing in things:
         run_cells(square, CELLS[:1], (thing,), tmp_path)

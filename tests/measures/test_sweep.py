@@ -82,8 +82,8 @@ def test_lizards_are_swept_beside_the_host_alone(tmp_path):
     assert set(sweep.pictures(found)) == {"error.png", "host_error.png", "density.png"}
 
 
-@pytest.mark.parametrize("among", ["target", "host"])
-def test_a_sweeps_adversaries_stand_where_they_are_told_to(monkeypatch, among):
+@pytest.mark.parametrize("region", ["target", "host"])
+def test_a_sweeps_adversaries_stand_where_they_are_told_to(monkeypatch, region):
     tailless, plain = np.zeros((6, 6, 4), np.float32), np.ones((6, 6, 4), np.float32)
     tailless[:3] = 1
     given = []
@@ -94,8 +94,8 @@ def test_a_sweeps_adversaries_stand_where_they_are_told_to(monkeypatch, among):
 
     monkeypatch.setattr(sweep, "target_masks", masks)
     step = tfnca.Injected(tfnca.GrowingCA(), tfnca.GrowingCA())
-    sweep.sweep_lizard(step, tailless, plain, (0.5,), horizon=1, runs=1, among=among)
-    np.testing.assert_array_equal(given, [{"target": tailless, "host": plain}[among]])
+    sweep.sweep_lizard(step, tailless, plain, (0.5,), horizon=1, runs=1, region=region)
+    np.testing.assert_array_equal(given, [{"target": tailless, "host": plain}[region]])
 
 
 @pytest.mark.parametrize(

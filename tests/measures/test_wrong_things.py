@@ -19,7 +19,7 @@ STEPS = {
     "an injected MNIST CA": tfnca.Injected(DIGIT_CA, DIGIT_CA),
     "a verified MNIST CA": tfnca.Verified(DIGIT_CA, DIGIT_CA),
     "a perturbed Growing CA": tfnca.Perturbed(GROWING),
-    "a perturbation": tfnca.Perturbation(),
+    "a perturbation": tfnca.MatrixPerturbation(),
     "a name": "mnist",
 }
 TARGET = tfnca.pad_target(tfnca.load_target("lizard", 8), 2)
@@ -56,7 +56,7 @@ MEASURES = {
     ),
     "measure_strengths": (
         lambda s: of_lizards.measure_strengths(
-            s, tfnca.Perturbation(), TARGET[..., 3] > 0.1, (1.0,)
+            s, tfnca.MatrixPerturbation(), TARGET[..., 3] > 0.1, (1.0,)
         ),
         {"a Growing CA"},
     ),
@@ -125,7 +125,7 @@ OF_PICTURES = {
     "measure_growing": lambda p: of_lizards.measure_growing(GROWING, STATE, p, at=(1,)),
     "measure_lift": lambda p: of_lizards.measure_lift(tfnca.Perturbed(GROWING), STATE, p, 1, 1),
     "shifted_errors": lambda p: of_lizards.shifted_errors(STATE, p),
-    "standing_room": lambda p: of_lizards.standing_room("host", TARGET, p),
+    "region_picture": lambda p: of_lizards.region_picture("host", TARGET, p),
     "lost_cells": lambda p: of_lizards.lost_cells(TARGET, p),
 }
 
@@ -156,9 +156,11 @@ WRONG = {
         lambda: of_lizards.measure_growing(GROWING, STATE, TARGET, at=(2, 1)),
         "at must be in ascending order",
     ),
-    "another place": (lambda: of_lizards.standing_room("all", TARGET, TARGET), "among must be"),
+    "another place": (lambda: of_lizards.region_picture("all", TARGET, TARGET), "region must be"),
     "cells that are none": (
-        lambda: of_lizards.measure_strengths(GROWING, tfnca.Perturbation(), TARGET[..., 3], (1,)),
+        lambda: of_lizards.measure_strengths(
+            GROWING, tfnca.MatrixPerturbation(), TARGET[..., 3], (1,)
+        ),
         "cells must be",
     ),
 }

@@ -59,7 +59,7 @@ def test_a_pattern_that_moves_costs_more():
     before = tfnca.Batch(centres=places)
     plain = np.asarray(tfnca.TargetLoss(target)(state, before))
     np.testing.assert_allclose(plain, tfnca.TargetLoss(target)(state))
-    loss = tfnca.TargetLoss(target, still=0.1)
+    loss = tfnca.TargetLoss(target, drift_penalty=0.1)
     np.testing.assert_allclose(loss(state), plain)
     np.testing.assert_allclose(loss(state, before) - plain, [0, 0.1 * 4.25, 0, 0], atol=1e-5)
     state = tf.constant(state)
@@ -140,13 +140,19 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), np.nan), "own_weight.*Received.*nan"),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), overflow=-1), "overflow.*Received.*-1"),
         (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), bound=0), "bound must.*Received.*0"),
-        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=-1), "still.*Received.*-1"),
-        (lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), still=np.nan), "still.*Received.*nan"),
+        (
+            lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), drift_penalty=-1),
+            "drift_penalty.*Received.*-1",
+        ),
+        (
+            lambda: tfnca.TargetLoss(np.zeros((5, 6, 4)), drift_penalty=np.nan),
+            "drift_penalty.*Received.*nan",
+        ),
         (lambda: tfnca.TargetLoss(np.full((5, 6, 4), 255)), "divide bytes by 255.*from 255 to 255"),
-        (lambda: tfnca.TargetLoss(np.full((5, 6, 4), -0.5)), r"lie in \[0, 1\]. Received: .*-0.5"),
+        (lambda: tfnca.TargetLoss(np.full((5, 6, 4), -0.5)), r"be in \[0, 1\]. Received: .*-0.5"),
         (
             lambda: tfnca.TargetLoss(np.zeros((6, 6, 4)))(tfnca.seed_state(6), LABELS),
-            "takes a state and a Batch.*Received: ndarray",
+            "takes states and a Batch.*Received: ndarray",
         ),
         (lambda: tfnca.ClassLoss()(digit_states(), LABELS), "a Batch.*Received: ndarray"),
         (
@@ -154,7 +160,7 @@ def test_the_gradient_of_the_l2_loss_is_the_error():
             "needs the digits' labels.*Received: a batch without labels",
         ),
         (lambda: tfnca.ClassLoss("l1"), "kind must be.*Received: kind='l1'"),
-        (lambda: tfnca.ClassLoss(digit=10), "digit must lie in 0 to 9.*Received: digit=10"),
+        (lambda: tfnca.ClassLoss(digit=10), "digit must be in 0 to 9.*Received: digit=10"),
         (lambda: tfnca.ClassLoss(digit=-1), "Received: digit=-1"),
         (lambda: tfnca.ClassLoss(digit=2.5), "Received: digit=2.5"),
     ],

@@ -123,7 +123,7 @@ def test_regimes(regime, settings, restarted, damaged):
 
 
 def test_any_of_a_batch_may_be_the_one_to_start_anew():
-    pool = tfnca.GrowingPool(starts(3), SLOTS, BATCH, restarts=2, chosen="any", damaged=0)
+    pool = tfnca.GrowingPool(starts(3), SLOTS, BATCH, restarts=2, reset_policy="any", damaged=0)
     filled(pool)
     counts = np.zeros(BATCH)
     for i in range(100):
@@ -149,10 +149,10 @@ def test_a_batch_tells_where_its_patterns_stood_before_they_were_damaged():
     assert not np.array_equal(batch["state"][-3:], states[batch["slots"][-3:]])
 
 
-def test_all_that_is_hopeless_starts_anew_and_is_not_damaged():
+def test_states_above_the_reset_threshold_are_reset_and_not_damaged():
     where = np.ones((SIZE, SIZE), bool)
     pool = tfnca.GrowingPool(
-        starts(), BATCH, BATCH, restarts=0, hopeless=4.0, where=where, density=0.5
+        starts(), BATCH, BATCH, restarts=0, reset_threshold=4.0, where=where, density=0.5
     )
     states = np.full(pool.variables["states"].shape, 1.0, np.float32)
     states[:6] = 3.0
@@ -252,7 +252,7 @@ def test_holes_are_as_large_as_asked_for():
         ({"restarts": -1}, "restarts=-1"),
         ({"radii": (0.0, 0.4)}, r"radii=\(0.0, 0.4\)"),
         ({"radii": (0.5, 0.4)}, r"radii=\(0.5, 0.4\)"),
-        ({"chosen": "best"}, "chosen must be.*Received: chosen='best'"),
+        ({"reset_policy": "best"}, "reset_policy must be.*Received: reset_policy='best'"),
         ({"where": np.ones((SIZE, SIZE))}, "where and density"),
         ({"density": 0.1}, "where and density"),
         ({"where": np.ones((SIZE, SIZE)), "density": 0.0}, "density=0.0"),
@@ -299,7 +299,7 @@ def which(images, labels):
     return indices
 
 
-def test_a_digit_pool_begins_with_fresh_digits():
+def test_a_digit_pool_begins_with_new_digits():
     pool = digit_pool()
     states = pool.variables["states"].numpy()
     indices = which(states[..., 0], pool.variables["labels"].numpy())
@@ -309,7 +309,7 @@ def test_a_digit_pool_begins_with_fresh_digits():
 
 
 @pytest.mark.parametrize("batch_size", [2, 6, BATCH])
-def test_a_quarter_is_new_and_a_quarter_mutated(batch_size):
+def test_a_quarter_is_new_and_a_quarter_swapped(batch_size):
     quarter = batch_size // 4
     pool = digit_pool(density=0.3, batch_size=batch_size)
     states = settled(pool)
@@ -320,26 +320,26 @@ def test_a_quarter_is_new_and_a_quarter_mutated(batch_size):
     assert state.shape == (batch_size, 7, 7, 20)
     new = slice(0, quarter)
     kept = slice(quarter, batch_size - quarter)
-    mutated = slice(batch_size - quarter, batch_size)
+    swapped = slice(batch_size - quarter, batch_size)
     old = states[slots]
 
     assert not state[new, ..., 1:].any()
     np.testing.assert_array_equal(state[kept], old[kept])
     np.testing.assert_array_equal(batch["labels"][kept], labels[slots][kept])
-    alive = state[mutated, ..., :1] > 0.1
-    np.testing.assert_array_equal(state[mutated, ..., 1:], old[mutated, ..., 1:] * alive)
+    alive = state[swapped, ..., :1] > 0.1
+    np.testing.assert_array_equal(state[swapped, ..., 1:], old[swapped, ..., 1:] * alive)
     which(state[..., 0], batch["labels"])
     if quarter:
         assert 0.2 < alive.mean() < 0.8
-        for part in (new, mutated):
+        for part in (new, swapped):
             assert not np.array_equal(state[part, ..., 0], old[part, ..., 0])
 
     assert all(not np.array_equal(mask, o) for mask in batch["mask"][new] for o in masks)
     np.testing.assert_array_equal(batch["mask"][quarter:], masks[slots][quarter:])
 
 
-def test_how_many_are_new_and_mutated_is_free():
-    pool = digit_pool(fresh=1, mutated=3, density=0.3)
+def test_how_many_are_new_and_swapped_is_free():
+    pool = digit_pool(new_digits=1, swapped_digits=3, density=0.3)
     states = settled(pool)
     masks = pool.variables["masks"].numpy()
     batch = values(pool.draw(5, 6, None))
@@ -352,30 +352,36 @@ def test_how_many_are_new_and_mutated_is_free():
     assert state[BATCH - 3 :, ..., 1:].any((1, 2, 3)).all()
     which(state[..., 0], batch["labels"])
     np.testing.assert_array_equal(batch["mask"][1:], masks[slots][1:])
-    undisturbed = values(digit_pool(fresh=0, mutated=0).draw(5, 6, None))
+    undisturbed = values(digit_pool(new_digits=0, swapped_digits=0).draw(5, 6, None))
     np.testing.assert_array_equal(undisturbed["state"][..., 1:], 0)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"fresh": -1}, {"mutated": -1}, {"fresh": BATCH, "mutated": 1}, {"fresh": BATCH}]
+    "wrong",
+    [
+        {"new_digits": -1},
+        {"swapped_digits": -1},
+        {"new_digits": BATCH, "swapped_digits": 1},
+        {"new_digits": BATCH},
+    ],
 )
-def test_more_new_and_mutated_digits_than_a_batch_are_named(wrong):
-    with pytest.raises(ValueError, match=r"(fresh|mutated) must .*Received: "):
+def test_more_new_and_swapped_digits_than_a_batch_are_named(wrong):
+    with pytest.raises(ValueError, match=r"(new_digits|swapped_digits) must .*Received: "):
         digit_pool(**wrong)
 
 
 def test_new_digits_and_mutations_are_drawn_from_all_digits():
     pool = digit_pool()
-    new, mutated = [], []
+    new, swapped = [], []
     for i in range(75):
         batch = values(pool.draw(0, i, None))
         indices = which(batch["state"][..., 0], batch["labels"])
         new.append(indices[: BATCH // 4])
-        mutated.append(indices[-BATCH // 4 :])
-    for drawn in (np.concatenate(new), np.concatenate(mutated)):
+        swapped.append(indices[-BATCH // 4 :])
+    for drawn in (np.concatenate(new), np.concatenate(swapped)):
         counts = np.bincount(drawn, minlength=len(DIGITS.labels))
         assert np.all(np.abs(counts - 5) < 4 * np.sqrt(5))
-    assert np.mean(np.concatenate(new) == np.concatenate(mutated)) < 0.1
+    assert np.mean(np.concatenate(new) == np.concatenate(swapped)) < 0.1
 
 
 def test_labels_and_masks_are_written_back_with_the_state():
@@ -422,10 +428,10 @@ def test_draws_are_a_function_of_seed_and_step_alone(make):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"images": DIGITS.images * 255}, "images must lie in .*divide bytes by 255"),
-        ({"images": DIGITS.images - 0.5}, "images must lie in .*Received: values from -0.5"),
+        ({"images": DIGITS.images * 255}, "images must be in .*divide bytes by 255"),
+        ({"images": DIGITS.images - 0.5}, "images must be in .*Received: values from -0.5"),
         ({"images": DIGITS.images * np.nan}, "images must be finite"),
-        ({"labels": DIGITS.labels + 1}, "labels must lie in 0 to 9. Received: values from 1 to 10"),
+        ({"labels": DIGITS.labels + 1}, "labels must be in 0 to 9. Received: values from 1 to 10"),
         ({"labels": DIGITS.labels * 1.0}, "labels must be integers.*Received: float64"),
     ],
 )
@@ -470,7 +476,7 @@ def test_each_mask_may_draw_its_own_density():
     assert 0 < shares.min() < 0.03
     assert 0.3 < shares.max() < 0.6
     assert 0.05 < np.median(shares) < 0.1  # all orders of magnitude alike: about 0.07
-    with pytest.raises(ValueError, match="density must be a share, or a range"):
+    with pytest.raises(ValueError, match="density must be a fraction or"):
         tfnca.DigitPool(digits, 160, 16, density=(0.5, 0.01))
 
 
@@ -511,12 +517,12 @@ WRONG_GROWING = {
     "a word": (dict(batch_size="8"), "batch_size must be an integer"),
     "one radius": (dict(radii=0.2), "radii must ascend"),
     "three radii": (dict(radii=(0.1, 0.2, 0.3)), "radii must ascend"),
-    "a loss below 0": (dict(hopeless=-1.0), "hopeless must be"),
-    "NaN": (dict(hopeless=float("nan")), "hopeless must be"),
+    "a loss below 0": (dict(reset_threshold=-1.0), "reset_threshold must be"),
+    "NaN": (dict(reset_threshold=float("nan")), "reset_threshold must be"),
 }
 WRONG_DIGITS = {
     "three densities": (dict(density=(0.1, 0.2, 0.3)), "density must be a share"),
-    "half a digit": (dict(fresh=0.5), "fresh must be an integer"),
+    "half a digit": (dict(new_digits=0.5), "new_digits must be an integer"),
     "no digits": (dict(digits=DIGITS.images), "digits must be"),
     "too large a batch": (dict(batch_size=500), "batch_size must be an integer in 1 to"),
 }

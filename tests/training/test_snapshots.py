@@ -133,7 +133,7 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(tmp_path, trainer, damag
     assert restore_snapshot(tmp_path, trainer) == [{"step": 1}]
     assert value_of(trainer) == 1
     if (tmp_path / NEWEST).exists():
-        assert f"{tmp_path / NEWEST} is damaged" in capsys.readouterr().out
+        assert f"{tmp_path / NEWEST} is damaged" in capsys.readouterr().err
 
 
 def test_a_snapshot_from_before_the_trainer_counted_is_read(tmp_path, trainer, monkeypatch):
@@ -158,7 +158,7 @@ def test_a_snapshot_spliced_from_two_is_damaged(tmp_path, trainer, capsys):
     half = len(first) // 2
     (tmp_path / NEWEST).write_bytes(second[:half] + first[half:])
     assert restore_snapshot(tmp_path, trainer) == [{"step": 1}]
-    assert "is damaged" in capsys.readouterr().out
+    assert "is damaged" in capsys.readouterr().err
 
 
 def test_two_damaged_snapshots_are_an_error(tmp_path, trainer):

@@ -276,17 +276,17 @@ def plain_loss(state, batch):
 
 @pytest.mark.parametrize("engine", ["dense", "sparse"])
 @pytest.mark.parametrize("name", ["Injected", "Injected MNISTCA", "Perturbed"])
-def test_what_is_lifted_adds_its_loss_after_as_many_steps_of_the_host(name, engine):
+def test_recovery_items_add_their_loss_after_as_many_steps_of_the_host(name, engine):
     digits = "MNIST" in name
-    lifted_loss = tfnca.ClassLoss() if digits else plain_loss
+    recovery_loss = tfnca.ClassLoss() if digits else plain_loss
     trainer, pool = job(
         name,
         3,
         engine,
         optimizer=keras.optimizers.SGD(1.0),
         normalize_gradients=False,
-        lifted=2,
-        lifted_loss=lifted_loss,
+        recovery_items=2,
+        recovery_loss=recovery_loss,
     )
     step = trainer.step
     before = step.trained.get_weights()
@@ -296,7 +296,7 @@ def test_what_is_lifted_adds_its_loss_after_as_many_steps_of_the_host(name, engi
         back = tfnca.rollout(step.host, state[-2:], 3, step_offset=3, engine=engine, seed=0)
         loss = tf.reduce_mean(trainer.loss_of_states(state, batch))
         own = tfnca.Batch(labels=batch.labels[-2:] if digits else None)
-        total = loss + tf.reduce_sum(lifted_loss(back, own)) / 4
+        total = loss + tf.reduce_sum(recovery_loss(back, own)) / 4
     gradients = tape.gradient(total, [weight.value for weight in step.trainable_variables])
     assert losses(trainer, pool, 1) == [pytest.approx(float(loss), rel=1e-5)]
     for old, weight, gradient in zip(before, step.trained.get_weights(), gradients, strict=True):
@@ -308,14 +308,16 @@ def test_what_is_lifted_adds_its_loss_after_as_many_steps_of_the_host(name, engi
 def test_wrong_liftings_are_named():
     loss = tfnca.TargetLoss(TARGET)
     for step, wrong in [
-        (perturbed(), {"lifted": 2}),
-        (perturbed(), {"lifted": -1, "lifted_loss": loss}),
-        (tfnca.GrowingCA(), {"lifted": 2, "lifted_loss": loss}),
+        (perturbed(), {"recovery_items": 2}),
+        (perturbed(), {"recovery_items": -1, "recovery_loss": loss}),
+        (tfnca.GrowingCA(), {"recovery_items": 2, "recovery_loss": loss}),
     ]:
-        with pytest.raises(ValueError, match=r"needs a lifted_loss.*Received: lifted="):
+        with pytest.raises(
+            ValueError, match=r"requires a recovery_loss.*Received: recovery_items="
+        ):
             tfnca.Trainer(step, loss, **wrong)
-    trainer, pool = job("Perturbed", lifted=5, lifted_loss=loss)
-    with pytest.raises(ValueError, match=r"batch's size 4. Received: lifted=5"):
+    trainer, pool = job("Perturbed", recovery_items=5, recovery_loss=loss)
+    with pytest.raises(ValueError, match=r"batch's size 4. Received: recovery_items=5"):
         losses(trainer, pool, 1)
 
 

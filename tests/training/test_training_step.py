@@ -155,12 +155,12 @@ def test_a_loss_that_is_none_says_so(wrong):
         fit(loss=loss)
 
 
-def test_a_lifted_loss_of_another_shape_is_not_broadcast():
+def test_a_recovery_loss_of_another_shape_is_not_broadcast():
     step = tfnca.Perturbed(counted(GrowingCA()))
     trainer, pool = trainer_of(
-        step, lifted=2, lifted_loss=lambda state, batch: tf.reduce_mean(state)
+        step, recovery_items=2, recovery_loss=lambda state, batch: tf.reduce_mean(state)
     )
-    with pytest.raises(ValueError, match=r"(?s)lifted_loss must return one number per item"):
+    with pytest.raises(ValueError, match=r"(?s)recovery_loss must return one number per item"):
         trainer.fit(pool, steps_per_epoch=1, verbose=0)
 
 
@@ -181,13 +181,15 @@ def test_sound_numbers_pass_tensorflows_check(name, checked_numbers, engine):
     assert np.isfinite(tfnca.rollout(step, state, 2, seed=0, engine=engine, **kwargs)).all()
 
 
-@pytest.mark.parametrize("hopeless", [None, 5.0])
-def test_a_sound_fit_passes_tensorflows_check(hopeless, checked_numbers, engine):
+@pytest.mark.parametrize("reset_threshold", [None, 5.0])
+def test_a_sound_fit_passes_tensorflows_check(reset_threshold, checked_numbers, engine):
     step = counted(GrowingCA())
     trainer, _ = trainer_of(
-        step, engine=engine, loss=tfnca.TargetLoss(np.zeros((6, 7, 4)), still=0.1, overflow=0.1)
+        step,
+        engine=engine,
+        loss=tfnca.TargetLoss(np.zeros((6, 7, 4)), drift_penalty=0.1, overflow=0.1),
     )
-    pool = tfnca.GrowingPool(random_state(step, (1, 6, 7)), size=8, hopeless=hopeless)
+    pool = tfnca.GrowingPool(random_state(step, (1, 6, 7)), size=8, reset_threshold=reset_threshold)
     trainer.fit(pool, steps_per_epoch=2, verbose=0)
     assert int(trainer.steps_done) == 2
 

@@ -109,7 +109,7 @@ def test_workers_that_nobody_names(monkeypatch, text):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ValueError, match=r"TF_CONFIG.*train/launch\.py"):
+    with pytest.raises(ValueError, match=r"TF_CONFIG.*tfnca launch"):
         join_workers()
 
 
@@ -166,7 +166,7 @@ def test_two_workers_train_what_one_does(tmp_path):
     ("words", "message"),
     [
         (["0", "train/growing.py"], "workers must be at least 1. Received: 0"),
-        (["2", "train/nothing.py"], "there is no such script. Received: train/nothing.py"),
+        (["2", "train/nothing.py"], "existing script. Received: train/nothing.py"),
         (["two", "train/growing.py"], "invalid int value: 'two'"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_model_without_measures_is_listed_and_has_no_card(tmp_path):
 def test_a_perturbation_of_another_kind_is_told_by_its_file(tmp_path):
     shutil.copytree(ROOT / "perturbation_red", tmp_path / "shift_red")
     (tmp_path / "shift_red" / "perturbation.npy").unlink()
-    keras.saving.save_model(tfnca.StateShift(), tmp_path / "shift_red" / "model.keras")
+    keras.saving.save_model(tfnca.ShiftPerturbation(), tmp_path / "shift_red" / "model.keras")
     (model,) = tfnca.models(tmp_path)
-    assert (model.kind, model.layer) == ("perturbation", "StateShift")
+    assert (model.kind, model.layer) == ("perturbation", "ShiftPerturbation")
     assert "A vector that is added to the state of every living cell" in card(model)

@@ -189,7 +189,7 @@ def test_a_file_that_is_no_model_is_left_out_and_the_others_are_listed(name, tmp
 
 @pytest.mark.parametrize(
     "model",
-    [tfnca.GrowingCA(hidden=4), tfnca.MNISTCA(hidden=4), tfnca.Perturbation()],
+    [tfnca.GrowingCA(hidden=4), tfnca.MNISTCA(hidden=4), tfnca.MatrixPerturbation()],
     ids=lambda model: type(model).__name__,
 )
 @pytest.mark.parametrize("name", ODD)
@@ -211,7 +211,7 @@ def test_a_model_of_a_users_own_kind_is_listed(is_known, tmp_path, monkeypatch):
     write_model(tmp_path / "own", own(hidden=4), b'{"target": "lizard"}')
     write_model(
         tmp_path / "attack",
-        tfnca.Perturbation(),
+        tfnca.MatrixPerturbation(),
         json.dumps({"target": "no_tail", **model_facts("host", own(hidden=4))}).encode(),
     )
     if not is_known:
@@ -224,7 +224,7 @@ def test_a_model_of_a_users_own_kind_is_listed(is_known, tmp_path, monkeypatch):
 def test_the_host_is_told_by_its_settings_too(tmp_path):
     host = tfnca.GrowingCA(hidden=4, fire_rate=1.0)
     config = {"target": "no_tail", "host": "a.keras", **model_facts("host", host)}
-    write_model(tmp_path / "attack", tfnca.Perturbation(), json.dumps(config).encode())
+    write_model(tmp_path / "attack", tfnca.MatrixPerturbation(), json.dumps(config).encode())
     other = tfnca.GrowingCA(hidden=4)
     other.set_weights(host.get_weights())
     with warnings.catch_warnings():

@@ -89,7 +89,7 @@ def _repairs(lizard):
 
 def _as_trained(found, judge):
     number, share = judge(found)
-    where = " anywhere on the lizard" if found["among"] == "host" else ""
+    where = " anywhere on the lizard" if found["region"] == "host" else ""
     return f"{found['density']:.0%}{where}: {number}", share
 
 

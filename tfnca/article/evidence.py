@@ -24,7 +24,7 @@ from tfnca.measures.lizard import (
     measure_drift,
     measure_growing,
     measure_strengths,
-    standing_room,
+    region_picture,
     target_masks,
 )
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
@@ -69,14 +69,14 @@ def _adversary(models, mutation, density, name=None):
 def _tail_and_region(models):
     """The lizard, the target without a tail, and the allowed cells of the tailless adversaries."""
     plain, target = (pad_target(models.target(name), PADDING) for name in ("lizard", "no_tail"))
-    return plain, target, standing_room(models.among("no_tail"), target, plain)
+    return plain, target, region_picture(models.region("no_tail"), target, plain)
 
 
 def _tailless(models):
     _, target, region = _tail_and_region(models)
     step = Injected(models.lizard, models.adversary("no_tail"))
     found = measure_adversary(step, target, models.density("no_tail"), region)
-    return found | {"among": models.among("no_tail")}
+    return found | {"region": models.region("no_tail")}
 
 
 def _red_hosts(models):
@@ -103,7 +103,7 @@ def _tails(models):
     alpha = np.clip(state[..., ALPHA], 0, 1)
     cells = (alpha > LIVING_THRESHOLD).sum((1, 2)) / (target[..., ALPHA] > LIVING_THRESHOLD).sum()
     left, size = alpha[:, tail].mean(1).tolist(), cells.tolist()
-    return {"left": left, "size": size, "density": density, "among": models.among("no_tail")}
+    return {"left": left, "size": size, "density": density, "region": models.region("no_tail")}
 
 
 def _strengths(models):

@@ -22,7 +22,7 @@ from tfnca.data.digits import load_digits
 from tfnca.data.targets import pad_target
 from tfnca.engines.rollout import trajectory
 from tfnca.measures.digits import digit_mask, digit_measures
-from tfnca.measures.lizard import grown_states, standing_room, target_masks
+from tfnca.measures.lizard import grown_states, region_picture, target_masks
 from tfnca.pictures import caption, digits_to_rgb, save_animation, save_png, save_video, tile
 
 SIZE = (72, 72)
@@ -166,8 +166,8 @@ def _injected(models, mutation, steps, at):
     """Six grown lizards, each with its own adversaries; also returns the states."""
     step = Injected(models.lizard, models.adversary(mutation))
     target = pad_target(models.target(mutation), 16)
-    room = standing_room(models.among(mutation), target, pad_target(models.target("lizard"), 16))
-    mask = np.asarray(target_masks(room, models.density(mutation), 6, SEED))
+    region = region_picture(models.region(mutation), target, pad_target(models.target("lizard"), 16))
+    mask = np.asarray(target_masks(region, models.density(mutation), 6, SEED))
     state = grown_states(models.lizard, SIZE, 6, seed=SEED)
     labels = [f"run {run}" for run in range(1, 7)]
     figure = Figure()

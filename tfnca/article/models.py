@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tfnca.data.targets import load_target
+from tfnca.deprecated import current_settings
 from tfnca.formats.load import load, load_perturbation
 
 
@@ -67,13 +68,13 @@ class Ours:
         """The adversary fraction in training."""
         return self._settings(mutation)["density"]
 
-    def among(self, mutation):
-        """The placement region in training: see `tfnca.measures.lizard.standing_room`."""
-        return self._settings(mutation).get("among", "target")
+    def region(self, mutation):
+        """The placement region in training: see `tfnca.measures.lizard.region_picture`."""
+        return self._settings(mutation).get("region", "target")
 
     def _settings(self, mutation):
         settings = _present(self.folder / f"growing_adversary_{mutation}/config.json")
-        return json.loads(settings.read_text(encoding="utf-8"))
+        return current_settings(json.loads(settings.read_text(encoding="utf-8")))
 
     def perturbation(self, mutation):
         """The perturbation for one of `MUTATIONS`."""
@@ -119,7 +120,7 @@ class Published:
     def density(self, mutation):
         return ADVERSARIES[mutation]
 
-    def among(self, mutation):
+    def region(self, mutation):
         return "target"
 
     def perturbation(self, mutation):

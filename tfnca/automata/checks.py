@@ -47,7 +47,7 @@ def check_rate(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> fl
     """Returns `value` as a float; raises ValueError unless it is a finite number in [low, high]."""
     number = float(value) if isinstance(value, numbers.Real) else math.nan
     if not low <= number <= high or math.isinf(number):
-        raise ValueError(f"{name} must lie in [{low}, {high}]. Received: {name}={value!r}")
+        raise ValueError(f"{name} must be in [{low}, {high}]. Received: {name}={value!r}")
     return number
 
 
@@ -59,14 +59,14 @@ def check_number(name: str, value: Any) -> Any:
 
 
 def check_density(density: float) -> float:
-    """Returns `density` as a float; raises ValueError unless it lies in (0, 1]."""
+    """Returns `density` as a float; raises ValueError unless it is in (0, 1]."""
     if not isinstance(density, numbers.Real) or not 0.0 < density <= 1.0:
-        raise ValueError(f"density must lie in (0, 1]. Received: density={density!r}")
+        raise ValueError(f"density must be in (0, 1]. Received: density={density!r}")
     return float(density)
 
 
 def check_unit(name: str, values: Array) -> None:
-    """Raises ValueError unless grey values or colours lie in [0, 1], if they can be seen."""
+    """Raises ValueError unless grey values or colours are in [0, 1], if they can be seen."""
     if not is_concrete(values):
         return
     values = np.asarray(values)
@@ -77,7 +77,7 @@ def check_unit(name: str, values: Array) -> None:
     if values.size and not -_TOLERANCE <= values.min() <= values.max() <= 1 + _TOLERANCE:
         hint = "; divide bytes by 255" if values.max() > 2 else ""
         raise ValueError(
-            f"{name} must lie in [0, 1]{hint}. "
+            f"{name} must be in [0, 1]{hint}. "
             f"Received: values from {values.min():g} to {values.max():g}"
         )
 
@@ -298,7 +298,7 @@ def check_labels(labels, classes):
         )
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(
-            f"labels must lie in 0 to {classes - 1}. "
+            f"labels must be in 0 to {classes - 1}. "
             f"Received: values from {labels.min()} to {labels.max()}"
         )
 

@@ -38,7 +38,7 @@ class GrowingCA(NeuralCA):
         The next state, ``(batch, height, width, channels)``.
 
     Raises:
-        ValueError: If there are fewer than four channels, `fire_rate` lies outside [0, 1],
+        ValueError: If there are fewer than four channels, `fire_rate` is outside [0, 1],
             `step_size` or `angle` is not a finite number, or a state has other channels.
 
     Example:

@@ -29,7 +29,7 @@ def random_mask(where: Array, density: float | Array, seed: Any = None, index: A
         float32 tensor ``(batch, height, width)`` of zeros and ones.
 
     Raises:
-        ValueError: If `where` has other axes or values, a number given as `density` lies outside
+        ValueError: If `where` has other axes or values, a number given as `density` is outside
             [0, 1], or one given as `seed` is no such integer.
 
     Example:

@@ -7,7 +7,7 @@ import keras
 
 from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.automata.step import CellularAutomaton, Step, freeze_copy, next_state
 from tfnca.types import Array
 
@@ -26,8 +26,8 @@ class Perturbed(Step):
     Args:
         host: The step under attack: a CA, or an `Injected`. The step holds a frozen copy; the
             caller's stays as it was.
-        matrix: Any `StatePerturbation`, trained in place, or an array for a new `Perturbation`;
-            the identity if not given.
+        matrix: Any `StatePerturbation`, trained in place, or an array for a new
+            `MatrixPerturbation`; the identity if not given.
 
     Call arguments:
         See `Step`.
@@ -57,7 +57,7 @@ class Perturbed(Step):
             )
         self.host = freeze_copy(host)
         if not isinstance(matrix, StatePerturbation):
-            matrix = Perturbation(host.channels, matrix)
+            matrix = MatrixPerturbation(host.channels, matrix)
         if matrix.channels != host.channels:
             raise ValueError(
                 f"The perturbation must fit the host's {host.channels} channels. "

@@ -57,8 +57,8 @@ class Step(keras.layers.Layer):
     tolerance: float | None = None
     """Deviation from the host's rule above which a cell is silenced; None for no such check."""
 
-    holds: bool = False
-    """Whether such a cell is held to the tolerance instead."""
+    mode: str = "silence"
+    """What the deviation test does to such a cell: ``"silence"`` or ``"clip"``."""
 
     perturbation: StatePerturbation = None  # type: ignore[assignment]
     """The `StatePerturbation` before each step of the host, or None."""
@@ -255,15 +255,17 @@ def warn_of_clipping(step: Step, states: Array) -> None:
     if step.perturbation is None or step in _looked_at or not is_concrete(states):
         return
     _looked_at.add(step)
-    alive, bound = step.living(states), step.networks[0].state_bound
-    largest = float(ops.max(ops.abs(states if alive is None else ops.where(alive, states, 0.0))))
+    alive, host = step.living(states), step.networks[0]
+    bound = host.state_bound
+    largest = ops.max(ops.abs(states if alive is None else ops.where(alive, states, 0.0)))
     if bound is not None and largest > bound:
-        warnings.warn(
-            f"The host's states reach {largest:.2g}, a perturbation clips them at {bound:g}, "
-            "so that even the identity matrix changes them. The same rule in other units stays "
-            "within: host.scaled(factors), see GrowingCA.scaled.",
-            stacklevel=3,
+        message = (
+            f"The host's states reach {float(largest):.2g}, a perturbation clips them at "
+            f"{bound:g}, so that even the identity matrix changes them."
         )
+        if hasattr(host, "scaled"):
+            message += " The same rule in other units stays within: host.scaled(factors)."
+        warnings.warn(message, stacklevel=3)
 
 
 def clipped(values: Array, bound: float | None) -> Array:

@@ -1,4 +1,4 @@
-"""Cells that are not listened to unless they follow the rule."""
+"""A defence that silences cells whose update deviates from the host's rule."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ from tfnca.automata.context import Context
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.state import GREY
-from tfnca.automata.step import MNIST, CellularAutomaton, next_state
+from tfnca.automata.step import MNIST, CellularAutomaton, Step, next_state
+from tfnca.deprecated import warn
 from tfnca.types import Array
 
 _LEAST_NOISE = 1e-3
@@ -79,9 +80,10 @@ class Verified(Injected):
         host: The `MNISTCA` under attack; the step holds a frozen copy.
         adversary: An `MNISTCA`, trained in place.
         tolerance: Standard deviations of the host's noise that are borne.
-        holds: Whether who deviates is held to the tolerance, channel by channel, in place of being
-            silenced: so does a liar who knows of the check and stays just below it. To train one;
-            its gradient is passed on as if nobody were held, since that of silence is zero.
+        mode: What happens to a cell that deviates. ``"silence"`` clears its channels. ``"clip"``
+            clips each channel to the tolerance, as an adversary that knows of the test would do by
+            itself. Train such an adversary with ``"clip"``: gradients pass as if nothing were
+            clipped, whereas those of a silenced cell are zero.
 
     Call arguments:
         See `Injected`.
@@ -91,7 +93,7 @@ class Verified(Injected):
 
     Raises:
         ValueError: If `host` is no MNIST CA or does not fit the adversary, or `tolerance` is not
-            positive.
+            positive, or `mode` is unknown.
 
     Example:
 
@@ -109,25 +111,30 @@ class Verified(Injected):
         host: CellularAutomaton,
         adversary: CellularAutomaton,
         tolerance: float = 5.0,
-        holds: bool = False,
+        mode: str = "silence",
         **kwargs: Any,
     ) -> None:
+        if "holds" in kwargs:
+            mode = _mode_of(kwargs.pop("holds"))
+            warn("holds", f'mode="{mode}"')
         super().__init__(host, adversary, **kwargs)
         if self.family != MNIST or not isinstance(host, MNISTCA):
             raise ValueError(f"host must be an MNISTCA. Received: {type(host).__name__}")
         if not tolerance > 0:
             raise ValueError(f"tolerance must be positive. Received: tolerance={tolerance}")
+        if mode not in ("silence", "clip"):
+            raise ValueError(f"mode must be 'silence' or 'clip'. Received: mode={mode!r}")
         self.tolerance = float(tolerance)
-        self.holds = bool(holds)
+        self.mode = mode
 
     def advance(self, state: Array, context: Context) -> Array:
         after = super().advance(state, context)
         follows = deviation(self.host, state, after) <= self.tolerance
-        if self.holds:
+        if self.mode == "clip":
             most = self.tolerance * unit_of_deviation(self.host)
             rule = _by_the_rule(self.host, state)
-            held = ops.maximum(ops.minimum(after, rule + most), rule - most)
-            changed = ops.where(ops.expand_dims(follows, -1), after, held)
+            clipped = ops.maximum(ops.minimum(after, rule + most), rule - most)
+            changed = ops.where(ops.expand_dims(follows, -1), after, clipped)
             return after + ops.stop_gradient(changed - after)
         silent = ops.concatenate(
             [after[..., : GREY + 1], ops.zeros_like(after[..., GREY + 1 :])], axis=-1
@@ -135,4 +142,15 @@ class Verified(Injected):
         return ops.where(ops.expand_dims(follows, -1), after, silent)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "tolerance": self.tolerance, "holds": self.holds}
+        return {**super().get_config(), "tolerance": self.tolerance, "mode": self.mode}
+
+    @classmethod
+    def from_config(cls, config: dict) -> Step:
+        config = dict(config)
+        if "holds" in config:  # a file of an earlier version
+            config["mode"] = _mode_of(config.pop("holds"))
+        return super().from_config(config)
+
+
+def _mode_of(holds: bool) -> str:
+    return "clip" if holds else "silence"

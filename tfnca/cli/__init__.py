@@ -1,7 +1,7 @@
-"""What each command takes, known before TensorFlow loads: a file a command.
+"""The options of each command, one file per command. No file here loads TensorFlow.
 
-A file has a docstring, which ``--help`` says first; `add_options`; and `WORK`, the function of the
-options that does the work, by its name.
+A file has a docstring, which is the description in ``--help``; `add_options`; and `WORK`, the name
+of the function that runs with the parsed options.
 """
 
 import importlib
@@ -14,13 +14,13 @@ from tfnca.commands import Parser, work
 def run(
     name: str, prog: str | None = None, words: Sequence[str] | None = None, **settings: Any
 ) -> None:
-    """Parses a command's options and does its work; bad input becomes one line and exit code 2.
+    """Parses a command's options and runs it. Invalid input: one line and exit code 2.
 
     Args:
         name: A file of this package.
-        prog: What the command is called in messages.
-        words: The command line without the command's name; that of this process if None.
-        **settings: What its `add_options` takes besides the parser.
+        prog: Name of the command in messages.
+        words: The command line without the command's name. None: that of this process.
+        **settings: Further arguments of its `add_options`, and its `description`.
     """
     command = importlib.import_module(f"{__name__}.{name}")
     parser = Parser(prog, settings.pop("description", command.__doc__))

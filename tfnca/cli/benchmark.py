@@ -1,13 +1,14 @@
-"""Hosts against attacks, on digits.
+"""Compares hosts and attacks on digits, as a leaderboard.
 
-FOLDER holds a folder for each model: its model.keras and the config.json that its training left. A
-model whose config.json names a host is an attack, any other is a host. Each attack is put into each
-host, at random places and at the best single one, with cells that listen to all and with cells
-that silence who breaks the rule (tfnca.Verified). A host is judged by the attack that hurts it
-most; a `*` marks an attack that was trained against this very host and defence. Where liars are
-silenced, each attack is also held to the tolerance, as a liar who knows of it would do. Writes
-benchmark.json, and README.md with the table; to join it, put your models into a folder of their own
-beside the others and run this again.
+FOLDER contains a folder for each model, with its model.keras and the config.json of its training. A
+model whose config.json names a host is an attack, any other model is a host. Each attack is placed
+in each host, at random cells and at the most harmful single cell, without and with a deviation test
+(tfnca.Verified). With the test, each attack also runs clipped to the tolerance, as an adversary
+that knows of the test would do. Hosts are ranked by the attack that harms them most. A `*` marks an
+attack that was trained against this host and defence.
+
+Writes benchmark.json, and README.md with the table. To add your model, put its folder into FOLDER
+and run this again.
 """
 
 from tfnca.choices import TARGET_DIGIT, TOLERANCE
@@ -18,25 +19,26 @@ WORK = "tfnca.defence.benchmark:main"
 
 
 def add_options(parser: Parser) -> None:
-    parser.add_argument("folder", help="holds a folder for each model")
+    parser.add_argument("folder", help="contains a folder for each model")
     parser.add_argument(
         "--digit",
         type=int,
         default=TARGET_DIGIT,
         check=DIGIT,
-        help="the class that adversaries argue for (default: %(default)s)",
+        help="target class of the adversaries (default: %(default)s)",
     )
     add_data(
         parser,
-        ("--test-digits", 300, "test digits"),
-        ("--mapped", 20, "of them, for the best place"),
-        ("--seeds", 3, "runs"),
+        ("--test-digits", 300, "number of test digits"),
+        ("--mapped", 20, "test digits for the most harmful cell"),
+        ("--seeds", 3, "number of runs"),
     )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=TOLERANCE,
         check=POSITIVE,
-        help="standard deviations of the noise that are borne (default: %(default)s)",
+        help="tolerance of the deviation test, in standard deviations of the noise "
+        "(default: %(default)s)",
     )
     parser.add_argument("--out", default="out/benchmark", help="folder (default: %(default)s)")

@@ -1,12 +1,12 @@
-"""Who lies, told from states and the rule.
+"""Detects adversaries from the states of a run and the host's rule.
 
-Ten percent of the cells run each adversary's rule for 200 steps; then one looks on and asks of
-every cell whether it changed as the host's rule says. Prints how well liars are told from honest
-cells after 1, 2, 5, 10 and 20 steps of watching.
+Ten percent of the cells run the rule of each adversary for 200 steps. Then every cell is tested:
+does its change follow the host's rule? Prints how well this separates adversaries from host cells
+after 1, 2, 5, 10 and 20 observed steps.
 """
 
 from tfnca.cli.shared import add_data, add_host
-from tfnca.commands import SHARE, Parser
+from tfnca.commands import FRACTION, Parser
 
 WORK = "tfnca.defence.work:main"
 
@@ -18,8 +18,10 @@ def add_options(parser: Parser) -> None:
         "--density",
         type=float,
         default=0.1,
-        check=SHARE,
-        help="share of adversaries (default: %(default)s)",
+        check=FRACTION,
+        help="adversary fraction (default: %(default)s)",
     )
-    add_data(parser, ("--test-digits", 1000, "test digits"), ("--seeds", 3, "runs"))
+    add_data(
+        parser, ("--test-digits", 1000, "number of test digits"), ("--seeds", 3, "number of runs")
+    )
     parser.add_argument("--out", help="JSON file to write")

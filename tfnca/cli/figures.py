@@ -1,7 +1,7 @@
-"""The article's figures, drawn anew.
+"""Draws the article's figures again.
 
-Each is a still (PNG) and, where the article moves, a video (mp4 and animated WebP); with our
-models and, where they are present, with the published ones.
+Each figure is a picture (PNG) and, if the article shows a video, also a video (mp4 and animated
+WebP). Each is drawn with our models and, if their files are present, with the article's models.
 """
 
 from tfnca.commands import Parser
@@ -11,6 +11,6 @@ NUMBERS = (2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14)
 
 
 def add_options(parser: Parser) -> None:
-    parser.add_argument("--figure", type=int, choices=NUMBERS, help="only this one")
-    parser.add_argument("--models", choices=["ours", "published"], help="only this set")
-    parser.add_argument("--out", default="out/figures", help="folder (default: %(default)s)")
+    parser.add_argument("--figure", type=int, choices=NUMBERS, help="only this figure")
+    parser.add_argument("--models", choices=["ours", "published"], help="only these models")
+    parser.add_argument("--out", default="out/figures", help="output folder (default: %(default)s)")

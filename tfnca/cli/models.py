@@ -6,4 +6,4 @@ WORK = "tfnca.zoo.models:main"
 
 
 def add_options(parser: Parser) -> None:
-    parser.add_argument("folder", nargs="?", help="holds a folder for each model")
+    parser.add_argument("folder", nargs="?", help="contains a folder for each model")

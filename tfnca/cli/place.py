@@ -1,8 +1,8 @@
-"""Where a few adversaries hurt most.
+"""Finds the cells where a few adversaries do most harm.
 
-Places 1, 2, 4 and 8 adversaries in each test digit by every method, and measures under unseen
-draws how many digits they take. Writes placement.json, takeover.png and maps.png to --out. With
---map N only the influence map of test digit N is drawn, which takes seconds.
+Places 1, 2, 4 and 8 adversaries in each test digit by every method, and measures the takeover rate
+under other random draws. Writes placement.json, takeover.png and maps.png to --out. With --map N it
+only draws the influence map of test digit N, which takes seconds.
 """
 
 from tfnca.cli.shared import add_data, add_digit, add_host, add_model
@@ -12,18 +12,20 @@ WORK = "tfnca.placement.work:main"
 
 
 def add_options(parser: Parser) -> None:
-    add_model(parser, "the adversary, in any format that tfnca.load reads")
-    add_host(parser, "the MNIST CA that is attacked", required=True)
+    add_model(parser, "adversary, in any format that tfnca.load reads")
+    add_host(parser, "MNIST CA to attack", required=True)
     add_digit(parser)
-    parser.add_argument("--map", type=int, check=NOT_NEGATIVE, help="a test digit's number")
+    parser.add_argument("--map", type=int, check=NOT_NEGATIVE, help="number of a test digit")
     add_data(
         parser,
-        ("--test-digits", 1000, "test digits"),
-        ("--searched", 100, "of them, for the slow methods"),
-        ("--seeds", 3, "evaluations"),
+        ("--test-digits", 1000, "number of test digits"),
+        ("--searched", 100, "number of test digits for the slow methods"),
+        ("--seeds", 3, "number of evaluations"),
         ("--steps", 200, "CA steps from the empty state"),
     )
     parser.add_argument(
-        "--seed", type=int, default=0, check=NOT_NEGATIVE, help="the first (default: %(default)s)"
+        "--seed", type=int, default=0, check=NOT_NEGATIVE, help="first seed (default: %(default)s)"
     )
-    parser.add_argument("--out", default="out/placement", help="folder (default: %(default)s)")
+    parser.add_argument(
+        "--out", default="out/placement", help="output folder (default: %(default)s)"
+    )

@@ -1,4 +1,4 @@
-"""Writes anew what stands beside the models of a folder."""
+"""Rewrites the cards, exports or previews of the models in a folder."""
 
 from tfnca.commands import Parser
 

@@ -1,6 +1,6 @@
-"""The report of the main job, one page: report.html in FOLDER.
+"""Writes a one-page report of an MNIST adversary: report.html in FOLDER.
 
-FOLDER is what ``train/mnist_adversary.py`` left: the adversary, its configuration and measures.
+FOLDER is the --out of ``train/mnist_adversary.py``: the adversary, its settings and measurements.
 """
 
 from tfnca.commands import Parser

@@ -1,52 +1,54 @@
-"""Options that several commands share."""
+"""Options of several commands."""
 
-from tfnca.choices import AMONG, TARGET_DIGIT
+from tfnca.choices import REGIONS, TARGET_DIGIT
 from tfnca.commands import DIGIT, POSITIVE, Parser
 
-TRAINED = "what config.json beside the model says, or else"
+TRAINED = "as in the model's config.json, otherwise"
 
 
 def add_model(parser: Parser, text: str, many: bool = False) -> None:
     """Adds the model, or models, and ``--name``."""
     name, number = ("models", "+") if many else ("model", None)
     parser.add_argument(name, metavar="MODEL", nargs=number, help=text)
-    parser.add_argument("--name", help="which model, where MODEL holds several")
+    parser.add_argument("--name", help="name of the model, if MODEL contains several")
 
 
 def add_host(parser: Parser, text: str, required: bool = False) -> None:
     """Adds ``--host`` and ``--host-name``."""
     parser.add_argument("--host", required=required, help=text)
-    parser.add_argument("--host-name", help="which model, where that file holds several")
+    parser.add_argument("--host-name", help="name of the host, if its file contains several")
 
 
 def add_numbers(parser: Parser, *options: tuple[str, int, str]) -> None:
-    """Adds positive whole numbers, each by its name, its default and its help."""
+    """Adds options for positive integers: name, default and help of each."""
     for name, default, text in options:
         text += " (default: %(default)s)"
         parser.add_argument(name, type=int, default=default, check=POSITIVE, help=text)
 
 
 def add_data(parser: Parser, *options: tuple[str, int, str]) -> None:
-    """Adds the folder of digits, and numbers."""
+    """Adds ``--data-dir`` and options for positive integers."""
     parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
     add_numbers(parser, *options)
 
 
 def add_digit(parser: Parser) -> None:
     """Adds ``--digit``."""
-    text = f"the class that adversaries argue for (default: {TRAINED} {TARGET_DIGIT})"
+    text = f"target class of the adversaries (default: {TRAINED} {TARGET_DIGIT})"
     parser.add_argument("--digit", type=int, check=DIGIT, help=text)
 
 
 def add_lizard(parser: Parser, target: str) -> None:
-    """Adds what a lizard should grow, by default `target`, and where its adversaries stand."""
+    """Adds the pictures of a lizard, by default `target`, and the region of its adversaries."""
     parser.add_argument(
-        "--target", help=f"what it should grow: a name, a PNG (default: {TRAINED} {target})"
+        "--target", help=f"target picture: a name or a PNG (default: {TRAINED} {target})"
     )
-    parser.add_argument("--host-target", help=f"what the host grows (default: {TRAINED} lizard)")
     parser.add_argument(
-        "--among",
-        choices=AMONG,
-        help="a lizard's adversaries stand on what is to stay, as published ('target'), or "
-        f"anywhere on what the host grows ('host') (default: {TRAINED} target)",
+        "--host-target", help=f"picture that the host grows (default: {TRAINED} lizard)"
+    )
+    parser.add_argument(
+        "--region",
+        choices=REGIONS,
+        help="placement region of a lizard's adversaries: the opaque cells of the 'target', as in "
+        f"the article, or of the 'host' as well (default: {TRAINED} target)",
     )

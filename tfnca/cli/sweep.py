@@ -1,10 +1,9 @@
-"""The attack bench: sweeps the share of adversaries.
+"""Measures an attack at several adversary fractions.
 
-Digits: how many say the target, how fast, and how many recover once the adversaries are gone.
-Lizards: how far the pattern is from the target as time goes on. Of the host's own cells the same is
-given beside, since adversaries that paint themselves prove nothing. Writes sweep.json, sweep.csv
-and plots to --out, and each share's numbers as soon as they are there: a sweep that was killed goes
-on.
+Digits: the takeover rate, its speed, and the recovery after the attack is removed. Lizards: the MSE
+against the target over time. The numbers are also given for host cells only, because adversaries
+that change only themselves are no takeover. Writes sweep.json, sweep.csv and plots to --out. The
+numbers of each fraction are written at once, so a sweep that was killed continues.
 """
 
 from tfnca.choices import DENSITIES
@@ -15,12 +14,12 @@ WORK = "tfnca.measures.sweep:main"
 
 
 def add_options(parser: Parser) -> None:
-    add_model(parser, "the adversary, in any format that tfnca.load reads")
-    add_host(parser, "the CA that is attacked", required=True)
+    add_model(parser, "adversary, in any format that tfnca.load reads")
+    add_host(parser, "CA to attack", required=True)
     parser.add_argument(
         "--densities",
         default=",".join(f"{100 * density:g}" for density in DENSITIES),
-        help="shares of adversaries in percent (default: %(default)s)",
+        help="adversary fractions in percent (default: %(default)s)",
     )
     parser.add_argument(
         "--horizon",
@@ -30,13 +29,17 @@ def add_options(parser: Parser) -> None:
     )
     add_lizard(parser, "no_tail")
     add_digit(parser)
-    add_data(parser, ("--test-digits", 200, "test digits"), ("--seeds", 3, "runs with digits"))
+    add_data(
+        parser,
+        ("--test-digits", 200, "number of test digits"),
+        ("--seeds", 3, "number of runs with digits"),
+    )
     parser.add_argument(
         "--jobs",
         type=int,
         default=1,
         check=must("be positive, or -1 for all cores", lambda jobs: jobs > 0 or jobs == -1),
-        help="densities side by side, through joblib; one uses all cores already "
+        help="number of fractions measured in parallel, with joblib; one already uses all cores "
         "(default: %(default)s)",
     )
-    parser.add_argument("--out", default="out/sweep", help="folder (default: %(default)s)")
+    parser.add_argument("--out", default="out/sweep", help="output folder (default: %(default)s)")

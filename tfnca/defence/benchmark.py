@@ -140,7 +140,7 @@ def benchmark(
             steps = {
                 ("none", False): Injected(host, adversary),
                 ("verified", False): Verified(host, adversary, tolerance),
-                ("verified", True): Verified(host, adversary, tolerance, holds=True),
+                ("verified", True): Verified(host, adversary, tolerance, mode="clip"),
             }
             for (defence, held), step in steps.items():
                 rows.append(

@@ -13,7 +13,7 @@ from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perception import IDENTITY, SOBEL_X
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import living_mask
 from tfnca.automata.step import Step
@@ -48,15 +48,15 @@ def save_demo(step: Step, folder: str | Path) -> Path:
         type(step) is Perturbed
         and type(step.host) is GrowingCA
         and len(strengths(step)) == len(DEMO_PERTURBATIONS)
-        and all(type(each) is Perturbation for each in step.perturbation.perturbations)
+        and all(type(each) is MatrixPerturbation for each in step.perturbation.perturbations)
     )
     if not (is_digits or is_lizard):
         parts = getattr(step.perturbation, "perturbations", ())
         kinds = "".join(f", {type(each).__name__}" for each in parts)
         raise ValueError(
             "The pages show an MNIST adversary with its host, both without a message_bound, or a "
-            f"Growing CA with the six perturbations {DEMO_PERTURBATIONS}, each a `Perturbation` "
-            "(a matrix). "
+            f"Growing CA with the six perturbations {DEMO_PERTURBATIONS}, each a "
+            "MatrixPerturbation. "
             f"Received: {type(step).__name__}{kinds}"
         )
     path = Path(folder) / ("data.js" if is_digits else "gca_data.js")

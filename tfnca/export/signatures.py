@@ -180,7 +180,7 @@ def metadata(step: Step, measures: dict | None = None) -> dict:
         if values != [usual] * len(networks):
             about[name] = values
     if step.tolerance is not None:
-        about |= {"tolerance": step.tolerance, "holds": step.holds}
+        about |= {"tolerance": step.tolerance, "mode": step.mode}
     if names := strengths(mixed(step)):
         about["perturbations"] = names
     about |= {"licence": LICENCE, "weights_sha256": weights_sha256(step)}

@@ -7,13 +7,14 @@ whatever is wrong with a file ends in a ValueError that names it. The formats ar
 
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.step import Step
+from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.formats.archive import (
     MAX_TEXT_BYTES,
     Budget,
@@ -24,6 +25,7 @@ from tfnca.formats.archive import (
     unzip,
 )
 from tfnca.formats.build import ROW_ORDERS
+from tfnca.formats.conventions import CONVENTIONS
 from tfnca.formats.names import find, hidden_model
 from tfnca.formats.readers import READERS, Model, Reader, Source
 
@@ -34,7 +36,11 @@ Entry = tuple[list[str], bool, Model]
 
 
 def load(
-    path: str | os.PathLike[str], name: str | None = None, row_order: str = "channel"
+    path: str | os.PathLike[str],
+    name: str | None = None,
+    convention: str | None = None,
+    rule: CellularAutomaton | None = None,
+    row_order: str | None = None,
 ) -> Step | StatePerturbation:
     """Loads a model in any of these formats, also from inside a zip or a folder.
 
@@ -43,26 +49,31 @@ def load(
     - The article's: TF2 checkpoints (``X.index``, ``X.data-…``; also of TensorFlow 2.0), graph
       models as JSON, the demo data ``data.js`` and ``gca_data.js``, 8-bit WebGL JSON, ``.npy``.
     - Any graph model of TensorFlow.js: ``model.json`` and ``.bin`` shards, quantized or not.
-    - A published ``CAModel`` rebuilt in Keras 2, Keras 3 or PyTorch: ``.weights.h5``, ``.h5``,
-      ``.keras``, ``tf.train.Checkpoint``, ``.npz``, ``.safetensors``. Of these the weights alone
-      are read, whatever they are called, and told apart by their shapes: first kernel
-      ``(1, 1, 48, 128)``, ``(48, 128)``, or PyTorch's ``(128, 48, 1, 1)``, ``(128, 48)``.
+    - Other people's: PyTorch state dicts (``.pt``, ``.pth``, ``.ckpt``), ``.safetensors``,
+      ``.npz``, ``.h5``, ``.keras``, ``tf.train.Checkpoint``, flax ``.msgpack``, ``.onnx``, and the
+      JSON of Self-Organising Textures. Of these the weights alone are read, whatever they are
+      called, and told apart by their shapes.
 
-    Channels and widths come from the shapes. Fire rate and noise are not part of others' files:
-    they get the layers' defaults. Nothing that a file says is run: only classes of steps and
-    perturbations that are registered with Keras are made, yours too, and a pickle (``.pth``,
-    ``.pt``) is never opened.
+    Shapes do not say which filters, which padding and which alive rule a file was trained with,
+    nor in which order its rows come. Where several rules fit, `load` lists them and asks for
+    `convention` or `rule`. Fire rate and noise are not part of others' files: they get the layers'
+    defaults. Nothing that a file says is run: only classes of steps and perturbations that are
+    registered with Keras are made, yours too, and a pickle is read without unpickling it.
 
     Args:
         path: A file, a checkpoint's prefix, a zip, or a folder (its own files, no subfolders); or,
             where nothing of that name is there, the name of a model that ships (`tfnca.models`).
         name: Which model to take where there are several: a file's name with or without its
             ending, a matrix (``"tail"``), or ``"host"`` and ``"adversary"`` of an injection.
-        row_order: How the first kernel of a Growing CA orders its rows, one for each channel c
-            and perception kernel k. ``"channel"``: row 3c + k, as here, as published, and as a
-            depthwise convolution gives them. ``"kernel"``: row k·channels + c, as in ports that
-            concatenate the state and its two gradients; read as the other, such a model explodes.
-            Files that say it themselves (our ``.keras``, WebGL, the demo data) do not ask.
+        convention: By which rule the weights of another project's file were trained:
+            ``"growing"`` (the article's, rows channel by channel), ``"filter-major"``,
+            ``"transposed"``, ``"takeover"``, ``"texture"``, ``"med-nca"``, ``"goal"`` …; all are
+            in `tfnca.formats.conventions.CONVENTIONS`. Files that say it themselves (our own, the
+            article's) do not ask.
+        rule: A CA of that rule in place of a name, such as ``tfnca.NeuralCA(channels=12, …)``: the
+            file's weights go into a copy of it.
+        row_order: Deprecated: ``"channel"`` is ``convention="growing"``, ``"kernel"`` is
+            ``convention="filter-major"``.
 
     Returns:
         A step or a perturbation. A `data.js` gives an `Injected`, a `gca_data.js` its host.
@@ -76,13 +87,99 @@ def load(
 
     >>> import keras, tempfile, tfnca
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     keras.saving.save_model(tfnca.Perturbation(), f"{folder}/model.keras")
+    ...     keras.saving.save_model(tfnca.MatrixPerturbation(), f"{folder}/model.keras")
     ...     type(load(f"{folder}/model.keras")).__name__
-    'Perturbation'
+    'MatrixPerturbation'
     """
-    if row_order not in ROW_ORDERS:
-        raise ValueError(f"row_order must be one of {ROW_ORDERS}. Received: {row_order!r}")
-    return _pick(find(path), name, None, row_order)
+    if row_order is not None:
+        by_order = {order: convention for convention, order in ROW_ORDERS.items()}
+        if row_order not in by_order or convention is not None or rule is not None:
+            raise ValueError(
+                f"row_order must be one of {tuple(by_order)}, and is given alone; convention says "
+                f"the same and more. Received: row_order={row_order!r}, convention={convention!r}"
+            )
+        convention = by_order[row_order]
+        warnings.warn(
+            f"row_order is deprecated: use convention={convention!r}",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    if convention is not None and convention not in CONVENTIONS:
+        raise ValueError(
+            f"convention must be one of {', '.join(CONVENTIONS)}. Received: {convention!r}"
+        )
+    if rule is not None and (convention is not None or not isinstance(rule, CellularAutomaton)):
+        raise ValueError(
+            "rule must be a CA, such as a tfnca.NeuralCA, and is given in place of a convention. "
+            f"Received: rule={rule!r}, convention={convention!r}"
+        )
+    return _pick(find(path), name, None, convention, rule)
+
+
+def candidates(
+    path: str | os.PathLike[str], name: str | None = None
+) -> dict[str, CellularAutomaton]:
+    """A file of another project under each convention that fits it.
+
+    Args:
+        path: See `load`.
+        name: See `load`.
+
+    Returns:
+        CAs by the names of their conventions.
+
+    Raises:
+        ValueError: If no convention fits.
+    """
+    found: dict[str, CellularAutomaton] = {}
+    refusals = []
+    for convention in CONVENTIONS:
+        try:
+            found[convention] = load(path, name, convention)
+        except ValueError as error:
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    return found
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays in another project's file by their names, whether they make a CA or not.
+
+    Args:
+        path: A file of weights; see `load`.
+
+    Returns:
+        ``{name: array}``, for example the goals that stand beside a GoalNCA's weights.
+
+    Raises:
+        ValueError: If no such file is there, or it cannot be read.
+
+    Example:
+
+    >>> import numpy as np, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/goals.npz", goals=np.eye(3))
+    ...     load_arrays(f"{folder}/goals.npz")["goals"].shape
+    (3, 3)
+    """
+    budget = Budget()
+    files, members, _ = _gather(Path(os.path.expanduser(path)), budget)
+    refusals: list[str] = []
+    for member in members:
+        source = Source(f"{path}: {member}", member, files, budget)
+        reader = _reader(member, files[member])
+        try:
+            if reader:
+                reader.read(source)
+        except ValueError as error:  # its arrays may make no CA
+            refusals.append(str(error))
+        if source.arrays:
+            return source.arrays
+    raise ValueError(
+        "; also ".join(refusals[:4])
+        or f"{path} holds no arrays in a format that tfnca knows. Received: {some(members)}"
+    )
 
 
 def load_perturbation(path: str | os.PathLike[str], name: str | None = None) -> StatePerturbation:
@@ -94,7 +191,8 @@ def load_perturbation(path: str | os.PathLike[str], name: str | None = None) -> 
         name: Which one to take where there are several, such as ``"tail"``.
 
     Returns:
-        A `StatePerturbation`: a `Perturbation` for a matrix, a `StateShift` for a vector.
+        A `StatePerturbation`: a `MatrixPerturbation` for a matrix, a `ShiftPerturbation` for a
+        vector.
 
     Raises:
         ValueError: As `load`.
@@ -107,11 +205,15 @@ def load_perturbation(path: str | os.PathLike[str], name: str | None = None) -> 
     ...     load_perturbation(folder, name="tail").channels
     16
     """
-    return _pick(find(path), name, StatePerturbation, "channel")
+    return _pick(find(path), name, StatePerturbation)
 
 
 def _pick(
-    path: str | os.PathLike[str], name: str | None, kind: type[Model] | None, row_order: str
+    path: str | os.PathLike[str],
+    name: str | None,
+    kind: type[Model] | None,
+    convention: str | None = None,
+    rule: CellularAutomaton | None = None,
 ) -> Model:
     """The one model of `kind` in `path`, or the one called `name`."""
     if not isinstance(path, str | os.PathLike):
@@ -132,14 +234,17 @@ def _pick(
     for member in [member for member in ordered if name in _names(member)] or ordered:
         where = f"{path}/{member}" if is_container else str(path)
         try:
-            models = readers[member].read(Source(where, member, files, budget, row_order))
+            models = readers[member].read(Source(where, member, files, budget, convention, rule))
         except Exception as error:
             unreadable.append(_complaint(where, error))
             continue
+        # Of several models of one kind none is what the file stands for.
+        equals = len(models) > 1 and len({*map(type, models.values())}) == 1
         for number, (inner, model) in enumerate(models.items()):
-            names = [inner] if number else [member, inner, *_names(member)]
+            is_main = number == 0 and not equals
+            names = [member, inner, *_names(member)] if is_main else [inner]
             if kind is None or isinstance(model, kind):
-                entries.append((names, number == 0, model))
+                entries.append((names, is_main, model))
     if unreadable and not entries:
         raise ValueError("; also ".join(unreadable[:4]))
     passed_over = f"; passed over: {'; '.join(unreadable[:4])}" if unreadable else ""

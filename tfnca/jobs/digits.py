@@ -1,4 +1,4 @@
-"""What the jobs on digits share."""
+"""Shared parts of the digit jobs."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ from tfnca.training.pools import DigitPool
 from tfnca.training.trainer import Trainer
 
 _QUICK = 200
-"""Test digits that ``--measure quick`` looks at."""
+"""Number of test digits for ``--measure quick``."""
 
 
 def load_both(config: DigitJob) -> tuple[Digits, Digits]:
-    """The digits to train on, and those to measure on."""
+    """The digits for training and those for measurements."""
     digits = load_digits("train", config.data_dir)
     test = load_digits("test", config.data_dir, config.test_digits)
     print(f"Digits: {len(digits.labels)} for training from {digits.source}.")
@@ -27,7 +27,7 @@ def load_both(config: DigitJob) -> tuple[Digits, Digits]:
 
 
 def load_mnist_ca(option: str, path: str, name: str | None = None) -> MNISTCA:
-    """The model that an option names; raises ValueError if it is not an MNIST CA."""
+    """Loads the model of an option; raises ValueError if it is not an MNIST CA."""
     model = load(shipped(path), name)
     if not isinstance(model, MNISTCA):
         raise ValueError(f"{option} must name an MNIST CA. Received: {type(model).__name__}")
@@ -37,28 +37,30 @@ def load_mnist_ca(option: str, path: str, name: str | None = None) -> MNISTCA:
 def digit_pool(
     config: DigitJob, digits: Digits, density: float | tuple[float, float] | None = None
 ) -> DigitPool:
-    """The pool that a configuration says; `density` is that of the adversaries."""
+    """The pool of a configuration; `density` is the adversary fraction, or its range."""
     return DigitPool(
         digits,
         config.pool_size,
         config.batch_size,
         density=density,
-        fresh=config.fresh,
-        mutated=config.mutated,
+        new_digits=config.new_digits,
+        swapped_digits=config.swapped_digits,
         seed=config.seed,
     )
 
 
-def digit_trainer(config: DigitJob, step: Step, loss: ClassLoss, lifted: int = 0) -> Trainer:
-    """A compiled `Trainer` as a configuration says; `lifted` digits of a batch must recover."""
+def digit_trainer(
+    config: DigitJob, step: Step, loss: ClassLoss, recovery_items: int = 0
+) -> Trainer:
+    """The compiled `Trainer` of a configuration."""
     trainer = Trainer(
         step,
         loss,
         config.ca_steps,
         engine=config.engine,
         seed=config.seed,
-        lifted=lifted,
-        lifted_loss=ClassLoss(),
+        recovery_items=recovery_items,
+        recovery_loss=ClassLoss(),
     )
     rate = schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(make_optimizer("adam", rate, config.ema))
@@ -66,7 +68,7 @@ def digit_trainer(config: DigitJob, step: Step, loss: ClassLoss, lifted: int = 0
 
 
 def digit_facts(digits: Digits) -> dict[str, str]:
-    """Where a run's digits come from, and what they are."""
+    """Source and checksum of a run's digits."""
     return {
         "source": digits.source,
         "data_dir_sha256": arrays_sha256(digits.images, digits.labels),
@@ -74,5 +76,5 @@ def digit_facts(digits: Digits) -> dict[str, str]:
 
 
 def quick_digits(digits: Digits) -> dict[str, Any]:
-    """What ``--measure quick`` asks of the measures of digits."""
+    """Arguments of the digit measurements for ``--measure quick``."""
     return {"digits": digits.first(_QUICK), "seeds": (0,)}

@@ -1,4 +1,4 @@
-"""Training a Growing CA: see `tfnca.jobs.options.growing`."""
+"""Trains a Growing CA: see `tfnca.jobs.options.growing`."""
 
 import functools
 
@@ -21,7 +21,7 @@ from tfnca.training.trainer import Trainer
 
 
 def first_rule(config: Config, size: tuple[int, int]) -> GrowingCA:
-    """The Growing CA that training begins with, its hidden channels scaled to keep the bound."""
+    """The initial Growing CA, its hidden channels scaled to keep the bound."""
     if not config.start:
         return GrowingCA()
     rule = load(config.start)
@@ -41,8 +41,8 @@ def main(config: Config) -> None:
     height, width = target.shape[:2]
     if target[height // 2, width // 2, ALPHA] <= LIVING_THRESHOLD:
         print(
-            "The picture is empty in its middle, where the seed stands: a rule may learn to let it "
-            "die before it learns to grow. If the loss stands still, shift the picture."
+            "The picture is empty at its centre, where the seed is. The rule may learn to kill the "
+            "seed before it learns to grow. If the loss does not fall, shift the picture."
         )
     step = first_rule(config, target.shape[:2])
     restarts, damaged = REGIMES[config.regime]

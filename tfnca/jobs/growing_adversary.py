@@ -1,4 +1,4 @@
-"""Training an adversary of a Growing CA: see `tfnca.jobs.options.growing_adversary`."""
+"""Trains an adversary of a Growing CA: see `tfnca.jobs.options.growing_adversary`."""
 
 import functools
 
@@ -24,7 +24,7 @@ from tfnca.jobs.run import train
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
     grown_states,
-    standing_room,
+    region_picture,
     target_masks,
 )
 from tfnca.measures.protocol import measure_adversary
@@ -33,7 +33,7 @@ from tfnca.training.pools import GrowingPool
 
 
 def first_rule(start: str, host: GrowingCA) -> GrowingCA:
-    """The adversary that training begins with."""
+    """The initial adversary."""
     if start not in ("host", "zero"):
         return load(start)
     rule = GrowingCA(channels=host.channels)
@@ -42,9 +42,9 @@ def first_rule(start: str, host: GrowingCA) -> GrowingCA:
     return rule
 
 
-def share(config: Config) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The share of adversaries in new masks: a number, or a schedule; raises ValueError if out of
-    (0, 1]."""
+def adversary_fraction(config: Config) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The adversary fraction of new masks: a number or a schedule. Raises ValueError unless it is
+    in (0, 1]."""
     density = check_density(config.density)
     if config.first_density is None:
         return density
@@ -52,25 +52,26 @@ def share(config: Config) -> float | keras.optimizers.schedules.LearningRateSche
     return keras.optimizers.schedules.PolynomialDecay(first, max(config.steps // 2, 1), density)
 
 
-def room(config: Config, padding: int = MEASURED_PADDING) -> np.ndarray:
-    """The picture whose opaque cells adversaries are drawn among."""
+def region(config: Config, padding: int = MEASURED_PADDING) -> np.ndarray:
+    """The picture whose opaque cells are the placement region."""
     target = padded_target(config, padding)
-    return standing_room(config.among, target, padded_target(config, padding, "host_target"))
+    return region_picture(config.region, target, padded_target(config, padding, "host_target"))
 
 
 def main(config: Config) -> None:
-    density = share(config)
+    density = adversary_fraction(config)
     host = load_host(config.host, config.host_name)
     target = padded_target(config, config.padding)
     step = Injected(host, first_rule(config.start, host))
     pool = GrowingPool(
         grown_states(host, target.shape[:2], 1, seed=config.seed),
         **pool_options(config, target),
-        where=room(config, config.padding)[..., ALPHA] >= LIVING_THRESHOLD,
+        where=region(config, config.padding)[..., ALPHA] >= LIVING_THRESHOLD,
         density=density,
     )
-    trainer = attack_trainer(config, step, TargetLoss(target, config.own_weight, config.still))
-    masks = target_masks(room(config), config.density, 1, seed=1)
+    loss = TargetLoss(target, config.own_weight, config.drift_penalty)
+    trainer = attack_trainer(config, step, loss)
+    masks = target_masks(region(config), config.density, 1, seed=1)
 
     def preview():
         return draw_attack(config, step, host, masks)
@@ -78,7 +79,7 @@ def main(config: Config) -> None:
     facts = attack_facts(config, host)
     history = train(config, trainer, pool, config.steps, preview, **facts)
     measure = functools.partial(
-        measure_adversary, step, padded_target(config), config.density, room(config)
+        measure_adversary, step, padded_target(config), config.density, region(config)
     )
     metrics = measured(config, measure, QUICK_LIZARD)
     save_results(config, history, metrics, preview(), **facts)

@@ -3,13 +3,13 @@
     tfnca launch 2 train growing --steps 2000 --out out/growing
     python train/launch.py 2 train/growing.py --steps 2000 --out out/growing
 
-Each is a process with a share of the cores. What follows the job's name are its options;
---shards is the number of workers unless it is among them. The first worker shows its progress and
-writes the results. If one ends early, all do; the same command with --resume goes on from the last
-snapshot, also with another number of workers, as long as --shards stays the same.
+Each worker is a process with its own cores. The job's options follow its name. --shards is by
+default the number of workers. The first worker shows its progress and writes the results. If one
+worker ends early, all end. The same command with --resume continues from the last snapshot, even
+with another number of workers, if --shards stays the same.
 
-On several machines, start the job itself on each, with --strategy multiworker, --shards, and the
-environment variable TF_CONFIG as TensorFlow describes it; --out must name one folder for all.
+To use several machines, start the job itself on each, with --strategy multiworker, --shards, a
+shared folder as --out, and the environment variable TF_CONFIG as TensorFlow documents it.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from collections.abc import Sequence
 from typing import IO, NoReturn
 
 PATIENCE = 60
-"""Seconds that the others have to end by themselves once one has failed."""
+"""Seconds that the other workers have to end by themselves after one has failed."""
 
 
 def free_addresses(count: int) -> list[str]:
-    """That many ports of this machine which nobody uses now."""
+    """Addresses with free ports of this machine."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("localhost", 0))
@@ -38,8 +38,8 @@ def free_addresses(count: int) -> list[str]:
     return addresses
 
 
-def share_of_cores(index: int, count: int) -> set[int] | None:
-    """The cores of one worker; all of them where there are fewer than workers."""
+def cores_of(index: int, count: int) -> set[int] | None:
+    """The cores of one worker; all cores if there are fewer cores than workers."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))
@@ -49,10 +49,10 @@ def share_of_cores(index: int, count: int) -> set[int] | None:
 def start(
     index: int, addresses: list[str], command: list[str], log: IO[str], quiet: bool = False
 ) -> subprocess.Popen:
-    """Starts one worker; the first, unless quiet, speaks on this terminal, others into a file."""
+    """Starts one worker. The first prints to this terminal unless quiet, the others to a file."""
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     output = None if index == 0 and not quiet else log
-    cores = share_of_cores(index, len(addresses))
+    cores = cores_of(index, len(addresses))
     return subprocess.Popen(
         command,
         env={**os.environ, "TF_CONFIG": json.dumps(task)},
@@ -63,9 +63,9 @@ def start(
 
 
 def wait(workers: list[subprocess.Popen]) -> tuple[int | None, int]:
-    """Waits for all; once one has failed, for the others as long as PATIENCE, then ends them.
+    """Waits for all workers. After one has failed, waits PATIENCE seconds, then kills the others.
 
-    Returns the number of the one that failed first, None if none did, and its return code.
+    Returns the number of the first worker that failed, or None, and its return code.
     """
     first, deadline = None, float("inf")
     while any(worker.poll() is None for worker in workers):
@@ -86,9 +86,11 @@ def main(prog: str | None = None, words: Sequence[str] | None = None) -> NoRetur
     parser = argparse.ArgumentParser(
         prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("workers", type=int, help="how many")
-    parser.add_argument("job", help="train or attack, and what; or a script: train/growing.py")
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="its options")
+    parser.add_argument("workers", type=int, help="number of workers")
+    parser.add_argument(
+        "job", help="train or attack and its job, or a script such as train/growing.py"
+    )
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="options of the job")
     given = parser.parse_args(words)
     if given.workers < 1:
         parser.error(f"workers must be at least 1. Received: {given.workers}")
@@ -96,18 +98,18 @@ def main(prog: str | None = None, words: Sequence[str] | None = None) -> NoRetur
     if given.job in ("train", "attack"):
         job, options = ["-m", "tfnca", given.job, *options[:1]], options[1:]
     elif not os.path.isfile(given.job):
-        parser.error(f"there is no such script. Received: {given.job}")
-    shards = ["--shards", str(given.workers)]  # of two, the job takes the later one
+        parser.error(f"job must be train, attack or an existing script. Received: {given.job}")
+    shards = ["--shards", str(given.workers)]  # an option among the job's own comes later and wins
     command = [sys.executable, *job, *shards, *options, "--strategy", "multiworker"]
     addresses = free_addresses(given.workers)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         workers = [start(i, addresses, command, log) for i in range(given.workers)]
         try:
             first, code = wait(workers)
-        except KeyboardInterrupt:  # each worker got it too, and the chief writes a snapshot
+        except KeyboardInterrupt:  # the workers receive it too; the chief writes a snapshot
             first, code = wait(workers)
         if first:
             log.seek(0)
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            print(f"{log.read()[-3000:]}\nworker {first} {how}, the first", file=sys.stderr)
+            print(f"{log.read()[-3000:]}\nworker {first} {how} first", file=sys.stderr)
     sys.exit(code if code >= 0 else 1)

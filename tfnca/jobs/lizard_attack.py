@@ -1,4 +1,4 @@
-"""What the two attacks on a Growing CA share: host, targets, and a picture."""
+"""Shared parts of both attacks on a Growing CA: host, targets, and a picture."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from tfnca.training.trainer import Trainer
 
 
 def attack_facts(config: Attack, host: GrowingCA) -> dict[str, str]:
-    """What the files held that an attack's options name."""
+    """Checksums of the files in an attack's options."""
     return {
         **model_facts("host", host),
         "target_sha256": arrays_sha256(load_target(config.target)),
@@ -30,7 +30,7 @@ def attack_facts(config: Attack, host: GrowingCA) -> dict[str, str]:
 
 
 def load_host(path: str, name: str | None = None) -> GrowingCA:
-    """A host for an attack; raises ValueError if it is not a Growing CA."""
+    """Loads the host of an attack; raises ValueError if it is not a Growing CA."""
     host = load(shipped(path), name)
     if not isinstance(host, GrowingCA):
         raise ValueError(f"--host must be a Growing CA. Received: {type(host).__name__}")
@@ -40,7 +40,7 @@ def load_host(path: str, name: str | None = None) -> GrowingCA:
 def padded_target(
     config: Attack, padding: int = MEASURED_PADDING, name: str = "target"
 ) -> np.ndarray:
-    """One of a configuration's targets, ``(height, width, 4)``, on a grid of its own."""
+    """A target of a configuration, ``(height, width, 4)``, with empty cells around it."""
     return pad_target(load_target(getattr(config, name), config.size), padding)
 
 
@@ -53,13 +53,13 @@ def draw_attack(
 ) -> np.ndarray:
     """The target, and the attacked lizard 0, 100, 300 and 500 steps after it was grown.
 
-    Above each stands how far it is from the target.
+    The label of each picture is its MSE against the target.
 
     Args:
         config: The run's `Attack`.
         step: The attacked step.
         host: Its host.
-        mask: Where adversaries stand, ``(1, height, width)``, or None.
+        mask: 1 where a cell is an adversary, ``(1, height, width)``, or None.
         padding: Empty cells around the target, as for the mask.
 
     Returns:
@@ -73,24 +73,23 @@ def draw_attack(
         if at - 200 in (0, 100, 300, 500):
             pictures.append(np.asarray(state)[..., : ALPHA + 1])
             error = np.square(pictures[-1] - target).mean()
-            labels.append(f"{f'step {at - 200}' if at > 200 else 'nothing'}: {error:.4f}")
+            labels.append(f"{f'step {at - 200}' if at > 200 else 'before'}: {error:.4f}")
     return tile(to_rgb(np.concatenate(pictures)), columns=5, scale=3, labels=labels)
 
 
 def attack_trainer(
     config: Attack, step: Step, loss: TargetLoss, optimizer: str = "adam"
 ) -> Trainer:
-    """A compiled `Trainer` for either attack, as its options say."""
-    lifted = config.lifted
+    """The compiled `Trainer` of an attack."""
     trainer = Trainer(
         step,
         loss,
         (config.min_ca_steps, config.max_ca_steps),
         engine=config.engine,
         seed=config.seed,
-        lifted=lifted,
-        lifted_loss=TargetLoss(padded_target(config, config.padding, "host_target"))
-        if lifted
+        recovery_items=config.recovery_items,
+        recovery_loss=TargetLoss(padded_target(config, config.padding, "host_target"))
+        if config.recovery_items
         else None,
     )
     rate = schedule(config.learning_rate, config.steps, config.drops)
@@ -99,13 +98,13 @@ def attack_trainer(
 
 
 def pool_options(config: Attack, target: np.ndarray) -> dict[str, Any]:
-    """What both attacks' pools are made with, beside their starts."""
+    """Arguments of both attacks' pools, except their `starts`."""
     return {
         "size": config.pool_size,
         "batch_size": config.batch_size,
         "restarts": config.restarts,
-        "chosen": config.chosen,
-        "hopeless": config.hopeless * float(np.square(target).mean()) or None,
+        "reset_policy": config.reset_policy,
+        "reset_threshold": config.reset_threshold * float(np.square(target).mean()) or None,
         "damaged": config.damaged,
         "seed": config.seed,
     }

@@ -1,4 +1,4 @@
-"""Training the MNIST CA: see `tfnca.jobs.options.mnist`."""
+"""Trains the MNIST CA: see `tfnca.jobs.options.mnist`."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Training an adversary of the MNIST CA: see `tfnca.jobs.options.mnist_adversary`."""
+"""Trains an adversary of the MNIST CA: see `tfnca.jobs.options.mnist_adversary`."""
 
 import functools
 
@@ -37,11 +37,11 @@ def main(config: Config) -> None:
         facts |= model_facts("start", adversary)
     step = Injected(host, adversary)
     if config.tolerance is not None:
-        step = Verified(host, adversary, config.tolerance, holds=True)
+        step = Verified(host, adversary, config.tolerance, mode="clip")
     least = config.least_density
     density = config.density if least is None else (least, config.density)
     pool = digit_pool(config, digits, density)
-    trainer = digit_trainer(config, step, loss, config.lifted)
+    trainer = digit_trainer(config, step, loss, config.recovery_items)
     few = test.first(60)
 
     def preview():

@@ -1,4 +1,4 @@
-"""Training an MNIST CA that resists: see `tfnca.jobs.options.mnist_defence`."""
+"""Trains an MNIST CA that resists adversaries: see `tfnca.jobs.options.mnist_defence`."""
 
 import functools
 
@@ -28,11 +28,11 @@ from tfnca.training.losses import ClassLoss
 
 
 class TakeTurns(keras.callbacks.Callback):
-    """Gives the frozen liar the weights of each of a bank in turn, as the training step says."""
+    """Gives the frozen adversary the weights of each model of a bank in turn."""
 
-    def __init__(self, liar: MNISTCA, bank: list[MNISTCA]) -> None:
+    def __init__(self, adversary: MNISTCA, bank: list[MNISTCA]) -> None:
         super().__init__()
-        self.liar, self.bank = liar, bank
+        self.adversary, self.bank = adversary, bank
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._take(int(self.model.steps_done))
@@ -42,7 +42,7 @@ class TakeTurns(keras.callbacks.Callback):
             self._take(done)
 
     def _take(self, done: int) -> None:
-        self.liar.set_weights(self.bank[done // EPOCH % len(self.bank)].get_weights())
+        self.adversary.set_weights(self.bank[done // EPOCH % len(self.bank)].get_weights())
 
 
 def main(config: Config) -> None:
@@ -53,7 +53,7 @@ def main(config: Config) -> None:
         weights = host.get_weights()
         host = MNISTCA.from_config(host.get_config() | {"message_bound": config.message_bound})
         host.set_weights(weights)
-    # As in an attack, but the frozen cells are the liars and the trained ones, the mask's, resist.
+    # As in an attack, but the frozen cells are adversaries, and those of the mask learn to resist.
     step = Injected(bank[0], host)
     pool = digit_pool(config, digits, (config.lowest, config.highest))
     trainer = digit_trainer(config, step, ClassLoss(others_weight=0.0))

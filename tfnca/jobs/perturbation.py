@@ -1,4 +1,4 @@
-"""Training a perturbation of a Growing CA: see `tfnca.jobs.options.perturbation`."""
+"""Trains a perturbation of a Growing CA: see `tfnca.jobs.options.perturbation`."""
 
 import functools
 
@@ -26,26 +26,26 @@ from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
 
 NOTHING = 5e-5
-"""Mean squared difference of RGBA below which the identity does nothing: a quarter of the published
-lizard's own error."""
+"""MSE of RGBA below which the identity has no effect: a quarter of the MSE of the article's lizard
+against its target."""
 
 
 def say_identity(host: GrowingCA, size: tuple[int, int]) -> None:
-    """Prints what the identity alone does to the host, and warns where it is not nothing."""
+    """Prints the effect of the identity matrix on the host, and warns if there is any."""
     found = measure_bounds(host, size, runs=4)
     cost = found["identity"]["median"]
-    print(f"The identity, 500 steps against the plain run: {cost:.1e} (median of 4 runs).")
+    print(f"MSE of the identity matrix against the baseline, 500 steps, median of 4: {cost:.1e}.")
     if not cost <= NOTHING:
         print(
             f"Warning: the host's states reach {max(found['growing'], found['grown']):.1f}, a "
-            "perturbation clips them at 3, and every matrix must first make up for that. Hosts by "
-            "train/growing.py --recipe bounded stay within, and so does this one in other units, "
-            "the same rule exactly: host.scaled(factors), see GrowingCA.scaled."
+            "perturbation clips them at 3, so every matrix must first compensate. Train the host "
+            "with --recipe bounded, or scale it: host.scaled(factors) is the same rule within the "
+            "bound, see GrowingCA.scaled."
         )
 
 
 def first_perturbation(config: Config, host: GrowingCA) -> StatePerturbation:
-    """The perturbation that training begins with."""
+    """The initial perturbation."""
     if config.kind not in KINDS:
         raise ValueError(
             f"--kind must be one of {', '.join(sorted(KINDS))}. Received: --kind {config.kind}"
@@ -55,7 +55,7 @@ def first_perturbation(config: Config, host: GrowingCA) -> StatePerturbation:
     perturbation = load_perturbation(config.start)
     if perturbation.kind != config.kind:
         raise ValueError(
-            f"--start must hold a perturbation of --kind {config.kind}. "
+            f"--start must be a perturbation of --kind {config.kind}. "
             f"Received: a {perturbation.kind} in {config.start}"
         )
     return perturbation
@@ -71,7 +71,8 @@ def main(config: Config) -> None:
         [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
     )
     pool = GrowingPool(starts, **pool_options(config, target))
-    trainer = attack_trainer(config, step, TargetLoss(target, still=config.still), config.optimizer)
+    loss = TargetLoss(target, drift_penalty=config.drift_penalty)
+    trainer = attack_trainer(config, step, loss, config.optimizer)
 
     def preview():
         return draw_attack(config, step, host)

@@ -1,4 +1,4 @@
-"""The precision that a training computes in; what it leaves is float32 whatever that was."""
+"""The precision while training. Saved files are float32 in any case."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,25 +8,25 @@ from tfnca.training.trainer import Trainer
 
 @contextlib.contextmanager
 def computing_in(precision: str, trainer: Trainer, engine: str) -> Iterator[None]:
-    """Has a trainer's networks compute in another precision, for as long as it trains.
+    """Lets a trainer's networks compute in another precision while it trains.
 
-    Weights and states stay float32, as under Keras' mixed policies. Afterwards every layer has the
-    policy that it had before.
+    Weights and states stay float32, as under Keras' mixed policies. Afterwards every layer has its
+    earlier policy again.
 
     Args:
         precision: A Keras dtype policy that keeps variables in float32.
         trainer: A compiled `Trainer`.
-        engine: The engine that was asked for: the compiled one is float32.
+        engine: The requested engine. The sparse one computes in float32.
 
     Raises:
-        ValueError: If the engine is ``"sparse"`` and the precision another than float32.
+        ValueError: If the engine is ``"sparse"`` and the precision is not float32.
     """
     if precision == "float32":
         yield
         return
     if engine == "sparse":
         raise ValueError(
-            "The sparse engine computes in float32; --precision takes --engine dense. "
+            "The sparse engine computes in float32. For another --precision use --engine dense. "
             f"Received: --precision {precision}, --engine {engine}"
         )
     layers = [

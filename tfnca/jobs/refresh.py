@@ -1,4 +1,4 @@
-"""What stands beside the bundled models: cards, exports and previews, written anew."""
+"""Rewrites the cards, exports and previews of the bundled models."""
 
 import argparse
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ HOSTS = ("mnist", "mnist_defended")
 
 
 def preview(folder: Path, seed: int = 0) -> np.ndarray:
-    """Sixty digits in one of the digits' hosts, or under the attack on it."""
+    """Sixty digits, classified by a digit host or under the attack on it."""
     few, name = load_digits("test", count=60, source="sample"), folder.name
     model, host = load(folder / "model.keras"), None
     state = digit_state(few.images)
@@ -37,7 +37,7 @@ def preview(folder: Path, seed: int = 0) -> np.ndarray:
 
 
 def grown(folder: Path, seed: int = 0) -> np.ndarray:
-    """A lizard that grows, is cut, and heals."""
+    """A lizard that grows, is cut in half, and heals."""
     host, shown, state, now = load(folder / "model.keras"), [], seed_state(72), 0
     labels = []
     for step in (50, 100, 200, 300, 500):
@@ -57,7 +57,7 @@ def grown(folder: Path, seed: int = 0) -> np.ndarray:
 
 
 def refresh_previews(root: str | Path) -> Iterator[Path]:
-    """Draws the previews of hosts and of the digits' adversaries, and gives their paths."""
+    """Draws the previews of the hosts and of the digits' adversaries; yields their paths."""
     lizard = Path(root) / "growing_lizard"
     save_png(lizard / "preview.png", grown(lizard))
     yield lizard / "preview.png"
@@ -72,6 +72,6 @@ REFRESH = {"cards": refresh_cards, "exports": refresh, "previews": refresh_previ
 
 
 def main(options: argparse.Namespace) -> None:
-    """Refreshes one of them, as the scripts ``export/{cards,shipped,previews}.py`` do."""
+    """Rewrites one of them, for the scripts ``export/{cards,shipped,previews}.py``."""
     for written in REFRESH[options.what](options.folder or shipped_folder()):
         print(f"Wrote {written}")

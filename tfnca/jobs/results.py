@@ -1,4 +1,4 @@
-"""What a job leaves behind."""
+"""The files that a job writes."""
 
 import csv
 import dataclasses
@@ -24,7 +24,7 @@ from tfnca.zoo.summary import main_measures
 
 
 def save_weights(folder: Path, trainer: Trainer) -> None:
-    """Writes ``model.keras``, what was trained, and ``optimizer.npz``, to go on from."""
+    """Writes the trained model, ``model.keras``, and the optimiser's state, ``optimizer.npz``."""
     with writing(folder / "model.keras") as temporary:
         trainer.save(temporary)
     buffer = io.BytesIO()
@@ -34,17 +34,17 @@ def save_weights(folder: Path, trainer: Trainer) -> None:
 
 
 def restore_weights(folder: Path, trainer: Trainer) -> None:
-    """Reads what `save_weights` wrote; raises ValueError if it does not fit."""
+    """Reads the files that `save_weights` wrote; raises ValueError if they do not fit."""
     for name in ("model.keras", "optimizer.npz"):
         if not (folder / name).exists():
-            raise ValueError(f"--resume weights needs {name} in --out. Received: {folder}")
+            raise ValueError(f"--resume weights requires {name} in --out. Received: {folder}")
     trainer.step.trained.set_weights(load(folder / "model.keras").get_weights())
     try:
         with np.load(folder / "optimizer.npz") as arrays:
             values = dict(arrays)
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise ValueError(f"{folder / 'optimizer.npz'} is damaged. Received: {error}") from None
-    # A run that averages may follow one that did not: its average begins as the weights.
+    # A run with averages may follow one without. Its averages then start as the weights.
     averages = [each for each in trainer.optimizer.variables if each.path.endswith("_average")]
     for average, weight in zip(averages, trainer.step.trainable_variables, strict=False):
         values.setdefault(average.path, np.asarray(weight))
@@ -53,11 +53,11 @@ def restore_weights(folder: Path, trainer: Trainer) -> None:
         if value is None or value.shape != variable.shape:
             received = "nothing" if value is None else f"shape {value.shape}"
             raise ValueError(
-                f"{folder / 'optimizer.npz'} does not fit: {variable.path} must be of shape "
+                f"{folder / 'optimizer.npz'} does not fit: {variable.path} must have the shape "
                 f"{tuple(variable.shape)}. Received: {received}"
             )
         variable.assign(value)
-    trainer.optimizer.iterations.assign(0)  # the schedule is that of a run of its own
+    trainer.optimizer.iterations.assign(0)  # the learning rate's schedule starts again
 
 
 def write_history(folder: str | Path, history: list[dict[str, Any]]) -> None:
@@ -72,21 +72,21 @@ def write_history(folder: str | Path, history: list[dict[str, Any]]) -> None:
 
 
 QUICK_LIZARD = {"runs": 4, "at": (96, 200, 500)}
-"""What ``--measure quick`` asks of a lizard's measures."""
+"""Arguments of the lizard measurements for ``--measure quick``."""
 
 
 def measured(
     config: Common, measure: Callable[..., dict[str, Any]], quick: dict[str, Any]
 ) -> dict[str, Any]:
-    """The measures that ``--measure`` asks for, with a bar that shows how far they are.
+    """Measures a model as ``--measure`` says, with a progress bar.
 
     Args:
-        config: The script's configuration.
-        measure: Function of `progress` (see `tfnca.measures.progress`) and of what `quick` holds.
-        quick: What it is called with for a quick look.
+        config: The job's configuration.
+        measure: Function of `progress` (see `tfnca.measures.progress`) and what is in `quick`.
+        quick: Its arguments for ``--measure quick``.
 
     Returns:
-        JSON-able measures; where they are not the full ones, ``measure`` says which.
+        JSON-able measurements. Unless they are the full ones, ``measure`` says which they are.
     """
     if config.measure == "none":
         return {"measure": "none"}
@@ -102,14 +102,14 @@ def save_results(
     preview: np.ndarray,
     **facts: Any,
 ) -> None:
-    """Writes the files that every job leaves beside ``model.keras``.
+    """Writes the files of a run other than ``model.keras``.
 
     Args:
-        config: The script's configuration.
-        history: What `train` returned.
-        metrics: JSON-able measures.
+        config: The job's configuration.
+        history: The history that `train` returned.
+        metrics: JSON-able measurements.
         preview: Picture ``(height, width, 3)``.
-        **facts: As `train` got them.
+        **facts: The same as for `train`.
     """
     folder = Path(config.out)
     settings = {
@@ -127,13 +127,13 @@ def save_results(
         curve = [row["step"] for row in history], [row["loss"] for row in history]
         picture = plot({"loss": curve}, "training step", "loss", log=True)
         write_atomically(folder / "loss.png", picture)
-    print(f"Wrote {folder}/preview.png, metrics.json and more.")
+    print(f"Wrote {folder}/preview.png, metrics.json and other files.")
     for found in main_measures(metrics):
         print(f"  {found}")
 
 
 def save_array(config: Common, name: str, array: np.ndarray) -> None:
-    """Writes an array as an ``.npy`` file into the run's folder."""
+    """Writes an array to an ``.npy`` file in the run's folder."""
     buffer = io.BytesIO()
     np.save(buffer, array)
     write_atomically(Path(config.out) / name, buffer.getvalue())

@@ -1,4 +1,4 @@
-"""What every job that trains shares: its optimiser and its run, which may be resumed.
+"""Shared parts of all training jobs: the optimiser, and a run that can be resumed.
 
 A job takes its hyperparameters as a frozen dataclass, builds step, loss and pool, and calls
 `train` and `save_results`.
@@ -39,7 +39,7 @@ from tfnca.training.trainer import Trainer
 from tfnca.training.workers import GONE
 
 EPOCH = 100
-"""Training steps between two rows of the history."""
+"""Training steps per row of the history."""
 
 
 def schedule(
@@ -48,15 +48,15 @@ def schedule(
     """A learning rate that is divided by ten at fractions of the run.
 
     Args:
-        learning_rate: At the start.
+        learning_rate: Initial learning rate.
         steps: Training steps of the whole run.
-        drops: Fractions of `steps`, ascending in (0, 1), as a string such as ``"0.3,0.7"``.
+        drops: Fractions of `steps`, ascending in (0, 1), as a string, for example ``"0.3,0.7"``.
 
     Returns:
         A Keras schedule.
 
     Raises:
-        ValueError: If `drops` is something else.
+        ValueError: If `drops` is not such a string.
     """
     if not are_fractions(drops):
         raise ValueError(f"drops must be ascending fractions of the run. Received: {drops!r}")
@@ -73,19 +73,18 @@ _KINDS = dict(zip(OPTIMIZERS, (keras.optimizers.Adam, WhitenedAdam), strict=True
 def make_optimizer(
     name: str, rate: float | keras.optimizers.schedules.LearningRateSchedule, ema: float = 0.0
 ) -> keras.optimizers.Optimizer:
-    """An optimiser, at need with an exponential average of the weights that replaces them at the
-    end.
+    """An optimiser. With `ema`, an exponential average of the weights replaces them at the end.
 
     Args:
         name: One of `OPTIMIZERS`.
         rate: Learning rate or schedule.
-        ema: Momentum of the average, in [0, 1); 0 for none. At 1 it would never learn.
+        ema: Momentum of the average, in [0, 1). 0: no average. At 1 the average would never change.
 
     Raises:
-        ValueError: If `ema` lies outside.
+        ValueError: If `ema` is out of range.
     """
     MOMENTUM("ema", ema)
-    # Named, since Keras numbers unnamed optimisers and a saved one is read by its names.
+    # Named, because Keras numbers unnamed optimisers, and saved states are read by names.
     momentum = ema if ema > 0 else 0.99
     return _KINDS[name](rate, use_ema=ema > 0, ema_momentum=momentum, name=name)
 
@@ -133,7 +132,7 @@ class _Run(keras.callbacks.Callback):
             self.not_finite_at = step + 1
         now = time.monotonic()
         due = step % EPOCH == 0 and now - self.saved > self.config.snapshot_seconds
-        # Workers agree on it, for a snapshot takes all of them.
+        # Workers agree, because a snapshot needs all of them.
         self.interrupted, due = self.model.workers.any([self.interrupted, due])
         if self.interrupted or self.not_finite_at is not None:
             self.model.stop_training = True
@@ -177,15 +176,15 @@ def train(
         steps: Training steps of the whole run.
         preview: Function of no argument that draws a picture ``(height, width, 3)``.
         callbacks: Further Keras callbacks.
-        **facts: Further entries of ``config.json``: what a file that an option names held, such as
-            ``host_sha256``, so that a resumed run is known to be the same.
+        **facts: Further entries of ``config.json``, for example ``host_sha256``: checksums of the
+            files that options name. `check_same_run` compares them.
 
     Returns:
         The history: a list of rows with step, loss and seconds.
 
     Raises:
-        ValueError: If the loss stops being finite; the last good weights are saved. Or if the run
-            to resume is another, see `check_same_run`.
+        ValueError: If the loss is not finite. The last good weights are saved. Or if the run to
+            resume has other settings: see `check_same_run`.
     """
     together = workers()
     trainer.share(config.shards, together)
@@ -196,19 +195,19 @@ def train(
     if done < steps:
         with computing_in(config.precision, trainer, config.engine):
             _fit(config, trainer, pool, steps - done, [progress, *callbacks])
-    elif config.resume == "exact":  # a snapshot holds the weights themselves, not their average
+    elif config.resume == "exact":  # a snapshot contains the weights, not their average
         trainer.optimizer.finalize_variable_values(trainer.step.trainable_variables)
     if together.is_chief:
         _leave(Path(config.out), trainer, history, progress)
     else:
         if not progress.interrupted:
-            together.wait()  # while the chief measures; what it meets ends these too
+            together.wait()  # while the chief measures; if it fails, these end too
         raise SystemExit(0)
     return history
 
 
 def _resume(config: Common, trainer: Trainer, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Puts the trainer where the run stopped, if there was one; writes the settings."""
+    """Restores the trainer if the run is resumed, and writes the settings."""
     folder = Path(config.out)
     history: list[dict[str, Any]] = []
     if config.resume == "exact":
@@ -219,8 +218,8 @@ def _resume(config: Common, trainer: Trainer, facts: dict[str, Any]) -> list[dic
             print(f"Resuming at step {int(trainer.steps_done)}.")
     elif config.resume == "weights":
         restore_weights(folder, trainer)
-    trainer.workers.wait()  # all have read what the chief may write over
-    # Only now, so that a command that fails leaves an earlier run's settings alone.
+    trainer.workers.wait()  # until all have read the files that the chief may overwrite
+    # Only now, so that a command that fails does not overwrite an earlier run's settings.
     if trainer.workers.is_chief:
         settings = {**dataclasses.asdict(config), **facts}
         if config.resume != "exact":
@@ -234,28 +233,28 @@ def _fit(config: Common, trainer: Trainer, pool: Pool, steps: int, callbacks: li
         folder = Path(config.out) / "tensorboard"
         callbacks.append(keras.callbacks.TensorBoard(folder, update_freq=EPOCH))
     try:
-        # One call, and in Keras' eyes one epoch: at its end an average replaces the weights.
+        # One call and one epoch for Keras, because an average replaces the weights at its end.
         trainer.fit(pool, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
     except GONE as error:
         if trainer.workers.count == 1:
             raise
         raise ValueError(
-            "Another worker has ended, so this one does. Start all of them again with --resume. "
+            "Another worker has ended, so this one ends too. Restart all workers with --resume. "
             f"Received: {type(error).__name__} after step {int(trainer.steps_done)}"
         ) from None
 
 
 def _leave(folder: Path, trainer: Trainer, history: list[dict[str, Any]], progress: _Run) -> None:
-    """Writes what a training leaves; ends the job if it did not come to its end."""
+    """Writes the files of a training. Ends the job if the training was not completed."""
     write_history(folder, history)
     if progress.not_finite_at is not None:
         save_weights(folder, trainer)
         raise ValueError(
-            f"The loss was not finite at step {progress.not_finite_at}; the weights before "
-            f"it are in {folder}. A lower learning rate may help."
+            f"The loss was not finite at step {progress.not_finite_at}. The weights from before "
+            f"are in {folder}. Try a lower learning rate."
         )
     if progress.interrupted:
         done = int(trainer.steps_done)
-        print(f"Stopped at step {done}. Go on with the same command and --resume.")
+        print(f"Stopped at step {done}. To continue, run the same command with --resume.")
         raise SystemExit(130)
     save_weights(folder, trainer)

@@ -1,4 +1,4 @@
-"""The beginning of a job that trains: who trains, on which device, into which folder."""
+"""The start of a training job: its workers, its device and its folder."""
 
 import platform
 from collections.abc import Callable
@@ -15,23 +15,23 @@ from tfnca.training.workers import ALONE, Workers, join_workers
 
 
 def run(config: Common, job: str | Callable[[Any], None]) -> None:
-    """Makes all ready and runs `job(config)`: see `tfnca.jobs.options.run`."""
+    """Prepares a training and runs `job(config)`: see `tfnca.jobs.options.run`."""
     function = find(job) if isinstance(job, str) else job
     start(config)
     function(config)
-    workers().wait()  # those that wait for the chief may end now
+    workers().wait()  # releases the workers that wait for the chief
 
 
 _workers = ALONE
 
 
 def workers() -> Workers:
-    """Who trains: this process alone, or with others (see `start`)."""
+    """The processes that train: this one alone, or several (see `start`)."""
     return _workers
 
 
 def start(config: Common) -> None:
-    """Meets the other workers, makes the run reproducible and the folder for results."""
+    """Connects to the other workers, seeds the run and creates its folder."""
     global _workers
     _workers = join_workers() if config.strategy == "multiworker" else ALONE
     if config.shards % _workers.count:
@@ -41,7 +41,7 @@ def start(config: Common) -> None:
         )
     keras.utils.set_random_seed(config.seed)
     if not tf.config.list_physical_devices("GPU"):
-        # With it Keras would not compile with XLA, which a GPU needs to be fast.
+        # On a GPU this would keep Keras from compiling with XLA, which is much faster.
         tf.config.experimental.enable_op_determinism()
     if not _workers.is_chief:
         return
@@ -53,7 +53,7 @@ def start(config: Common) -> None:
 
 
 def device_name() -> str:
-    """The device that will do the work, in words."""
+    """The name of the device that trains."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)

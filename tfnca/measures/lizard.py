@@ -13,7 +13,7 @@ from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, STATE_BOUND, seed_state
 from tfnca.automata.step import GROWING, Step
-from tfnca.choices import AMONG
+from tfnca.choices import REGIONS
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.measures.checks import (
     ALONE,
@@ -361,11 +361,11 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(finite)) if len(finite) else 0.0
 
 
-def standing_room(among: str, target: np.ndarray, host_target: np.ndarray) -> np.ndarray:
+def region_picture(region: str, target: np.ndarray, host_target: np.ndarray) -> np.ndarray:
     """The picture whose opaque cells are the allowed cells of adversaries.
 
     Args:
-        among: ``"target"``, as in the article: no adversary is placed inside the part that the
+        region: ``"target"``, as in the article: no adversary is placed inside the part that the
             attack removes. ``"host"``: all cells of target and host, so also inside that part.
         target: The target of the attack, premultiplied RGBA.
         host_target: The picture that the host grows.
@@ -374,13 +374,13 @@ def standing_room(among: str, target: np.ndarray, host_target: np.ndarray) -> np
         A picture, for `target_masks`.
 
     Raises:
-        ValueError: If `among` is neither, or the arguments are not pictures of one size.
+        ValueError: If `region` is neither, or the arguments are not pictures of one size.
     """
-    if among not in AMONG:
-        raise ValueError(f"among must be one of {AMONG}. Received: among={among!r}")
+    if region not in REGIONS:
+        raise ValueError(f"region must be one of {REGIONS}. Received: region={region!r}")
     target = check_target("target", target)
     host_target = check_target("host_target", host_target, target.shape[:2])
-    return target if among == "target" else np.maximum(target, host_target)
+    return target if region == "target" else np.maximum(target, host_target)
 
 
 def target_masks(target: np.ndarray, density: float, runs: int, seed: int) -> tf.Tensor:

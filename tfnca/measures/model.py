@@ -17,7 +17,7 @@ from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.digits import attack_digits, base_digits
-from tfnca.measures.lizard import MEASURED_PADDING, standing_room
+from tfnca.measures.lizard import MEASURED_PADDING, region_picture
 from tfnca.measures.progress import on_screen
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
 from tfnca.measures.settings import fill_in, settings_beside
@@ -33,7 +33,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         target="lizard",
         host_target="lizard",
         density=0.1,
-        among="target",
+        region="target",
         digit=TARGET_DIGIT,
     )
     if not isinstance(model, CellularAutomaton | StatePerturbation):
@@ -64,9 +64,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if host is None:
         return measure_base(model, picture(options.target), progress=on_screen)
     target = picture(options.target)
-    among = standing_room(options.among, target, picture(options.host_target))
+    region = region_picture(options.region, target, picture(options.host_target))
     step = Injected(host, model)
-    return measure_adversary(step, target, options.density, among, progress=on_screen)
+    return measure_adversary(step, target, options.density, region, progress=on_screen)
 
 
 def main(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from tfnca.automata.checks import check_target
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import seed_state
 from tfnca.automata.step import GROWING, Step
+from tfnca.deprecated import takes_old_names
 from tfnca.measures.checks import ALONE, INJECTED, PERTURBED, check_ascending, check_step
 from tfnca.measures.lizard import (
     HORIZONS,
@@ -112,11 +113,12 @@ def measure_perturbation(
     return found
 
 
+@takes_old_names
 def measure_adversary(
     step: Step,
     target: np.ndarray,
     density: float,
-    among: np.ndarray | None = None,
+    region: np.ndarray | None = None,
     runs: int = RUNS,
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
@@ -127,7 +129,7 @@ def measure_adversary(
         step: `Injected(host, adversary)` of Growing CAs.
         target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
         density: The adversary fraction among the allowed cells.
-        among: The picture whose opaque cells are the allowed cells: see `standing_room`. The
+        region: The picture whose opaque cells are the allowed cells: see `region_picture`. The
             target if None.
         runs: Number of runs.
         at: CA steps at which to measure, in ascending order.
@@ -142,8 +144,8 @@ def measure_adversary(
     check_ascending(at)
     size, host, bar = target.shape[:2], step.host, progress(200 + 500 + at[-1])
     grown = grown_states(host, size, runs, seed=1, bar=bar)
-    among = target if among is None else among
-    masks = np.asarray(target_masks(among, density, runs, seed=1))
+    region = target if region is None else region
+    masks = np.asarray(target_masks(region, density, runs, seed=1))
     nothing = Injected(host, host)
     unattacked = measure_growing(nothing, grown, target, (500,), 1, masks, first_step=200, bar=bar)
     attacked = measure_growing(step, grown, target, at, 1, masks, first_step=200, bar=bar)

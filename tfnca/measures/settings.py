@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tfnca.deprecated import current_settings
 from tfnca.formats.names import find
 
 
@@ -30,7 +31,7 @@ def settings_beside(model: str | Path) -> dict[str, Any]:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} cannot be read. Received: {error}") from None
-    return settings if isinstance(settings, dict) else {}
+    return current_settings(settings) if isinstance(settings, dict) else {}
 
 
 def fill_in(options: Any, settings: dict[str, Any], **defaults: Any) -> None:

@@ -23,6 +23,7 @@ from tfnca.automata.step import GROWING, MNIST, Step
 from tfnca.choices import DENSITIES, TARGET_DIGIT
 from tfnca.data.digits import Digits, load_digits
 from tfnca.data.targets import load_target, pad_target
+from tfnca.deprecated import takes_old_names
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.cells import run_cells
@@ -33,7 +34,7 @@ from tfnca.measures.lizard import (
     grown_states,
     measure_growing,
     measure_lift,
-    standing_room,
+    region_picture,
     target_masks,
 )
 from tfnca.measures.settings import fill_in, settings_beside
@@ -126,6 +127,7 @@ def _digits_at(
     return [row | {"step": row["step"] - _BEFORE} for row in mean_and_spread(runs)]
 
 
+@takes_old_names
 def sweep_lizard(
     step: Step,
     target: np.ndarray,
@@ -136,7 +138,7 @@ def sweep_lizard(
     seed: int = 1,
     folder: str | Path | None = None,
     jobs: int = 1,
-    among: str = "target",
+    region: str = "target",
 ) -> dict[str, Any]:
     """Measures an attack on a grown lizard at several adversary fractions.
 
@@ -150,7 +152,7 @@ def sweep_lizard(
         seed: Random seed of masks and fire masks.
         folder: Folder for partial results, to continue from; see `run_cells`.
         jobs: Number of densities to measure in parallel; see `run_cells`.
-        among: The placement region: see `standing_room`.
+        region: The placement region: see `region_picture`.
 
     Returns:
         Dictionary: ``rows``, the entries of `measure_growing` for each ``density``, where density
@@ -160,12 +162,12 @@ def sweep_lizard(
     """
     check_step(step, GROWING, INJECTED)
     found = run_cells(
-        functools.partial(_lizard_at, step, target, plain, standing_room(among, target, plain)),
+        functools.partial(_lizard_at, step, target, plain, region_picture(region, target, plain)),
         [
             {"density": density, "horizon": horizon, "runs": runs, "seed": seed}
             for density in (0.0, *densities)
         ],
-        (step, target, plain, among),
+        (step, target, plain, region),
         folder,
         jobs,
         "density",
@@ -279,7 +281,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
         settings,
         target="no_tail",
         host_target="lizard",
-        among="target",
+        region="target",
         digit=TARGET_DIGIT,
     )
     more = {"folder": Path(options.out) / "cells", "jobs": options.jobs}
@@ -294,7 +296,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
         pad_target(load_target(name), MEASURED_PADDING)
         for name in (options.target, options.host_target)
     )
-    return sweep_lizard(step, target, plain, densities, among=options.among, **more)
+    return sweep_lizard(step, target, plain, densities, region=options.region, **more)
 
 
 def main(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""A batch: what a training step works on, and what a loss is told beside the final state."""
+"""A batch: the input of a training step. A loss receives it with the final states."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ from tfnca.automata.step import Step
 
 
 class Batch(NamedTuple):
-    """What a pool gives to a training step; every field is None where there is nothing to tell.
+    """The items that a pool draws for a training step. Fields that do not apply are None.
 
-    A loss is any function ``loss(state, batch)`` of the final state and of this, to ``(batch,)``.
+    A loss is any function ``loss(state, batch)`` of the final states and this batch. It returns
+    ``(batch,)``.
 
     Example:
 
@@ -23,29 +24,29 @@ class Batch(NamedTuple):
     """
 
     slots: tf.Tensor | None = None
-    """Where the states came from and go back to, ``(batch,)``."""
+    """The pool's slots that the states were read from and are written to, ``(batch,)``."""
     state: tf.Tensor | None = None
-    """The states that the step begins with, ``(batch, height, width, channels)``."""
+    """The states at the start of the training step, ``(batch, height, width, channels)``."""
     mask: tf.Tensor | None = None
-    """Where adversaries stand, ``(batch, height, width)``; None without adversaries."""
+    """1 where a cell is an adversary, ``(batch, height, width)``; None without adversaries."""
     labels: tf.Tensor | None = None
     """The digits' classes, ``(batch,)``; None for a Growing CA."""
     centres: tf.Tensor | None = None
-    """Where patterns stood, ``(batch, 2)``, see `pattern_centres`; -1 where one starts anew; None
-    for an MNIST CA."""
+    """Centres of the patterns at the start, ``(batch, 2)``: see `pattern_centres`. -1 for items
+    that were reset; None for an MNIST CA."""
 
     def last(self, count: int) -> "Batch":
         """The last `count` items."""
         return Batch(*(None if value is None else value[-count:] for value in self))
 
     def checked(self, step: Step) -> "Batch":
-        """As tensors; raises ValueError if it does not fit the step."""
+        """The batch as tensors; raises ValueError if it does not fit the step."""
         if self.state is None:
-            raise ValueError("evaluate needs states to begin with. Received: a batch without any")
+            raise ValueError("evaluate needs initial states. Received: a batch without states")
         check_channels(self.state, step.channels, type(step).__name__)
         if step.has_adversary != (self.mask is not None):
             raise ValueError(
-                "A batch has a mask where the step has adversaries, and only there: "
+                "A batch needs a mask exactly if the step has adversaries: "
                 "Batch(state=…, mask=…). Received: "
                 f"{'no' if self.mask is None else 'a'} mask for {type(step).__name__}"
             )

@@ -1,4 +1,4 @@
-"""What `Trainer.fit` watches for."""
+"""Callbacks of `Trainer.fit`."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ import keras
 from tfnca.automata.checks import check_integer
 
 TRIES = 20
-"""How often a training step whose loss is not finite is tried: a loss that is scaled for float16
-may need more than ten halvings."""
+"""Attempts at a training step whose loss is not finite. A loss that is scaled for float16 may need
+more than ten halvings."""
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
-    """Ends a fit that tries the same training step for ever, with a ValueError."""
+    """Raises ValueError if a training step keeps failing, so that `fit` does not hang."""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.done = int(self.model.steps_done)
@@ -24,19 +24,20 @@ class StopAtNonFinite(keras.callbacks.Callback):
         self.done = done
         if self.tries == TRIES:
             raise ValueError(
-                f"The loss or a gradient of training step {done + 1} was not finite, {TRIES} times "
-                "on end; nothing was changed by it, so it would come for ever. A lower learning "
-                "rate or fresh states may help. Received: no finite loss"
+                f"The loss or a gradient of training step {done + 1} was not finite in {TRIES} "
+                "attempts. Weights and pool did not change. Try a lower learning rate or a new "
+                "pool. "
+                "Received: a loss that is not finite"
             )
 
 
 class Validation(keras.callbacks.Callback):
-    """Puts the loss of a rollout into an epoch's logs, as ``val_loss``.
+    """Adds the loss of a rollout to the logs of an epoch, as ``val_loss``.
 
     Args:
         states: See `Trainer.evaluate`.
         steps: See `Trainer.evaluate`.
-        every: Epochs between two of them, or the numbers of the epochs, from 1 on.
+        every: Number of epochs between validations, or a list of epochs, counted from 1.
 
     Raises:
         ValueError: If `every` is neither.

@@ -1,4 +1,4 @@
-"""Damage: circles cut out of a state, from which a regenerating CA learns to recover."""
+"""Circular damage, from which a regenerating CA learns to recover."""
 
 import tensorflow as tf
 
@@ -16,8 +16,8 @@ def circle_masks(
         count: Number of masks.
         size: ``(height, width)`` in cells.
         seed: Pair of integers or a tensor ``(2,)``.
-        centre: Centres lie uniformly in ±centre, the grid spanning [-1, 1]².
-        radius: Range of the uniform radii, in the same units.
+        centre: Centres are uniform in [-centre, centre]², in grid coordinates [-1, 1].
+        radius: Smallest and largest radius, in the same coordinates.
 
     Returns:
         float32 tensor ``(count, height, width, 1)``.

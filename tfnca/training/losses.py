@@ -1,7 +1,7 @@
-"""Losses: how far a state is from what it should show, one number an item.
+"""Losses compare final states with their targets and return one number per item.
 
-A loss is any function ``loss(state, batch)`` to ``(batch,)``; a pool, a trainer and what is lifted
-call it alike. What the `Batch` has to tell depends on the pool.
+A loss is any function ``loss(state, batch)`` that returns ``(batch,)``. Pools and trainers call it.
+The fields of the `Batch` depend on the pool.
 """
 
 import functools
@@ -18,29 +18,30 @@ from tfnca.automata.state import ALPHA, GREY, NUM_CLASSES, class_logits, is_digi
 from tfnca.automata.step import GROWING, MNIST
 from tfnca.choices import LOSSES
 from tfnca.data.digits import cell_labels
+from tfnca.deprecated import takes_old_names
 from tfnca.training.batch import Batch
 
 Loss: TypeAlias = Callable[[tf.Tensor, Batch], tf.Tensor]
-"""A function of states and their `Batch` to one number an item, ``(batch,)``."""
+"""A function of states and their `Batch` that returns one number per item, ``(batch,)``."""
 
 _NOTHING = Batch()
 
 
 class PerItem:
-    """A loss, its results checked: numbers, one per item.
+    """Wraps a loss and checks that it returns one number per item.
 
     Args:
-        loss: A `Loss`; its ``rank``, if it has one, is handed on.
-        name: What a message calls it.
+        loss: A `Loss`. Its method ``rank``, if it has one, is wrapped too.
+        name: The loss's name in error messages.
 
     Raises:
-        ValueError: If `loss` cannot be called; when called, if it returns anything else.
+        ValueError: If `loss` is not callable, or, when called, if it returns anything else.
     """
 
     def __init__(self, loss: Loss | None, name: str = "loss") -> None:
         if loss is None or not callable(loss):
             raise ValueError(
-                f"{name} must be a function {name}(state, batch), such as a TargetLoss or a "
+                f"{name} must be a function {name}(state, batch), for example a TargetLoss or a "
                 f"ClassLoss. Received: {name}={loss!r}"
             )
         self.loss, self.name = loss, name
@@ -72,40 +73,38 @@ class PerItem:
 
 
 def _told(batch: Batch) -> Batch:
-    """Returns `batch`; raises ValueError if it is something else, such as the labels alone."""
+    """Returns `batch`; raises ValueError if it is not a `Batch`, for example only labels."""
     if not isinstance(batch, Batch):
         raise ValueError(
-            "A loss takes a state and a Batch, such as Batch(labels=…). "
+            "A loss takes states and a Batch, for example Batch(labels=…). "
             f"Received: {type(batch).__name__}"
         )
     return batch
 
 
 class TargetLoss:
-    """Mean squared RGBA error against a picture, for a Growing CA.
+    """Mean squared error (MSE) of RGBA against a target picture, for a Growing CA.
 
     Args:
         target: Premultiplied RGBA ``(height, width, 4)`` in [0, 1], of the grid's size.
-        own_weight: What the error of an adversary's own cells counts, in [0, 1], where that of
-            the host's cells counts 1. Below 1 the adversaries learn to persuade rather than to
-            paint themselves; published: 1.
-        still: Error added for each squared cell by which a pattern's centre moved, so that it does
-            not wander off; published: 0.
-        overflow: What leaving `bound` costs: the mean excess over all channels and cells counts so
-            much beside the error; published: 0. It keeps a host where a perturbation's clip at ±3
-            does nothing.
-        bound: Largest value that a channel may take, either sign, at no cost.
+        own_weight: Weight of the error in the adversary's own cells, in [0, 1]; host cells have
+            weight 1. Below 1 the adversary learns to change host cells instead of only itself.
+            The article: 1.
+        drift_penalty: Loss added per squared cell that the pattern's centre moves. The article: 0.
+        overflow: Weight of the mean excess of all channels over `bound`. It keeps a host's states
+            in the range where a perturbation's clip at ±3 has no effect. The article: 0.
+        bound: Largest absolute value of a channel without a penalty.
 
     Call arguments:
         state: The final states, ``(batch, height, width, channels)``.
-        batch: Their `Batch`, of which it reads `mask` and `centres`, each if it is there.
+        batch: Their `Batch`. The loss reads `mask` and `centres`, both optional.
 
     Returns:
-        One loss an item, ``(batch,)``.
+        One loss per item, ``(batch,)``.
 
     Raises:
-        ValueError: If `target` is not such a picture, `own_weight` outside [0, 1], `still` or
-            `overflow` negative or not finite, or `bound` not positive.
+        ValueError: If `target` is not such a picture, `own_weight` is outside [0, 1],
+            `drift_penalty` or `overflow` is negative or not finite, or `bound` is not positive.
 
     Example:
 
@@ -115,23 +114,26 @@ class TargetLoss:
     """
 
     family: str | None = GROWING
-    """The family of steps that it is for."""
+    """The family of steps that the loss applies to."""
 
+    @takes_old_names
     def __init__(
         self,
         target: np.ndarray,
         own_weight: float = 1.0,
-        still: float = 0.0,
+        drift_penalty: float = 0.0,
         overflow: float = 0.0,
         bound: float = 2.7,
     ) -> None:
         self.target = check_target("target", target)
         self.own_weight = float(own_weight)
         if not 0 <= self.own_weight <= 1:
-            raise ValueError(f"own_weight must lie in [0, 1]. Received: own_weight={own_weight}")
-        self.still = float(still)
-        if not 0 <= self.still < np.inf:
-            raise ValueError(f"still must be 0 or more. Received: still={still}")
+            raise ValueError(f"own_weight must be in [0, 1]. Received: own_weight={own_weight}")
+        self.drift_penalty = float(drift_penalty)
+        if not 0 <= self.drift_penalty < np.inf:
+            raise ValueError(
+                f"drift_penalty must be 0 or more. Received: drift_penalty={drift_penalty}"
+            )
         self.overflow = float(overflow)
         if not 0 <= self.overflow < np.inf:
             raise ValueError(f"overflow must be 0 or more. Received: overflow={overflow}")
@@ -144,19 +146,19 @@ class TargetLoss:
         if batch.mask is not None and self.own_weight < 1:
             errors *= 1.0 - (1.0 - self.own_weight) * batch.mask
         errors = ops.mean(errors, axis=(1, 2))
-        if batch.centres is not None and self.still:
+        if batch.centres is not None and self.drift_penalty:
             now = pattern_centres(state)
             anew = batch.centres < 0
             moved = now - ops.where(anew, ops.stop_gradient(now), batch.centres)
-            errors += self.still * ops.sum(ops.square(moved), axis=-1)
+            errors += self.drift_penalty * ops.sum(ops.square(moved), axis=-1)
         return errors + self._excess(state)
 
     def rank(self, state: tf.Tensor) -> tf.Tensor:
-        """What a `GrowingPool` sorts by: the error, whoever painted it, ``(batch,)``."""
+        """The order in a `GrowingPool`: the loss with weight 1 for every cell, ``(batch,)``."""
         return ops.mean(self._cell_errors(state), axis=(1, 2)) + self._excess(state)
 
     def _excess(self, state: tf.Tensor) -> tf.Tensor | float:
-        """What leaving the bound costs, ``(batch,)``."""
+        """The penalty for channels above the bound, ``(batch,)``."""
         if not self.overflow:
             return 0.0
         return self.overflow * ops.mean(ops.relu(ops.abs(state) - self.bound), axis=(1, 2, 3))
@@ -164,14 +166,14 @@ class TargetLoss:
     def _cell_errors(self, state: tf.Tensor) -> tf.Tensor:
         if tuple(state.shape[1:3]) != self.target.shape[:2]:
             raise ValueError(
-                f"The target is {self.target.shape[:2]}, the grid must be as large. "
+                f"The grid must have the target's size {self.target.shape[:2]}. "
                 f"Received: a state of shape {tuple(state.shape)}"
             )
         return ops.mean(ops.square(state[..., : ALPHA + 1] - self.target), axis=-1)
 
 
 def pattern_centres(state: tf.Tensor) -> tf.Tensor:
-    """The centre of each item's alpha, clipped to [0, 1]: row and column, ``(batch, 2)``."""
+    """Row and column of the centre of mass of each item's alpha in [0, 1], ``(batch, 2)``."""
     alpha = ops.clip(state[..., ALPHA], 0.0, 1.0)
     mass = ops.maximum(ops.sum(alpha, axis=(1, 2)), 1e-6)
     rows, columns = (ops.arange(size, dtype="float32") for size in state.shape[1:3])
@@ -183,22 +185,22 @@ class ClassLoss:
     """The error of every cell's class logits, for an MNIST CA.
 
     Args:
-        kind: ``"l2"``: half the squared error, summed over cells and classes, where cells of the
-            stroke should have a one-hot of the class and all others zero; this is what the
-            published models were trained with. ``"cross_entropy"``: the mean over the stroke.
-        digit: The class that all digits should get, for an adversary; their own if None.
-        others_weight: What the error of the cells that are not the mask's counts, in [0, 1],
-            where that of the mask's cells counts 1; published: 1.
+        kind: ``"l2"`` is half the squared error, summed over cells and classes. The target of a
+            cell on the digit is the one-hot class, that of any other cell is zero. The article's
+            models were trained with this loss. ``"cross_entropy"`` is the mean over the digit.
+        digit: For an adversary: the class that every digit should be classified as. None: its own.
+        others_weight: Weight of the cells outside the mask, in [0, 1]; cells of the mask have
+            weight 1. The article: 1.
 
     Call arguments:
         state: The final states, ``(batch, height, width, channels)``.
-        batch: Their `Batch`, of which it reads `labels`, and `mask` if it is there.
+        batch: Their `Batch`. The loss reads `labels`, and `mask` if there is one.
 
     Returns:
-        One loss an item, ``(batch,)``.
+        One loss per item, ``(batch,)``.
 
     Raises:
-        ValueError: If `kind` or `digit` is unknown, `others_weight` outside [0, 1], or the batch
+        ValueError: If `kind` or `digit` is unknown, `others_weight` is outside [0, 1], or the batch
             has no labels.
 
     Example:
@@ -211,7 +213,7 @@ class ClassLoss:
 
     KINDS: tuple[str, ...] = LOSSES
     family: str | None = MNIST
-    """The family of steps that it is for."""
+    """The family of steps that the loss applies to."""
 
     def __init__(
         self, kind: str = "l2", digit: int | None = None, others_weight: float = 1.0
@@ -219,13 +221,13 @@ class ClassLoss:
         if kind not in self.KINDS:
             raise ValueError(f"kind must be one of {self.KINDS}. Received: kind={kind!r}")
         if digit is not None and digit not in range(NUM_CLASSES):
-            raise ValueError(f"digit must lie in 0 to 9. Received: digit={digit!r}")
+            raise ValueError(f"digit must be in 0 to 9. Received: digit={digit!r}")
         self.kind = kind
         self.digit = digit
         self.others_weight = float(others_weight)
         if not 0 <= self.others_weight <= 1:
             raise ValueError(
-                f"others_weight must lie in [0, 1]. Received: others_weight={others_weight}"
+                f"others_weight must be in [0, 1]. Received: others_weight={others_weight}"
             )
 
     def __call__(self, state: tf.Tensor, batch: Batch) -> tf.Tensor:

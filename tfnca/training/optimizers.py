@@ -1,4 +1,4 @@
-"""An optimiser for few parameters that act together: a perturbation's matrix."""
+"""An optimiser for a few parameters that interact, as in a perturbation's matrix."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("tfnca")
 class WhitenedAdam(keras.optimizers.Optimizer):
-    """Adam with the gradients' whole second moment where Adam takes its diagonal.
+    """Adam with the full second moment of the gradients, of which Adam keeps only the diagonal.
 
-    The mean gradient is multiplied by the inverse square root of that matrix, so that directions
-    in which the loss is steep and those in which it is flat are walked alike, whichever parameters
-    they mix. The cost of a step grows with the cube of a variable's size; for the 256 numbers of a
-    lizard's matrix it is little beside the rollout.
+    The mean gradient is multiplied by the inverse square root of that matrix. Steps are then
+    equally large in steep and flat directions, even if a direction mixes several parameters. The
+    cost of a step grows with the cube of a variable's size. For the 256 numbers of a lizard's
+    matrix the rollout takes much longer.
 
     Args:
-        learning_rate: Rate or schedule; about the move of each parameter in a step, as in Adam.
+        learning_rate: Rate or schedule. As in Adam, each parameter moves about this far in a step.
         beta_1: Momentum of the mean gradient.
         beta_2: Momentum of the second moment.
-        damping: Share of the mean eigenvalue that is added to each, so that directions seldom
-            seen are not walked too fast.
-        **kwargs: Those of `keras.optimizers.Optimizer`.
+        damping: Fraction of the mean eigenvalue that is added to each eigenvalue. It limits steps
+            in directions that few gradients have.
+        **kwargs: Arguments of `keras.optimizers.Optimizer`.
 
     Example:
 
@@ -33,7 +33,7 @@ class WhitenedAdam(keras.optimizers.Optimizer):
     >>> trainer.compile(tfnca.WhitenedAdam(1e-3, use_ema=True))
 
     Reference:
-        Full-matrix AdaGrad, Duchi et al. 2011, with Adam's moving averages. The published
+        Full-matrix AdaGrad, Duchi et al. 2011, with Adam's moving averages. The article's
         matrices were trained with Adam.
     """
 
@@ -49,7 +49,7 @@ class WhitenedAdam(keras.optimizers.Optimizer):
         self.beta_1, self.beta_2, self.damping = beta_1, beta_2, damping
 
     def build(self, variables: list[keras.Variable]) -> None:
-        """Makes the averages: a gradient's, and a matrix for each variable."""
+        """Creates the moving averages: the mean gradient and the second moment of each variable."""
         if self.built:
             return
         super().build(variables)
@@ -64,7 +64,7 @@ class WhitenedAdam(keras.optimizers.Optimizer):
     def update_step(
         self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor
     ) -> None:
-        """Moves one variable; all is computed in float32, whatever it is kept in."""
+        """Updates one variable. Computes in float32, whatever the variable's dtype."""
         index = self._get_variable_index(variable)
         mean, moment = self._means[index], self._moments[index]
         gradient, learning_rate = ops.cast(gradient, "float32"), ops.cast(learning_rate, "float32")
@@ -73,7 +73,7 @@ class WhitenedAdam(keras.optimizers.Optimizer):
         self.assign_add(moment, (flat[:, None] * flat - moment) * (1 - self.beta_2))
         done = ops.cast(self.iterations + 1, "float32")
         values, vectors = ops.eigh(moment / (1 - self.beta_2**done))
-        # Never below zero but for rounding; the last term is for gradients that are all zero.
+        # Only rounding makes an eigenvalue negative. The last term is for gradients that are zero.
         values = ops.maximum(values, 0.0) + self.damping * ops.mean(values) + 1e-12
         flat_mean = ops.reshape(ops.cast(mean, "float32"), (1, -1))
         along = ops.matmul(flat_mean / (1 - self.beta_1**done), vectors)

@@ -1,8 +1,8 @@
-"""Pools: states kept from one training step to the next, so that a CA learns to stay.
+"""Pools keep states from one training step to the next, so that a CA learns patterns that persist.
 
-A pool lives in `tf.Variable` objects that Keras does not see: it stays out of saved models, and
-sampling and write-back happen inside `Trainer.train_step`, in order. All its draws depend on
-(seed, training step) alone.
+A pool consists of `tf.Variable` objects that Keras does not track, so saved models do not contain
+it. `Trainer.train_step` samples from it and writes back, in this order. Every draw depends only on
+the seed and the training step.
 """
 
 import copy
@@ -23,31 +23,32 @@ from tfnca.automata.masks import random_mask
 from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES, digit_state, is_digit_cell
 from tfnca.automata.step import GROWING, MNIST
 from tfnca.data.digits import Digits
+from tfnca.deprecated import takes_old_names
 from tfnca.training.batch import Batch
 from tfnca.training.damage import circle_masks
 from tfnca.training.losses import Loss, pattern_centres
 
 
 class Pool:
-    """What `GrowingPool` and `DigitPool` share: slots of states and masks.
+    """The base class of `GrowingPool` and `DigitPool`: slots of states and masks.
 
-    A pool of your own derives from it, has a `family`, and overrides `draw`.
+    To write your own pool, subclass it, set `family` and override `draw`.
 
     Args:
-        states: What the slots begin with, ``(size, height, width, channels)``.
+        states: Initial states, ``(size, height, width, channels)``.
         batch_size: Items in a batch.
-        masks: Where adversaries stand in each, ``(size, height, width)``; None without.
+        masks: Adversary masks of the slots, ``(size, height, width)``; None without adversaries.
 
     Attributes:
         size: Number of slots.
-        variables: Dictionary of all `tf.Variable` objects: what a snapshot must keep.
+        variables: Dictionary of all `tf.Variable` objects. A snapshot contains them.
 
     Raises:
         ValueError: If a batch is larger than the pool.
     """
 
     family: str | None = None
-    """Of which family of steps the states are, `GROWING` or `MNIST`; None for any."""
+    """The family of steps that the states belong to, `GROWING` or `MNIST`; None for any."""
 
     def __init__(self, states: np.ndarray, batch_size: int, masks: tf.Tensor | None = None) -> None:
         self.size: int = len(states)
@@ -63,7 +64,7 @@ class Pool:
 
     @property
     def has_masks(self) -> bool:
-        """Whether adversaries stand among the cells."""
+        """Whether the slots have masks of adversaries."""
         return "masks" in self.variables
 
     def _draw_slots(self, key: tf.Tensor) -> tf.Tensor:
@@ -75,29 +76,29 @@ class Pool:
         return tf.cast(tf.gather(self.variables["masks"], slots), tf.float32)
 
     def copy(self) -> "Pool":
-        """A pool with the same slots in variables of its own, and the same settings."""
+        """A pool with the same contents and settings, in new variables."""
         other = copy.copy(self)
         other.variables = {n: tf.Variable(v, trainable=False) for n, v in self.variables.items()}
         return other
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
-        """A batch for training step `index`: sampled, repaired, damaged."""
+        """A batch for training step `index`: sampled slots, some of them reset or damaged."""
         raise NotImplementedError
 
     def put(self, batch: Batch, state: tf.Tensor) -> None:
         """Writes a batch's final states back, with its masks and labels.
 
-        Variables of a pool's own are its own to write: it overrides this, and calls it.
+        A subclass with further variables overrides this method, calls it and writes them itself.
         """
         slots = tf.cast(batch.slots, tf.int32)[:, None]
         values = {"states": state, "masks": batch.mask, "labels": batch.labels}
         for name, variable in self.variables.items():
-            if name not in values:  # a pool of a user's own keeps more
+            if name not in values:  # a subclass may have more
                 continue
             variable.scatter_nd_update(slots, tf.cast(values[name], variable.dtype))
 
     def batches(self) -> Iterator[Batch]:
-        """Yields all slots once, as they are, a batch at a time: what `Trainer.evaluate` runs."""
+        """Yields every slot once and unchanged, in batches, for `Trainer.evaluate`."""
         for first in range(0, self.size, self.batch_size):
             slots = tf.range(first, min(first + self.batch_size, self.size))
             labels = self.variables.get("labels")
@@ -110,50 +111,50 @@ class Pool:
 
 
 class GrowingPool(Pool):
-    """The Growing CA's pool: the worst of a batch starts anew, the best are damaged.
+    """The Growing CA's pool: the worst items of a batch are reset, the best are damaged.
 
     Args:
-        starts: States to start from, ``(k, height, width, channels)``: the seed for a base, the
-            grown host for an adversary, both for a perturbation. The pool begins with equal
-            shares of them.
+        starts: States that a reset writes, ``(k, height, width, channels)``: the seed for a base,
+            the grown host for an adversary, both for a perturbation. The pool starts with equally
+            many of each.
         size: Number of slots.
         batch_size: Items in a batch.
-        restarts: How many of a batch are replaced by `starts` in turn, going on from batch to
-            batch; all of them for a CA that only grows. One for each start if not given.
-        chosen: Which of a batch are replaced: the ``"worst"``, as published, or ``"any"``. The
-            worst are those whose masks suit the adversary least, so that in the long run the pool
-            keeps the masks that suit it, and its loss says little about others.
-        hopeless: Loss above which a state starts anew too, however many there are; None for no
-            such bound. The published code has none: there a state that fell apart is only
-            replaced when it is the worst of its batch.
-        damaged: How many of a batch, the best, lose a random circle; 0 for a CA that persists
-            without regenerating.
-        radii: Range of the circles' radii in (0, 2], the grid spanning [-1, 1]².
-        where: Cells where adversaries may stand, ``(height, width)``; None without adversaries.
-        density: Their share, in (0, 1], or a schedule of it (any function of the training step, for
-            instance `keras.optimizers.schedules.PolynomialDecay`). Each slot has a mask of its own,
-            drawn anew on restart.
-        seed: For the first masks.
+        restarts: Number of items that are reset in each batch, to the `starts` in turn. All of a
+            batch for a CA that only grows. None: as many as there are `starts`.
+        reset_policy: The items that are reset: the ``"worst"``, as in the article, or ``"any"``.
+            With ``"worst"`` the pool keeps the masks that help the adversary most, so the training
+            loss says little about other masks.
+        reset_threshold: Loss above which further items are reset, however many. None: no threshold,
+            as in the article. There a collapsed state stays until it is the worst of a batch.
+        damaged: Number of items, the best of the batch, that lose a random circle. 0 for a CA that
+            persists without regenerating.
+        radii: Smallest and largest radius of the circles, in (0, 2], in grid coordinates [-1, 1].
+        where: The allowed cells of adversaries, ``(height, width)``; None without adversaries.
+        density: Adversary fraction, in (0, 1], or a schedule: any function of the training step,
+            for example `keras.optimizers.schedules.PolynomialDecay`. Each slot has its own mask. A
+            reset draws a new one.
+        seed: Seed of the first masks.
 
     Raises:
-        ValueError: If the numbers do not fit each other.
+        ValueError: If an argument is out of range, or arguments do not fit each other.
 
     Reference:
-        The published training code. A batch is sorted before anything is replaced, so the
-        damaged ones are those of the lowest loss. A loss that has a method ``rank(state)``, as
-        `TargetLoss` has, is sorted by that.
+        The article's training code. It sorts a batch before it resets any item, so it damages the
+        items with the lowest loss. If the loss has a method ``rank(state)``, as `TargetLoss` does,
+        items are sorted by that.
     """
 
     family: str | None = GROWING
 
+    @takes_old_names
     def __init__(
         self,
         starts: np.ndarray,
         size: int = 1024,
         batch_size: int = 8,
         restarts: int | None = None,
-        chosen: str = "worst",
-        hopeless: float | None = None,
+        reset_policy: str = "worst",
+        reset_threshold: float | None = None,
         damaged: int = 3,
         radii: tuple[float, float] = (0.1, 0.4),
         where: np.ndarray | None = None,
@@ -165,19 +166,26 @@ class GrowingPool(Pool):
         batch_size = check_integer("batch_size", batch_size, 1, size)
         restarts = check_integer("restarts", len(starts) if restarts is None else restarts, 0)
         damaged = check_integer("damaged", damaged, 0)
-        if hopeless is not None and not (isinstance(hopeless, numbers.Real) and hopeless >= 0):
-            raise ValueError(f"hopeless must be a loss, 0 or more. Received: hopeless={hopeless!r}")
+        if reset_threshold is not None and not (
+            isinstance(reset_threshold, numbers.Real) and reset_threshold >= 0
+        ):
+            raise ValueError(
+                "reset_threshold must be a loss, 0 or more. "
+                f"Received: reset_threshold={reset_threshold!r}"
+            )
         if max(restarts, damaged) > batch_size:
             raise ValueError(
-                f"restarts and damaged must lie in 0 to batch_size={batch_size}. "
+                f"restarts and damaged must be in 0 to batch_size={batch_size}. "
                 f"Received: restarts={restarts}, damaged={damaged}"
             )
-        if chosen not in ("worst", "any"):
-            raise ValueError(f"chosen must be 'worst' or 'any'. Received: chosen={chosen!r}")
+        if reset_policy not in ("worst", "any"):
+            raise ValueError(
+                f"reset_policy must be 'worst' or 'any'. Received: reset_policy={reset_policy!r}"
+            )
         if np.shape(radii) != (2,) or not 0 < radii[0] <= radii[1] <= 2:
-            raise ValueError(f"radii must ascend and lie in (0, 2]. Received: radii={radii}")
+            raise ValueError(f"radii must ascend and be in (0, 2]. Received: radii={radii}")
         if (where is None) != (density is None):
-            raise ValueError("where and density go together. Received: only one of them")
+            raise ValueError("where and density require each other. Received: only one of them")
         self.where = self.density = masks = None
         if where is not None and density is not None:
             self.density = density if callable(density) else check_density(density)
@@ -185,15 +193,15 @@ class GrowingPool(Pool):
             self.where = np.asarray(where, bool)
             if self.where.shape != starts.shape[1:3]:
                 raise ValueError(
-                    f"where must be of the grid's size {starts.shape[1:3]}. "
+                    f"where must have the grid's size {starts.shape[1:3]}. "
                     f"Received: shape={self.where.shape}"
                 )
             masks = self._new_masks(size, seed, index=2**32 - 1, training_step=0)
         super().__init__(starts[np.arange(size) * len(starts) // size], batch_size, masks)
         self.starts = starts
         self.restarts = restarts
-        self.chosen = chosen
-        self.hopeless = hopeless
+        self.reset_policy = reset_policy
+        self.reset_threshold = reset_threshold
         self.damaged = damaged
         self.radii = radii
 
@@ -209,7 +217,7 @@ class GrowingPool(Pool):
         return random_mask(where, density, seed, index)
 
     def _ranks(self, loss: Loss, slots: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-        """How bad each state is, before anything is replaced."""
+        """The loss of each state before any reset."""
         if hasattr(loss, "rank"):
             return loss.rank(state)
         mask, centres = self._masks_of(slots), pattern_centres(state)
@@ -222,17 +230,20 @@ class GrowingPool(Pool):
         order = tf.argsort(losses, direction="DESCENDING", stable=True)
         slots, state = tf.gather(slots, order), tf.gather(state, order)
         mask = self._masks_of(slots)
-        # Slots were drawn in random order, so that their place before sorting is any place.
-        rank = tf.range(self.batch_size) if self.chosen == "worst" else order
+        # Slots are drawn in random order, so the order before sorting is random.
+        rank = tf.range(self.batch_size) if self.reset_policy == "worst" else order
         losses = tf.gather(losses, order)
-        lost = tf.math.is_nan(losses) if self.hopeless is None else ~(losses <= self.hopeless)
+        lost = (
+            tf.math.is_nan(losses)
+            if self.reset_threshold is None
+            else ~(losses <= self.reset_threshold)
+        )
         anew = (rank < self.restarts) | lost
         centres = tf.where(anew[:, None], -1.0, pattern_centres(state))
         anew = anew[:, None, None]
         first = tf.cast(index, tf.int64) * self.restarts
         turn = (first + tf.cast(rank, tf.int64)) % len(self.starts)
-        fresh = tf.gather(self.starts, turn)
-        state = tf.where(anew[..., None], fresh, state)
+        state = tf.where(anew[..., None], tf.gather(self.starts, turn), state)
         if mask is not None:
             new = self._new_masks(self.batch_size, seed, index, training_step=index)
             mask = tf.where(anew, new, mask)
@@ -246,33 +257,34 @@ class GrowingPool(Pool):
 
 
 class DigitPool(Pool):
-    """The MNIST CA's pool: some digits are new, some change under a settled state.
+    """The MNIST CA's pool: some items get a new digit, others swap the digit under their state.
 
-    Of each batch the first `fresh` are new digits with empty states (and new masks). The last
-    `mutated` are a new digit each, with the old state kept where the new digit lives (and the
-    old mask), so that cells learn to change their mind. The fewer of both, the longer a state
-    lives undisturbed, and the longer the horizon that training sees.
+    The first `new_digits` items of a batch are new digits with empty states and new masks. The last
+    `swapped_digits` items get a new digit as well, but keep their mask, and their state where the
+    new digit has cells. Cells thus learn to reclassify. With fewer of both, states live longer, and
+    training covers longer runs.
 
     Args:
         digits: `Digits` to draw from.
         size: Number of slots.
         batch_size: Items in a batch.
         channels: Channels of the state.
-        density: Share of adversaries among all pixels, in (0, 1]; or ``(low, high)``, between
-            which each mask draws its own, all orders of magnitude alike; None without adversaries.
-        fresh: New digits in a batch; a quarter if not given, as published.
-        mutated: Digits of a batch that change; a quarter if not given, as published.
-        seed: For the first digits and masks.
+        density: Adversary fraction of all pixels, in (0, 1], or ``(low, high)``: each mask then
+            draws its own, uniform in the logarithm. None without adversaries.
+        new_digits: Number of new digits in a batch. None: a quarter, as in the article.
+        swapped_digits: Number of swapped digits in a batch. None: a quarter, as in the article.
+        seed: Seed of the first digits and masks.
 
     Raises:
-        ValueError: If the numbers do not fit each other.
+        ValueError: If an argument is out of range, or arguments do not fit each other.
 
     Reference:
-        The published training code of the self-classifying MNIST CA.
+        The article's training code of the self-classifying MNIST CA.
     """
 
     family: str | None = MNIST
 
+    @takes_old_names
     def __init__(
         self,
         digits: Digits,
@@ -280,22 +292,26 @@ class DigitPool(Pool):
         batch_size: int = 16,
         channels: int = MNIST_CHANNELS,
         density: float | tuple[float, float] | None = None,
-        fresh: int | None = None,
-        mutated: int | None = None,
+        new_digits: int | None = None,
+        swapped_digits: int | None = None,
         seed: int = 0,
     ) -> None:
         size = check_integer("size", size, 1)
         channels = check_integer("channels", channels, GREY + 1 + NUM_CLASSES)
         batch_size = check_integer("batch_size", batch_size, 1, size)
         quarter = batch_size // 4
-        self.fresh = check_integer("fresh", quarter if fresh is None else fresh, 0)
-        self.mutated = check_integer("mutated", quarter if mutated is None else mutated, 0)
+        self.new_digits = check_integer(
+            "new_digits", quarter if new_digits is None else new_digits, 0
+        )
+        self.swapped_digits = check_integer(
+            "swapped_digits", quarter if swapped_digits is None else swapped_digits, 0
+        )
         if not isinstance(digits, Digits):
             raise ValueError(f"digits must be `tfnca.Digits`. Received: {type(digits).__name__}")
-        if self.fresh + self.mutated > batch_size:
+        if self.new_digits + self.swapped_digits > batch_size:
             raise ValueError(
-                f"fresh and mutated must sum to at most "
-                f"batch_size={batch_size}. Received: fresh={fresh}, mutated={mutated}"
+                f"new_digits and swapped_digits must sum to at most batch_size={batch_size}. "
+                f"Received: new_digits={new_digits}, swapped_digits={swapped_digits}"
             )
         self.images = tf.Variable(np.round(digits.images * 255).astype(np.uint8), trainable=False)
         self.labels = tf.Variable(digits.labels.astype(np.int32), trainable=False)
@@ -314,7 +330,7 @@ class DigitPool(Pool):
     def _new_masks(self, count: int, seed: int | tf.Tensor, index: int | tf.Tensor) -> tf.Tensor:
         height, width = self.images.shape[1:]
         where = np.ones((count, height, width), bool)
-        assert self.density is not None  # whoever has none has no masks
+        assert self.density is not None  # without it there are no masks
         low, high = self.density
         if low == high:
             return random_mask(where, low, seed, index)
@@ -323,28 +339,30 @@ class DigitPool(Pool):
         return random_mask(where, tf.exp(exponents), seed, index)
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
-        fresh, kept = self.fresh, self.batch_size - self.mutated
+        first, kept = self.new_digits, self.batch_size - self.swapped_digits
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
         state = tf.gather(self.variables["states"], slots)
         labels = tf.gather(self.variables["labels"], slots)
         mask = self._masks_of(slots)
-        images, new_labels = self._new_digits(fresh + self.mutated, tf.stack([seed, 2 * index + 1]))
+        images, new_labels = self._new_digits(
+            first + self.swapped_digits, tf.stack([seed, 2 * index + 1])
+        )
         new = digit_state(images, self.channels)
         hidden = state[kept:, :, :, GREY + 1 :]
-        hidden *= tf.cast(is_digit_cell(new[fresh:]), tf.float32)
-        mutated = tf.concat([new[fresh:, :, :, : GREY + 1], hidden], axis=-1)
-        state = tf.concat([new[:fresh], state[fresh:kept], mutated], axis=0)
-        labels = tf.concat([new_labels[:fresh], labels[fresh:kept], new_labels[fresh:]], axis=0)
+        hidden *= tf.cast(is_digit_cell(new[first:]), tf.float32)
+        swapped = tf.concat([new[first:, :, :, : GREY + 1], hidden], axis=-1)
+        state = tf.concat([new[:first], state[first:kept], swapped], axis=0)
+        labels = tf.concat([new_labels[:first], labels[first:kept], new_labels[first:]], axis=0)
         if mask is not None:
-            mask = tf.concat([self._new_masks(fresh, seed, index), mask[fresh:]], axis=0)
+            mask = tf.concat([self._new_masks(first, seed, index), mask[first:]], axis=0)
         return Batch(slots, state, mask, labels)
 
 
 def _density_range(density: float | tuple[float, float]) -> tuple[float, float]:
-    """The lowest and the highest share of adversaries."""
+    """The lowest and the highest adversary fraction."""
     shares = tuple(density) if isinstance(density, Sequence | np.ndarray) else (density, density)
     if len(shares) != 2 or check_density(shares[0]) > check_density(shares[1]):
         raise ValueError(
-            f"density must be a share, or a range of them. Received: density={density}"
+            f"density must be a fraction or an ascending pair. Received: density={density}"
         )
     return float(shares[0]), float(shares[1])

@@ -1,9 +1,9 @@
-"""Snapshots: all that a training run needs to go on exactly where it was killed.
+"""Snapshots: with one, a training run that was killed continues exactly.
 
-A snapshot holds the trained weights, the optimiser, the pool, how many training steps are done, and
-the history so far. Nothing else steers a run: every draw is a function of the seed and that number.
-(The mean loss since the history's last row starts anew.) It is written under a temporary name and
-renamed; the one before is kept; a checksum tells a whole file from a torn one.
+A snapshot contains the trained weights, the optimiser, the pool, the number of training steps done,
+and the history so far. Nothing else influences a run, because every draw depends only on the seed
+and that number. (Only the mean loss since the history's last row is lost.) A snapshot is written to
+a temporary name and then renamed. The previous one is kept. A checksum detects incomplete files.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ from tfnca.files import write_atomically
 from tfnca.training.trainer import Trainer
 
 _MAGIC = b"tfnca-snapshot-1\n"
-_HEAD = len(_MAGIC) + 65  # and a checksum in hexadecimal digits, on a line of its own
+_HEAD = len(_MAGIC) + 65  # and a line with a checksum in hexadecimal digits
 NEWEST, PREVIOUS = "snapshot.bin", "snapshot.previous.bin"
 
 
 def _named_variables(trainer: Trainer) -> dict[str, keras.Variable | tf.Variable]:
-    """Every variable of a run by a name of its own, the pools of other workers left out."""
+    """Every variable of a run by a unique name, without the pools of other workers."""
     named = {"trainer/steps_done": trainer.steps_done}
     for kind, variables in (
         ("weight", trainer.step.trainable_variables),
@@ -47,7 +47,7 @@ def _of_pool(shard: int, name: str) -> str:
 
 
 def _all_arrays(trainer: Trainer) -> dict[str, np.ndarray]:
-    """What a snapshot holds: the variables of a run, the pools of all workers among them."""
+    """The contents of a snapshot: the variables of a run, including the pools of all workers."""
     named = _named_variables(trainer)
     arrays = {name: np.asarray(v) for name, v in named.items() if not name.startswith("pool/")}
     for name in trainer.pool.variables:
@@ -58,10 +58,10 @@ def _all_arrays(trainer: Trainer) -> dict[str, np.ndarray]:
 
 
 def save_snapshot(folder: str | Path, trainer: Trainer, history: list[dict[str, Any]]) -> None:
-    """Writes a snapshot; the newest so far becomes the previous one.
+    """Writes a snapshot and keeps the one before as the previous one.
 
-    Where several workers train, all of them must call this after the same training step. The
-    chief gathers the pools and writes.
+    If several workers train, all of them must call this after the same training step. The chief
+    gathers the pools and writes.
 
     Args:
         folder: The run's folder.
@@ -77,13 +77,13 @@ def save_snapshot(folder: str | Path, trainer: Trainer, history: list[dict[str, 
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     body = buffer.getbuffer()
     digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
-    if _digest_is_right(folder / NEWEST):  # a torn file must not push out the good one
+    if _digest_is_right(folder / NEWEST):  # keeps a good file rather than an incomplete one
         os.replace(folder / NEWEST, folder / PREVIOUS)
     write_atomically(folder / NEWEST, b"".join([_MAGIC, digest, body]))
 
 
 def find_snapshots(folder: str | Path) -> list[Path]:
-    """The snapshots of a run, the newest first; raises ValueError if there is none."""
+    """The snapshots of a run, newest first; raises ValueError if there is none."""
     paths = [Path(folder) / name for name in (NEWEST, PREVIOUS)]
     found = [path for path in paths if path.exists()]
     if not found:
@@ -92,13 +92,13 @@ def find_snapshots(folder: str | Path) -> list[Path]:
 
 
 def remove_snapshots(folder: str | Path) -> None:
-    """Deletes the snapshots of an earlier run, so that nobody resumes it as the new one."""
+    """Deletes the snapshots of an earlier run, so that `--resume` does not mix two runs."""
     for name in (NEWEST, PREVIOUS):
         (Path(folder) / name).unlink(missing_ok=True)
 
 
 def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any]]:
-    """Puts a run back where its last good snapshot was taken.
+    """Restores a run from its newest good snapshot.
 
     Args:
         folder: The run's folder.
@@ -108,7 +108,7 @@ def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any
         The history's rows.
 
     Raises:
-        ValueError: If there is no good snapshot, or it is of another run.
+        ValueError: If there is no good snapshot, or it belongs to a run with other settings.
     """
     for path in find_snapshots(folder):
         found = _read(path)
@@ -125,7 +125,7 @@ def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any
         if forms != stored:
             wrong = sorted(set(forms.items()) ^ set(stored.items()))[0]
             raise ValueError(
-                f"{path} belongs to a run of other settings: it differs in {wrong[0]}. "
+                f"{path} belongs to a run with other settings: it differs in {wrong[0]}. "
                 f"Received: {stored.get(wrong[0])}, expected {forms.get(wrong[0])}"
             )
         for name, variable in variables.items():
@@ -135,7 +135,7 @@ def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any
 
 
 def _digest_is_right(path: Path) -> bool:
-    """Whether there is a snapshot and it is whole."""
+    """Whether a snapshot exists and is complete."""
     if not path.exists():
         return False
     with open(path, "rb") as file:
@@ -150,16 +150,16 @@ def _form(dtype: Any, shape: Any) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]] | None:
-    """The arrays and the history of a snapshot, or None if the file is not whole."""
+    """The arrays and the history of a snapshot, or None if the file is damaged."""
     if not _digest_is_right(path):
         return None
     try:
         with np.load(io.BytesIO(path.read_bytes()[_HEAD:]), allow_pickle=False) as archive:
             arrays = dict(archive)
         history = json.loads(arrays.pop("history").tobytes())
-        # Before the trainer counted for itself, the optimiser's count was the number of steps done.
+        # In older files the optimiser's count is the number of steps done.
         arrays.setdefault("trainer/steps_done", arrays["optimizer/0"])
         forms = [_form(array.dtype, array.shape) for array in arrays.values()]
-    except Exception:  # whatever NumPy makes of what another program wrote, checksum and all
+    except Exception:  # NumPy may raise anything on foreign files, even with a valid checksum
         return None
     return (arrays, history) if forms and isinstance(history, list) else None

@@ -1,4 +1,4 @@
-"""The trainer: a Keras model whose training step is the article's."""
+"""The trainer: a Keras model with the article's training step."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from tfnca.automata.checks import (
     check_seed,
 )
 from tfnca.automata.step import Step, check_step, warn_of_clipping
+from tfnca.deprecated import takes_old_names
 from tfnca.engines.dense import uses_xla
 from tfnca.engines.fingerprint import Fingerprint, fingerprint
 from tfnca.engines.rollout import refuse_forks, resolve_engine, run, run_recorded
@@ -25,47 +26,48 @@ from tfnca.training.pools import Pool
 from tfnca.training.workers import ALONE, Workers, mean_of_shards, shard_seed
 
 _STRIDE = 1 << 14
-"""CA steps reserved for each training step in the stream of draws."""
+"""Numbers of the random draws that each training step reserves."""
 
 MOST_STEPS = _STRIDE // 2 - 1
-"""The most CA steps of a training step: as many may follow once an attack is lifted."""
+"""Most CA steps of a training step. As many may follow after the attack is removed."""
 
 _FIT = {"callbacks", "initial_epoch", "validation_freq", "verbose"}
-"""What `fit` passes to Keras as it is."""
+"""Arguments that `fit` passes to Keras unchanged."""
 
 
 class Trainer(keras.Model):
     """Trains a step: `compile` with an optimiser, `fit` on a pool.
 
     Each training step takes a batch from the pool, runs the CA, computes the loss of the final
-    states, applies the gradients, and writes the final states back; all of it in one graph. What
-    is trained is the step's own choice: a base CA, an adversary, or a perturbation's matrix. A
-    frozen host gets no gradient and no optimiser slot.
+    states, applies the gradients, and writes the final states back, all in one graph. The step
+    decides which weights are trained: a base CA, an adversary, or a perturbation's matrix. A frozen
+    host gets no gradients and no optimiser slots.
 
-    A loss that is not finite changes nothing: neither the weights nor the pool. The same training
-    step is tried again, and after 20 tries `fit` ends with a ValueError.
+    If the loss is not finite, weights and pool stay unchanged and the training step is repeated.
+    After 20 attempts `fit` raises a ValueError.
 
-    As in Keras' own training step, layers are called with ``training=True``, except for those of a
-    frozen host, and what regularisers and `add_loss` give is added to the loss, in each CA step
-    once; the ``loss`` of the logs is that of the states alone.
+    As in Keras' training step, layers are called with ``training=True``, except for a frozen host.
+    Losses from regularisers and `add_loss` are added in each CA step. The ``loss`` in the logs is
+    the loss of the states only.
 
     Args:
         step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`, or any other `Step`.
-        loss: A `TargetLoss` or `ClassLoss`, or any function ``loss(state, batch)`` of the final
-            states and their `Batch` to ``(batch,)``.
+        loss: A `TargetLoss`, a `ClassLoss`, or any function ``loss(state, batch)`` of the final
+            states and their `Batch` that returns ``(batch,)``.
         steps: CA steps per training step: a number, or ``(low, high)`` to draw from, both
-            included. Published: 64 to 95 for a Growing CA, 20 for an MNIST CA.
+            included. The article: 64 to 95 for a Growing CA, 20 for an MNIST CA.
         engine: See `rollout`.
-        seed: What all draws depend on, with the number of the training step.
-        normalize_gradients: Whether each variable's gradient is divided by its norm.
-        lifted: How many of a batch, the last, go on as the host alone for as many steps again.
-            Their loss, against what the host alone should come to, is added: it should recover
-            once the attack is lifted. The pool gets the states from before.
-        lifted_loss: Their loss, as `loss`; the batch that it gets has no mask.
+        seed: Every draw depends only on this and the number of the training step.
+        normalize_gradients: Whether to divide each variable's gradient by its norm.
+        recovery_items: Number of batch items, the last ones, that continue without the attack, for
+            as many steps again. Their `recovery_loss` is added to the loss, so that the host learns
+            to recover after the attack is removed. The pool stores the states from before.
+        recovery_loss: The loss of these items, a function like `loss`. Its batch has no mask.
 
     Raises:
-        ValueError: If the numbers do not fit each other, the loss is for another family of steps,
-            or what is trained is kept in float16, where small changes are lost.
+        ValueError: If an argument is out of range, arguments do not fit each other, the loss
+            belongs to another family of steps, or trained weights are in float16, which loses
+            small changes.
 
     Example:
 
@@ -80,9 +82,10 @@ class Trainer(keras.Model):
     ['loss']
 
     Reference:
-        The published training code: Adam, gradients normalised one variable at a time.
+        The article's training code: Adam, with the gradient of each variable normalised.
     """
 
+    @takes_old_names
     def __init__(
         self,
         step: Step,
@@ -91,13 +94,12 @@ class Trainer(keras.Model):
         engine: str = "auto",
         seed: int = 0,
         normalize_gradients: bool = True,
-        lifted: int = 0,
-        lifted_loss: Loss | None = None,
+        recovery_items: int = 0,
+        recovery_loss: Loss | None = None,
         **kwargs: Any,
     ) -> None:
         check_step(step)
-        # Keras scales the loss of a model that computes in float16: this one does where the step
-        # does.
+        # Keras scales the loss of a model that computes in float16, as the step may do.
         super().__init__(**{"dtype": step.networks[0].dtype_policy} | kwargs)
         low, high = steps if isinstance(steps, Sequence) else (steps, steps)
         if not 0 < low <= high <= MOST_STEPS or low % 1 or high % 1:
@@ -105,19 +107,20 @@ class Trainer(keras.Model):
                 f"steps must be a whole number or a range of them in 1 to {MOST_STEPS}. "
                 f"Received: steps={steps}"
             )
-        if lifted < 0 or (lifted and (lifted_loss is None or step.host is None)):
+        if recovery_items < 0 or (recovery_items and (recovery_loss is None or step.host is None)):
             raise ValueError(
-                "lifted must not be negative and needs a lifted_loss and a step with a host. "
-                f"Received: lifted={lifted}, lifted_loss={lifted_loss}, step={step}"
+                "recovery_items must be 0 or more, and requires a recovery_loss and a step with a "
+                f"host. Received: recovery_items={recovery_items}, recovery_loss={recovery_loss}, "
+                f"step={step}"
             )
-        for name, each in (("loss", loss), ("lifted_loss", lifted_loss)):
+        for name, each in (("loss", loss), ("recovery_loss", recovery_loss)):
             if name == "loss" or each is not None:
                 PerItem(each, name)  # checks that it can be called
             check_family(name, getattr(each, "family", None), step)
         if any(variable.dtype == "float16" for variable in step.trainable_variables):
             raise ValueError(
-                "Weights kept in float16 lose the small changes of training; keep them in float32 "
-                "and compute in float16: the policy 'mixed_float16'. Received: float16"
+                "Weights in float16 lose the small changes of training. Keep weights in float32 "
+                "and compute in float16, with the policy 'mixed_float16'. Received: float16"
             )
         self.step = step
         self.loss_of_states = loss
@@ -130,12 +133,12 @@ class Trainer(keras.Model):
         self._evaluated_with: Fingerprint | None = None
         self.pools: list[Pool] = []
         self.shards, self.workers = 1, ALONE
-        self.lifted = lifted
-        self.lifted_loss = lifted_loss
+        self.recovery_items = recovery_items
+        self.recovery_loss = recovery_loss
         self.supports_jit = uses_xla(self.engine)
         self.loss_tracker = keras.metrics.Mean(name="loss")
-        # Not the optimiser's own count: that stands still while gradients are accumulated, begins
-        # anew with another optimiser, and is not among the weights that Keras saves.
+        # Not the optimiser's count: it pauses while gradients accumulate, restarts with another
+        # optimiser, and Keras does not save it with the weights.
         self.steps_done = self.add_weight(
             name="steps_done", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
@@ -152,22 +155,22 @@ class Trainer(keras.Model):
     def compile(
         self, optimizer: str | keras.optimizers.Optimizer = "rmsprop", **kwargs: Any
     ) -> None:
-        """Takes the optimiser; the loss is the trainer's own, an argument of `Trainer`.
+        """Sets the optimiser. The loss is an argument of `Trainer`.
 
         Args:
-            optimizer: Any of Keras', or a `WhitenedAdam`.
-            **kwargs: Those of `keras.Model.compile` that say how to run, such as `run_eagerly`.
+            optimizer: Any Keras optimiser, or a `WhitenedAdam`.
+            **kwargs: Arguments of `keras.Model.compile` for execution, for example `run_eagerly`.
 
         Raises:
             ValueError: If a loss or metrics are given.
         """
         if wrong := {"loss", "loss_weights", "metrics", "weighted_metrics"} & set(kwargs):
             raise ValueError(
-                "compile takes the optimiser alone; the loss is an argument of Trainer. "
+                "compile takes only the optimiser. The loss is an argument of Trainer. "
                 f"Received: {', '.join(sorted(wrong))}"
             )
         super().compile(optimizer, **kwargs)
-        # At once, so that `load_weights` finds the slots that `save_weights` wrote.
+        # Now, so that `load_weights` finds the slots that `save_weights` wrote.
         if not self.optimizer.built:
             self.optimizer.build(self.step.trainable_variables)
 
@@ -180,15 +183,15 @@ class Trainer(keras.Model):
         validation_steps: int | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Trains on a pool, which makes the batches.
+        """Trains on batches from a pool.
 
         Args:
             pool: A `GrowingPool` or `DigitPool`.
             epochs: Number of epochs.
             steps_per_epoch: Training steps in an epoch, at least 1.
-            validation_data: What `evaluate` runs after each epoch: `val_loss` in the logs.
-            validation_steps: CA steps of that.
-            **kwargs: `callbacks`, `initial_epoch`, `validation_freq`, `verbose`, as of
+            validation_data: Data for `evaluate` after each epoch. The logs then have a `val_loss`.
+            validation_steps: CA steps of the validation.
+            **kwargs: `callbacks`, `initial_epoch`, `validation_freq` and `verbose`, as in
                 `keras.Model.fit`.
 
         Returns:
@@ -196,11 +199,11 @@ class Trainer(keras.Model):
 
         Raises:
             ValueError: If the trainer is not compiled, the pool does not fit the step, an argument
-                belongs elsewhere, or the loss is not finite 20 times on end.
+                is unknown, or the loss is not finite in 20 attempts.
         """
         if wrong := set(kwargs) - _FIT:
             raise ValueError(
-                "fit takes a pool, which makes the batches, and "
+                "fit takes a pool, which draws the batches, and "
                 f"{', '.join(sorted(_FIT))}. Received: {', '.join(sorted(wrong))}"
             )
         self.attach(pool)
@@ -212,7 +215,7 @@ class Trainer(keras.Model):
         if validation_data is not None:
             every = kwargs.pop("validation_freq", 1)
             callbacks.insert(0, Validation(validation_data, validation_steps, every))
-        # The data set only counts: a batch that Keras fetches ahead would be a stale one.
+        # The data set only counts steps. A batch that Keras fetches ahead would be outdated.
         ticks = tf.data.Dataset.from_tensors(0).repeat()
         return super().fit(
             ticks,
@@ -226,16 +229,16 @@ class Trainer(keras.Model):
     def share(self, shards: int, workers: Workers = ALONE) -> None:
         """Divides training into shards, and the shards among workers.
 
-        Each shard has a pool of its own, which begins as the one given to `fit`, draws of its own,
-        and a whole batch in each training step; the gradient is the mean over the shards. The
-        result is the same however many workers share them, bit for bit on one kind of processor.
+        Each shard has its own pool, which starts as a copy of the one given to `fit`, its own
+        draws, and a whole batch in each training step. The gradient is the mean over the shards.
+        The result is the same however the shards are divided, bit for bit on one type of processor.
 
         Args:
-            shards: Their number, a multiple of the number of workers.
-            workers: Who trains; this process alone if not given.
+            shards: Number of shards, a multiple of the number of workers.
+            workers: The processes that train. By default only this one.
 
         Raises:
-            ValueError: If the shards do not come out even.
+            ValueError: If `shards` is not a multiple of the number of workers.
         """
         check_integer("shards", shards, 1)
         if shards % workers.count:
@@ -247,7 +250,7 @@ class Trainer(keras.Model):
         self._trained_with, self.pools = None, []
 
     def attach(self, pool: Pool) -> None:
-        """Takes the pool, as `fit` does first.
+        """Sets the pool, as `fit` does.
 
         Raises:
             ValueError: If the trainer is not compiled, or the pool does not fit it.
@@ -255,19 +258,19 @@ class Trainer(keras.Model):
         refuse_forks()
         if not isinstance(pool, Pool):
             raise ValueError(
-                "A Trainer learns from a GrowingPool or a DigitPool, which makes the batches: "
+                "A Trainer draws its batches from a GrowingPool or a DigitPool: "
                 f"fit(pool). Received: {type(pool).__name__}"
             )
         if not self.compiled:
             raise ValueError(
-                "Call compile with an optimiser first, such as keras.optimizers.Adam(2e-3). "
+                "Call compile with an optimiser first, for example keras.optimizers.Adam(2e-3). "
                 "Received: a trainer that is not compiled"
             )
         check_pool(pool, self.step)
-        if self.lifted and self.lifted > pool.batch_size:
+        if self.recovery_items and self.recovery_items > pool.batch_size:
             raise ValueError(
-                f"lifted must be at most the batch's size {pool.batch_size}. "
-                f"Received: lifted={self.lifted}"
+                f"recovery_items must be at most the batch's size {pool.batch_size}. "
+                f"Received: recovery_items={self.recovery_items}"
             )
         if not self.pools or self.pool is not pool:
             own = self.shards // self.workers.count
@@ -281,12 +284,12 @@ class Trainer(keras.Model):
             self.train_function = None  # its graph holds another pool's variables, or old settings
 
     def _constants(self, *more: Any) -> Fingerprint:
-        """All that a graph of this trainer holds as constants."""
-        own = self.engine, self.seed, self.steps, self.normalize_gradients, self.lifted
-        return fingerprint(self.step, self.loss_of_states, self.lifted_loss, own, *more)
+        """Everything that is a constant in this trainer's graphs."""
+        own = self.engine, self.seed, self.steps, self.normalize_gradients, self.recovery_items
+        return fingerprint(self.step, self.loss_of_states, self.recovery_loss, own, *more)
 
     def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One training step on a batch of the pool; what Keras hands over only counts."""
+        """One training step on a batch of the pool. Keras' `data` is not used."""
         index = tf.cast(self.steps_done.value, tf.int64)
         seed = tf.constant(self.seed, tf.int64)
         low, high = self.steps
@@ -306,15 +309,14 @@ class Trainer(keras.Model):
             lambda: self._learn(gradients, ends),
             lambda: self._pass_over(gradients),
         )
-        # A branch: NaN among the constants of a sound run would end it under
-        # `tf.debugging.enable_check_numerics`.
+        # A branch, because `tf.debugging.enable_check_numerics` would reject a constant NaN.
         shown = tf.cond(finite, lambda: loss, lambda: tf.constant(np.nan, loss.dtype))
         self.loss_tracker.update_state(shown)
         self._trained_with = self._constants(*self.pools)
         return {"loss": self.loss_tracker.result()}
 
     def _try(self, pool: Pool, seed: int, index: tf.Tensor, steps: tf.Tensor) -> tuple:
-        """A shard's loss, the same with what was lifted, its gradients, its batch and states."""
+        """A shard's loss, its total loss, its gradients, its batch and final states."""
         seed = tf.constant(seed, tf.int64)
         loss_of_states = PerItem(self.loss_of_states)
         batch = pool.draw(seed, index, loss_of_states)
@@ -325,14 +327,14 @@ class Trainer(keras.Model):
             )
             loss = tf.reduce_mean(loss_of_states(state, batch))
             total = loss
-            if self.lifted_loss is not None and self.lifted:
-                lifted_loss = PerItem(self.lifted_loss, "lifted_loss")
-                last = batch.last(self.lifted)._replace(mask=None)
-                age, start = tf.cast(steps, tf.int64), state[-self.lifted :]
+            if self.recovery_loss is not None and self.recovery_items:
+                recovery_loss = PerItem(self.recovery_loss, "recovery_loss")
+                last = batch.last(self.recovery_items)._replace(mask=None)
+                age, start = tf.cast(steps, tf.int64), state[-self.recovery_items :]
                 back, _ = run_recorded(
                     self.step.host, start, steps, None, seed, first + age, age, self.engine, most
                 )
-                total += tf.reduce_sum(lifted_loss(back, last)) / pool.batch_size
+                total += tf.reduce_sum(recovery_loss(back, last)) / pool.batch_size
             if self.engine == "dense":
                 total += added
             for weight in self.step.trainable_variables:
@@ -346,7 +348,7 @@ class Trainer(keras.Model):
         self, gradients: list[tf.Tensor | None], ends: list[tuple[Batch, tf.Tensor]]
     ) -> None:
         if self.normalize_gradients:
-            # The optimiser takes the scale of the loss off again.
+            # The optimiser divides by the scale of the loss again.
             scale = self.optimizer.scale_loss(tf.ones([]))
             gradients = [
                 None if g is None else g / (tf.norm(g) + 1e-8) * tf.cast(scale, g.dtype)
@@ -358,7 +360,7 @@ class Trainer(keras.Model):
         self.steps_done.assign_add(1)
 
     def _pass_over(self, gradients: list[tf.Tensor | None]) -> None:
-        # It makes the scale smaller until gradients are finite again, and changes no weight.
+        # Reduces the scale until gradients are finite again, and changes no weight.
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             self.optimizer.apply(gradients, self.step.trainable_variables)
 
@@ -369,17 +371,17 @@ class Trainer(keras.Model):
         return_dict: bool = False,
         verbose: Any = "auto",
     ) -> float | dict[str, float]:
-        """The mean loss of a rollout, which changes neither weights nor pool.
+        """The mean loss of a rollout. Weights and pool stay unchanged.
 
-        The draws are those of a run that begins at step 0, the same at every call.
+        The draws are those of a run that starts at step 0, the same in every call.
 
         Args:
-            states: Where it begins: states ``(batch, height, width, channels)``; a `Batch` with
-                `state` and the `mask` or `labels` that step and loss need; or a pool, of which
-                every slot is run once, as it is.
-            steps: CA steps, in 1 to 8191; the most of a training step if not given.
-            return_dict: Whether to return ``{"loss": …}``, as Keras does for its callbacks.
-            verbose: Taken as Keras' `evaluate` takes it; nothing is printed.
+            states: Initial states: an array ``(batch, height, width, channels)``; a `Batch` with
+                `state` and the `mask` or `labels` that step and loss need; or a pool, each slot of
+                which is run once.
+            steps: CA steps, in 1 to 8191. None: the most of a training step.
+            return_dict: Whether to return ``{"loss": …}``, as Keras' callbacks expect.
+            verbose: Accepted for Keras, and not used.
 
         Returns:
             The loss, a float.
@@ -409,36 +411,36 @@ class Trainer(keras.Model):
         return losses
 
     def train_on_batch(self, *_: Any, **__: Any) -> None:
-        """Refused: batches come from a pool."""
+        """Not supported: batches come from a pool."""
         raise ValueError(
-            "A Trainer makes its batches from a pool: fit(pool, steps_per_epoch=1) is one training "
-            "step. Received: a batch"
+            "A Trainer draws its batches from a pool. For one training step call "
+            "fit(pool, steps_per_epoch=1). Received: a batch"
         )
 
     def test_on_batch(self, *_: Any, **__: Any) -> None:
-        """Refused: `evaluate` does it."""
-        raise ValueError("evaluate gives the loss of states or of a pool. Received: a batch")
+        """Not supported: use `evaluate`."""
+        raise ValueError("Call evaluate for the loss of states or of a pool. Received: a batch")
 
     def predict(self, *_: Any, **__: Any) -> None:
-        """Refused: `tfnca.rollout` does it."""
+        """Not supported: use `tfnca.rollout`."""
         raise ValueError(
-            "tfnca.rollout(trainer.step, state, steps) runs the CA. Received: a call of predict"
+            "Call tfnca.rollout(trainer.step, state, steps) to run the CA. Received: predict"
         )
 
     predict_on_batch = predict
 
     def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves what is trained (base, adversary or perturbation), for `tfnca.load`.
+        """Saves the trained part (base, adversary or perturbation) for `tfnca.load`.
 
-        So Keras' `ModelCheckpoint` writes small files without host and pool. The count of training
-        steps, which all draws depend on, is in what `save_weights` writes.
+        Keras' `ModelCheckpoint` therefore writes small files without host and pool. The number of
+        training steps, which all draws depend on, is only in files that `save_weights` writes.
 
         Raises:
             ValueError: If the path does not end in ``.keras``.
         """
         if Path(filepath).suffix != ".keras":
             raise ValueError(
-                "A model is saved as a .keras file; save_weights writes .weights.h5, and "
-                f"export/ other formats. Received: filepath={str(filepath)!r}"
+                "save writes .keras files. Use save_weights for .weights.h5, and tfnca export for "
+                f"other formats. Received: filepath={str(filepath)!r}"
             )
         keras.saving.save_model(self.step.trained, filepath, overwrite=overwrite, **kwargs)

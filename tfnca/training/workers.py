@@ -1,8 +1,8 @@
-"""Several processes that train one model: who they are, and what they tell each other.
+"""Several processes that train one model, and the values that they exchange.
 
-They speak through the collective operations of `tf.distribute`. What one has to tell the others is
-gathered in the order of their numbers, and never added up on the way: so a sum is the same to the
-bit however many processes share the work.
+They communicate through the collective operations of `tf.distribute`. Values are gathered in the
+order of the workers and summed only afterwards, so that a sum is the same, bit for bit, however the
+work is divided.
 """
 
 import functools
@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 _SHARD = 1 << 40
-"""What the seeds of two shards differ by."""
+"""Difference between the seeds of two consecutive shards."""
 
 _SENT_AS = {tf.uint8: tf.int32, tf.bool: tf.int32}
-"""What the collective operations do not take, and what it is sent as."""
+"""Dtypes that the collective operations do not support, with the dtype to send instead."""
 
 
 class Workers:
     """The processes that share a training, seen from one of them.
 
     Args:
-        index: Which of them this is, from 0. The first, the chief, writes all files.
-        count: How many there are.
+        index: Number of this process, from 0. The first, the chief, writes all files.
+        count: Number of processes.
     """
 
     def __init__(self, index: int = 0, count: int = 1) -> None:
@@ -38,16 +38,16 @@ class Workers:
         return self.index == 0
 
     def gather(self, rows: tf.Tensor, what: str) -> tf.Tensor:
-        """The rows of all workers, one below the other.
+        """The rows of all workers, concatenated.
 
-        All of them must call it at the same place of the program, with as many rows each.
+        All workers must call it at the same point of the program, with equally many rows.
 
         Args:
             rows: Tensor of known shape ``(n, …)``.
-            what: A name, the same for all, under which no other shape is ever gathered.
+            what: A name for this shape, the same in all workers. Each shape needs its own name.
 
         Returns:
-            Tensor ``(count * n, …)``; `rows` itself where there is one worker.
+            Tensor ``(count * n, …)``; `rows` itself if there is one worker.
         """
         if self.count == 1:
             return rows
@@ -58,14 +58,14 @@ class Workers:
         return self._gathering[what](rows)
 
     def any(self, flags: Sequence[bool]) -> list[bool]:
-        """Two flags, each raised if one of the workers raises it; they agree, and wait."""
+        """Whether any worker sets each of two flags. Waits for all workers."""
         if self.count == 1:
             return list(flags)
         raised = self.gather(tf.constant([flags]), "flags")
         return [bool(flag) for flag in tf.reduce_any(raised, axis=0)]
 
     def wait(self) -> None:
-        """Goes on once all are here."""
+        """Waits until all workers call this."""
         self.any([False, False])
 
 
@@ -83,7 +83,7 @@ def _gather(rows, count, key):
 
 
 ALONE = Workers()
-"""One process, which shares with nobody."""
+"""One process that trains alone."""
 
 GONE = (
     tf.errors.UnavailableError,
@@ -91,11 +91,11 @@ GONE = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
-"""What TensorFlow raises where another worker has ended."""
+"""Errors that TensorFlow raises after another worker has ended."""
 
 
 def shard_seed(seed: int, shard: int) -> int:
-    """The seed of a shard's draws; the first shard's is the trainer's own."""
+    """The seed of a shard's draws. That of the first shard is the trainer's seed."""
     return (seed + shard * _SHARD) % 2**63
 
 
@@ -105,12 +105,12 @@ def mean_of_shards(
     """The mean over the shards of all workers.
 
     Args:
-        outcomes: Of each shard of this worker: its loss, its loss with all that was added, and its
-            gradients, None for a weight that is not used.
-        workers: Who else has shards.
+        outcomes: For each shard of this worker: its loss, its total loss, and its gradients. A
+            gradient is None if the weight is not used.
+        workers: The processes that train.
 
     Returns:
-        Such a triple; that of a shard alone as it is.
+        The mean loss, total loss and gradients. If there is only one shard, its own.
     """
     if len(outcomes) == workers.count == 1:
         return outcomes[0]
@@ -124,15 +124,15 @@ def mean_of_shards(
     likes = [like for like in outcomes[0][2] if like is not None]
     loss, total, *parts = tf.split(mean, [1, 1, *(like.shape.num_elements() for like in likes)])
     means = (tf.reshape(part, like.shape) for part, like in zip(parts, likes, strict=True))
-    # None for a weight that is not used, as a tape gives it.
+    # None for a weight that is not used, as a gradient tape returns it.
     shaped = [None if like is None else next(means) for like in outcomes[0][2]]
     return loss[0], total[0], shaped
 
 
 def join_workers() -> Workers:
-    """Meets the other workers that the environment variable ``TF_CONFIG`` names.
+    """Connects to the other workers that the environment variable ``TF_CONFIG`` names.
 
-    To be called before TensorFlow computes anything. It waits until all of them are there.
+    Call it before TensorFlow computes anything. It waits until all workers have started.
 
     Returns:
         This process's `Workers`.
@@ -152,10 +152,10 @@ def join_workers() -> Workers:
             raise ValueError
     except (ValueError, KeyError, TypeError):
         raise ValueError(
-            "Several workers need the environment variable TF_CONFIG, which names them and says "
-            "which of them this is; train/launch.py sets it for workers on one machine. "
+            "Several workers require the environment variable TF_CONFIG, with all addresses and "
+            "this worker's index. tfnca launch sets it for workers on one machine. "
             f"Received: TF_CONFIG={text!r}"
         ) from None
     if len(addresses) > 1:
-        tf.distribute.MultiWorkerMirroredStrategy()  # starts the server that the others speak to
+        tf.distribute.MultiWorkerMirroredStrategy()  # starts the server that the others connect to
     return Workers(index, len(addresses))

@@ -16,6 +16,7 @@ from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import Step
+from tfnca.deprecated import CLASSES
 from tfnca.files import weights_sha256
 from tfnca.formats.archive import MAX_TEXT_BYTES, refusing
 from tfnca.formats.load import load, load_perturbation
@@ -246,7 +247,8 @@ def _layer(path: Path) -> str:
     with refusing(path, "Keras file"), zipfile.ZipFile(path) as parts:
         if parts.getinfo("config.json").file_size > MAX_TEXT_BYTES:
             raise ValueError(f"config.json must have at most {MAX_TEXT_BYTES} bytes")
-        return str(json.loads(parts.read("config.json"))["class_name"])
+        name = str(json.loads(parts.read("config.json"))["class_name"])
+        return CLASSES.get(name, name)
 
 
 @functools.cache

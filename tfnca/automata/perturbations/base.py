@@ -161,7 +161,7 @@ def combine(weighted: Iterable[tuple[StatePerturbation, float]]) -> StatePerturb
     Example:
 
     >>> import tfnca
-    >>> A, B = tfnca.Perturbation(), tfnca.Perturbation()
+    >>> A, B = tfnca.MatrixPerturbation(), tfnca.MatrixPerturbation()
     >>> tfnca.combine([(A, 1.0), (B, 0.5)]).spectrum().max().round(3).item()
     1.0
 

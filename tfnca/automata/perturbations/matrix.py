@@ -10,11 +10,12 @@ from keras import ops
 from tfnca.automata.checks import check_matrix
 from tfnca.automata.perturbations.base import StatePerturbation
 from tfnca.automata.state import GROWING_CHANNELS
+from tfnca.deprecated import current_class
 from tfnca.types import Array
 
 
-@keras.saving.register_keras_serializable("tfnca")
-class Perturbation(StatePerturbation):
+@keras.saving.register_keras_serializable("tfnca", name="Perturbation")  # the name in files
+class MatrixPerturbation(StatePerturbation):
     """A global state perturbation: living cells times a symmetric matrix A, clipped to ±3.
 
     Only the upper triangle is read and mirrored, so A stays symmetric in training. The web demo
@@ -37,7 +38,7 @@ class Perturbation(StatePerturbation):
     Example:
 
     >>> import tfnca
-    >>> A = tfnca.Perturbation()
+    >>> A = tfnca.MatrixPerturbation()
     >>> A(tfnca.seed_state(16)).shape
     TensorShape([1, 16, 16, 16])
 
@@ -88,3 +89,7 @@ class Perturbation(StatePerturbation):
 
     def describe(self) -> dict:
         return {"spectrum": self.spectrum().tolist()}
+
+
+def __getattr__(name: str) -> Any:
+    return current_class(name, globals(), __name__)

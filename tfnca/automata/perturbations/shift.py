@@ -10,11 +10,12 @@ from keras import ops
 from tfnca.automata.checks import check_array
 from tfnca.automata.perturbations.base import StatePerturbation
 from tfnca.automata.state import GROWING_CHANNELS
+from tfnca.deprecated import current_class
 from tfnca.types import Array
 
 
-@keras.saving.register_keras_serializable("tfnca")
-class StateShift(StatePerturbation):
+@keras.saving.register_keras_serializable("tfnca", name="StateShift")  # the name in files
+class ShiftPerturbation(StatePerturbation):
     """A vector b added to every living cell before each step, clipped to ±3.
 
     It knows nothing of a cell's state, where a matrix acts on some cells more than on others.
@@ -35,7 +36,7 @@ class StateShift(StatePerturbation):
     Example:
 
     >>> import tfnca
-    >>> tfnca.StateShift()(tfnca.seed_state(16)).shape
+    >>> tfnca.ShiftPerturbation()(tfnca.seed_state(16)).shape
     TensorShape([1, 16, 16, 16])
 
     Reference:
@@ -73,3 +74,7 @@ class StateShift(StatePerturbation):
 
     def describe(self) -> dict:
         return {"length": float(np.linalg.norm(self.to_array()))}
+
+
+def __getattr__(name: str) -> Any:
+    return current_class(name, globals(), __name__)

@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.step import Step
+from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.formats.archive import Budget, Folder, decode, is_inside, parse_json
+from tfnca.formats.build import ARTICLES, ROW_ORDERS
 
 Model = Step | StatePerturbation
 Models = dict[str, Model]
@@ -23,15 +26,29 @@ class Source:
         member: Its name among `files`.
         files: The files of its zip or folder.
         budget: What else is unpacked counts against it.
-        row_order: How a Growing CA's first kernel orders its rows where the format leaves it open;
-            see `tfnca.formats.build.build_ca`.
+        convention: By which rule its weights were trained, a name of
+            `tfnca.formats.conventions.CONVENTIONS`; None if the caller did not say.
+        rule: A CA of that rule, or None.
+        arrays: What its reader found in it, by name; filled while it is read.
     """
 
     where: str
     member: str
     files: Mapping[str, bytes]
     budget: Budget
-    row_order: str = "channel"
+    convention: str | None = None
+    rule: CellularAutomaton | None = None
+    arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_article(self) -> bool:
+        """Whether nothing says that it is of another rule than the article's."""
+        return self.rule is None and self.convention in (None, *ARTICLES)
+
+    @property
+    def row_order(self) -> str:
+        """How a Growing CA's first kernel orders its rows; see `tfnca.formats.build.build_ca`."""
+        return ROW_ORDERS.get(self.convention or "", "channel")
 
     @property
     def data(self) -> bytes:

@@ -8,14 +8,16 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfnca.formats.archive import refusing, some
-from tfnca.formats.build import build_ca
+from tfnca.formats.build import build_ca, build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
-from tfnca.formats.tensors import Tensors, arrange, is_beside
+from tfnca.formats.tensors import is_beside
 
 _FOOTER = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 _FILES = r"\.(index|data-\d{5}-of-\d{5})"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _PUBLISHED = re.compile(r"(dmodel|perceive)/layer_with_weights-\d+/")
+_ARTICLE = re.compile(r"(dmodel|perceive)/layer(_with_weights)?-\d+/")
+"""Names in the article's own checkpoints; those with ``layer-0`` are of TensorFlow 2.0."""
 
 
 def _index(path: Path) -> Path | None:
@@ -45,11 +47,12 @@ def read(source: Source) -> Models:
         size = sum(math.prod(shapes[key]) * dtypes[key].size for key in keys)
         source.budget.take(where, len(keys), size)
         with refusing(where, "TF2 checkpoint", f"{folder}/model"):
-            tensors: Tensors = [(key, checkpoint.get_tensor(key)) for key in keys]
-    if not is_published:
-        arrays = {key.removesuffix(_VALUE): tensor for key, tensor in tensors}
-        tensors = arrange(where, arrays)
-    return {"": build_ca(where, tensors, source.row_order)} if tensors else {}
+            tensors = [(key, checkpoint.get_tensor(key)) for key in keys]
+    if is_published and source.is_article:
+        return {"": build_ca(where, tensors, source.row_order)}
+    arrays = {key.removesuffix(_VALUE): tensor for key, tensor in tensors}
+    own = "digits" if any(key.startswith("perceive/") for key in keys) else "growing"
+    return build_foreign(source, arrays, own if any(map(_ARTICLE.match, keys)) else None)
 
 
 def _published_keys(where: str, found: list[str], dtypes: dict[str, tf.DType]) -> list[str]:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from tfnca.automata.checks import check_matrix
-from tfnca.automata.perturbations.matrix import Perturbation
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.formats.archive import parse_json, refusing
 from tfnca.formats.build import build_ca
 from tfnca.formats.graph import Graph
@@ -42,5 +42,5 @@ def read(source: Source) -> Models:
         with refusing(where, f"matrix ({name})"):
             matrix = np.array(rows)
         matrix = check_matrix(matrix, host.channels, f"{where}: the matrix {name}")
-        models[name] = Perturbation(host.channels, matrix)
+        models[name] = MatrixPerturbation(host.channels, matrix)
     return models

@@ -1,13 +1,11 @@
 """HDF5: the weights of a Keras model, as Keras 2 and 3 write ``.weights.h5`` and ``.h5``."""
 
-from tfnca.formats.build import build_ca
+from tfnca.formats.build import build_foreign
 from tfnca.formats.hdf5 import read_hdf5
 from tfnca.formats.readers.base import Models, Source, reader
-from tfnca.formats.tensors import arrange
 
 
 @reader(lambda name, data: data.startswith(b"\x89HDF\r\n\x1a\n") or name.endswith(".h5"))
 def read(source: Source) -> Models:
     arrays = read_hdf5(source.where, source.data, source.budget)
-    tensors = arrange(source.where, arrays)
-    return {"": build_ca(source.where, tensors, source.row_order)} if tensors else {}
+    return build_foreign(source, arrays)

@@ -16,8 +16,8 @@ from tfnca.automata import injection, perturbed, verified  # noqa: F401
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.perturbations.matrix import Perturbation
-from tfnca.automata.perturbations.shift import StateShift
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
+from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.automata.step import Step
 from tfnca.formats.archive import (
     check_finite,
@@ -29,10 +29,9 @@ from tfnca.formats.archive import (
     unzip,
     zip_names,
 )
-from tfnca.formats.build import build_ca, ca_shapes
+from tfnca.formats.build import build_foreign, ca_shapes
 from tfnca.formats.hdf5 import check_hdf5, read_hdf5
 from tfnca.formats.readers.base import Models, Source, reader
-from tfnca.formats.tensors import arrange
 
 OURS = {
     name: known
@@ -93,7 +92,9 @@ def _weights_alone(source: Source, config: dict[str, Any], weights: bytes) -> Mo
             f"of its own. Received: {foreign}"
         )
     try:
-        return {"": build_ca(where, arrange(where, arrays), source.row_order)}
+        if found := build_foreign(source, arrays):
+            return found
+        raise ValueError(f"there are none. Received: {some(arrays)}")
     except ValueError as error:
         raise ValueError(f"{where}: {foreign}; and its weights alone: {error}") from error
 
@@ -175,6 +176,6 @@ def _weights_asked_for(config: dict[str, Any]) -> int:
     if issubclass(kind, GrowingCA | MNISTCA):
         shapes = ca_shapes(issubclass(kind, GrowingCA), channels, hidden)
         return sum(math.prod(shape) for shape in shapes)
-    if issubclass(kind, Perturbation):
+    if issubclass(kind, MatrixPerturbation):
         return channels**2
-    return channels if issubclass(kind, StateShift) else 0
+    return channels if issubclass(kind, ShiftPerturbation) else 0

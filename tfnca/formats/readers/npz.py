@@ -1,10 +1,9 @@
 """``.npz``: a CA's arrays by any names."""
 
 from tfnca.formats.archive import unzip, zip_names
-from tfnca.formats.build import build_ca
+from tfnca.formats.build import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 from tfnca.formats.readers.npy import parse_npy
-from tfnca.formats.tensors import arrange
 
 
 def _is_npz(name: str, data: bytes) -> bool:
@@ -18,5 +17,4 @@ def read(source: Source) -> Models:
         name.removesuffix(".npy"): parse_npy(f"{source.where}: {name}", data)
         for name, data in unzip(source.where, source.data, source.budget).items()
     }
-    tensors = arrange(source.where, arrays)
-    return {"": build_ca(source.where, tensors, source.row_order)} if tensors else {}
+    return build_foreign(source, arrays)

@@ -1,28 +1,52 @@
-"""Pickles, such as PyTorch's ``.pth``: never opened, for whatever they say is run."""
+"""``.pt``, ``.pth``, ``.ckpt``: PyTorch state dicts, read without running anything in them."""
 
 from pathlib import PurePosixPath
 
-from tfnca.formats.archive import zip_names
+from tfnca.formats.archive import is_zip, refusing, unzip, zip_names
+from tfnca.formats.build import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
+from tfnca.formats.torch_pickle import (
+    UnknownNameError,
+    arrays_in_old_file,
+    arrays_in_zip,
+    is_old_format,
+)
+
+_ENDINGS = (".pth", ".pt", ".ckpt", ".pkl", ".pickle")
+_PROTOCOLS = [bytes([0x80, number]) for number in range(2, 6)]
 
 
 def _is_pickled(name: str, data: bytes) -> bool:
-    if name.lower().endswith((".pth", ".pt", ".pkl", ".pickle")) or data[:2] in _PROTOCOLS:
+    if data[:2] in _PROTOCOLS or (name.lower().endswith(_ENDINGS) and not is_zip(data)):
         return True
-    return any(PurePosixPath(member).name == "data.pkl" for member in zip_names(data))
+    return _main(zip_names(data)) is not None
 
 
-_PROTOCOLS = [bytes([0x80, number]) for number in range(2, 6)]
+def _main(names: list[str]) -> str | None:
+    return next((name for name in names if PurePosixPath(name).name == "data.pkl"), None)
 
 
 @reader(_is_pickled)
 def read(source: Source) -> Models:
-    name = PurePosixPath(source.member).name
-    raise ValueError(
-        f"{source.where} is a pickle, which may run anything, so it is never opened. If you trust "
-        "it, these three lines of Python turn it into a file that loads: "
-        "import torch, safetensors.torch; "
-        f"state = torch.load({name!r}, weights_only=True); "
-        f"safetensors.torch.save_file(state, {PurePosixPath(name).stem + '.safetensors'!r}). "
-        f"Received: {name}"
-    )
+    where, data, unknown = source.where, source.data, ""
+    files = unzip(where, data, source.budget) if is_zip(data) else {}
+    with refusing(where, "PyTorch state dict"):
+        try:
+            if main := _main(list(files)):
+                arrays = arrays_in_zip(files, main, source.budget)
+            elif is_old_format(data):
+                arrays = arrays_in_old_file(data, source.budget)
+            else:
+                raise ValueError("a pickle that PyTorch did not write")
+        except UnknownNameError as error:
+            unknown = str(error)
+    if unknown:
+        name = PurePosixPath(source.member).name
+        raise ValueError(
+            f"{where} holds more than a state dict, and nothing else in a pickle is read, for it "
+            "could run anything. If you trust the file, these three lines turn it into one that "
+            f"loads: import torch; model = torch.load({name!r}, weights_only=False); "
+            f"torch.save(model.state_dict(), {PurePosixPath(name).stem + '_state.pt'!r}). "
+            f"Received: the name {unknown}"
+        )
+    return build_foreign(source, arrays)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from tfnca.formats.archive import MAX_FILES, MAX_TEXT_BYTES, decode, parse_json, refusing
-from tfnca.formats.build import build_ca
+from tfnca.formats.build import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
-from tfnca.formats.tensors import arrange
 
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "U8": "u1", "I8": "i1",
@@ -29,8 +28,7 @@ def _is_safetensors(name: str, data: bytes) -> bool:
 
 @reader(_is_safetensors)
 def read(source: Source) -> Models:
-    tensors = arrange(source.where, parse_safetensors(source.where, source.data))
-    return {"": build_ca(source.where, tensors, source.row_order)} if tensors else {}
+    return build_foreign(source, parse_safetensors(source.where, source.data))
 
 
 def parse_safetensors(where: str, data: bytes) -> dict[str, np.ndarray]:

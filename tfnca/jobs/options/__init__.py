@@ -1,5 +1,7 @@
-"""Options of the jobs that train: declared once, with their help and their check, as fields of a
-dataclass; a file a job. All is known before TensorFlow loads."""
+"""Options of the training jobs, one file per job.
+
+A dataclass declares each option once, with its help and its check. No file here loads TensorFlow.
+"""
 
 import argparse
 import dataclasses
@@ -11,10 +13,11 @@ from typing import Any
 
 from tfnca.choices import MOST_STEPS
 from tfnca.commands import NOT_NEGATIVE, POSITIVE, SEED, Check, Parser, must, plain_errors, work
+from tfnca.deprecated import flag
 
 
 def fractions_of(drops: str) -> list[float]:
-    """The fractions in a string such as ``"0.3,0.7"``; NaN where it holds no numbers."""
+    """The fractions in a string such as ``"0.3,0.7"``; NaN if it does not contain numbers."""
     try:
         return [float(part) for part in drops.split(",") if part]
     except ValueError:
@@ -22,16 +25,16 @@ def fractions_of(drops: str) -> list[float]:
 
 
 def are_fractions(drops: str) -> bool:
-    """Whether a string such as ``"0.3,0.7"`` holds ascending fractions in (0, 1)."""
+    """Whether a string such as ``"0.3,0.7"`` contains ascending fractions in (0, 1)."""
     fractions = fractions_of(drops)
     return fractions == sorted(fractions) and all(0 < fraction < 1 for fraction in fractions)
 
 
-CA_STEPS = must(f"lie in 1 to {MOST_STEPS}", lambda value: 1 <= value <= MOST_STEPS)
+CA_STEPS = must(f"be in 1 to {MOST_STEPS}", lambda value: 1 <= value <= MOST_STEPS)
 """The check of CA steps per training step."""
 
-DROPS = must("be ascending fractions of the run, such as 0.3,0.7", are_fractions)
-"""The check of an option that `tfnca.jobs.run.schedule` takes as its drops."""
+DROPS = must("be ascending fractions of the run, for example 0.3,0.7", are_fractions)
+"""The check of the learning rate's drops: see `tfnca.jobs.run.schedule`."""
 
 
 def option(
@@ -41,16 +44,16 @@ def option(
     may_change: bool = False,
     **argparse_options: Any,
 ) -> Any:
-    """A field of a hyperparameters' dataclass, and an option of the command line.
+    """A field of a job's dataclass, which is also an option of its command.
 
-    A field of type ``bool`` is a pair of flags: ``--name`` and ``--no-name``.
+    A field of type ``bool`` becomes two flags: ``--name`` and ``--no-name``.
 
     Args:
         default: Its default.
-        help: Its line in ``--help``.
-        check: What its value must hold: see `tfnca.commands.must`.
-        may_change: Whether a run that is resumed may have another value.
-        **argparse_options: Further arguments of argparse, such as `choices`.
+        help: Its text in ``--help``.
+        check: Checks its value: see `tfnca.commands.must`.
+        may_change: Whether a resumed run may have another value.
+        **argparse_options: Further arguments of argparse, for example `choices`.
     """
     metadata = {
         "help": help,
@@ -61,21 +64,18 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def flag(name: str) -> str:
-    """A field's option, as it is typed: ``"--batch-size"`` for ``"batch_size"``."""
-    return "--" + name.replace("_", "-")
-
-
 @dataclasses.dataclass(frozen=True)
 class Common:
-    """Options of every training script."""
+    """Options of every training job."""
 
     out: str = option("out", "folder for results and snapshots", may_change=True)
-    seed: int = option(0, "random seed; on a CPU one seed gives one result, bit for bit", SEED)
+    seed: int = option(
+        0, "random seed; on a CPU, the same seed gives the same result, bit for bit", SEED
+    )
     resume: str | None = option(
         None,
-        "go on exactly from the last snapshot in --out; 'weights': take only model and "
-        "optimiser from --out, with a fresh pool",
+        "continue exactly from the last snapshot in --out; 'weights': start a new run with model "
+        "and optimiser from --out",
         may_change=True,
         nargs="?",
         const="exact",
@@ -83,26 +83,25 @@ class Common:
     )
     shards: int = option(
         1,
-        "parts of the training, each with a pool and a batch of its own: a multiple of the number "
-        "of workers, who share them",
+        "number of shards, each with its own pool and batch; a multiple of the number of workers",
         POSITIVE,
     )
     strategy: str = option(
         "one",
-        "who trains: 'one' process, or those that TF_CONFIG names ('multiworker'; "
-        "train/launch.py starts several on this machine)",
+        "'one' process, or the processes listed in TF_CONFIG ('multiworker'); tfnca launch starts "
+        "several on this machine",
         may_change=True,
         choices=["one", "multiworker"],
     )
     engine: str = option(
         "auto",
-        "'sparse', 'dense', or 'auto' for the faster one here",
+        "'sparse', 'dense', or 'auto' for the faster one on this machine",
         choices=["auto", "dense", "sparse"],
     )
     precision: str = option(
         "float32",
-        "what networks compute in while training; 'mixed_bfloat16' is for GPUs that are faster in "
-        "it, and takes the dense engine. Weights, states and results stay float32",
+        "precision of the networks while training; 'mixed_bfloat16' is faster on some GPUs and "
+        "uses the dense engine; weights, states and results stay float32",
         choices=["float32", "mixed_bfloat16"],
     )
     snapshot_seconds: float = option(
@@ -113,17 +112,17 @@ class Common:
     )
     measure: str = option(
         "full",
-        "what to measure once trained: 'full'; 'quick', which metrics.json says; or 'none'",
+        "measurements after training: 'full', 'quick' (metrics.json then says so) or 'none'",
         may_change=True,
         choices=["full", "quick", "none"],
     )
 
     def check(self) -> None:
-        """Raises ValueError where options do not go together; a script has its own."""
+        """Raises ValueError if options contradict each other. Jobs override it."""
 
 
 def in_order(config: Common, *names: str) -> None:
-    """Raises ValueError unless each of these options is at most the one that follows."""
+    """Raises ValueError unless each of these options is at most the next one."""
     for first, second in itertools.pairwise(names):
         low, high = getattr(config, first), getattr(config, second)
         if low > high:
@@ -134,7 +133,7 @@ def in_order(config: Common, *names: str) -> None:
 
 
 def defaults(config_class: type[Common], recipe: str | None = None) -> dict[str, Any]:
-    """What each option is if it is not given, under a recipe where there are several."""
+    """The default of each option, with those of a recipe if the job has recipes."""
     values = {field.name: field.default for field in dataclasses.fields(config_class)}
     return values | getattr(config_class, "RECIPES", {}).get(recipe, {})
 
@@ -144,8 +143,8 @@ def add_options(parser: Parser, config_class: type[Common]) -> None:
 
     Args:
         parser: The command's parser.
-        config_class: A dataclass derived from `Common`. If it has `RECIPES`, a dictionary of
-            defaults for each value of its option `recipe`, an option's default depends on it.
+        config_class: A dataclass derived from `Common`. Its `RECIPES`, if any, give defaults for
+            each value of its option `recipe`.
     """
     recipes = getattr(config_class, "RECIPES", {})
     for field in dataclasses.fields(config_class):
@@ -178,18 +177,19 @@ def run(
     prog: str | None = None,
     words: Sequence[str] | None = None,
 ) -> None:
-    """Parses the command line, runs `job(config)`, and turns bad input into one line.
+    """Parses the command line and runs `job(config)`. Reports invalid input in one line.
 
     Args:
         config_class: A frozen dataclass derived from `Common`: see `add_options`.
-        job: Function of such a configuration; as ``"package.module:function"`` it is imported once
-            the options are known to be right.
-        description: What ``--help`` says first.
-        prog: What the command is called in messages.
-        words: The command line without the command's name; that of this process if None.
+        job: Function of such a configuration. ``"package.module:function"`` is imported after the
+            options are checked.
+        description: First paragraphs of ``--help``.
+        prog: Name of the command in messages.
+        words: The command line without the command's name. None: that of this process.
     """
     parser = Parser(prog, description)
     add_options(parser, config_class)
+    words = parser.current_words(words)  # once, because the words may be parsed twice
     if recipes := getattr(config_class, "RECIPES", None):
         parser.set_defaults(**recipes[parser.parse_args(words).recipe])
     options = vars(parser.parse_args(words))
@@ -201,7 +201,7 @@ def run(
 
 
 def run_named(name: str, prog: str | None = None, words: Sequence[str] | None = None) -> None:
-    """`run` of a job that the package holds: its options are in this package, its work in the file
-    of the same name in `tfnca.jobs`."""
+    """Runs a job of tfnca. Its options are in this package; its function is in the file of the same
+    name in `tfnca.jobs`."""
     options = importlib.import_module(f"{__name__}.{name}")
     run(options.Config, f"tfnca.jobs.{name}:main", options.__doc__, prog, words)

@@ -1,4 +1,4 @@
-"""Options that the jobs on digits share."""
+"""Options that all digit jobs share."""
 
 from dataclasses import dataclass
 
@@ -8,26 +8,33 @@ from tfnca.jobs.options import CA_STEPS, DROPS, Common, in_order, option
 
 @dataclass(frozen=True)
 class DigitJob(Common):
-    """Options of a training on digits; the defaults are the published settings."""
+    """Options of training on digits. The defaults are the article's settings."""
 
     data_dir: str | None = option(None, "folder with MNIST's four idx files, plain or gzipped")
     steps: int = option(100_000, "training steps", POSITIVE)
     batch_size: int = option(16, "digits in a batch", POSITIVE)
     pool_size: int = option(160, "states in the pool", POSITIVE)
-    fresh: int = option(4, "of a batch, new digits that start from an empty state", NOT_NEGATIVE)
-    mutated: int = option(4, "of a batch, digits that change under a settled state", NOT_NEGATIVE)
-    ca_steps: int = option(20, "CA steps per training step", CA_STEPS)
-    learning_rate: float = option(1e-3, "at the start", POSITIVE)
-    drops: str = option("0.3,0.7", "fractions of the run at which the rate is divided by 10", DROPS)
-    ema: float = option(
-        0.0, "momentum of an exponential average of the weights; 0 for none", MOMENTUM
+    new_digits: int = option(
+        4, "new digits in a batch, which start from an empty state", NOT_NEGATIVE
     )
-    test_digits: int = option(1000, "test digits to measure on", POSITIVE)
+    swapped_digits: int = option(
+        4, "digits in a batch that are swapped under their state", NOT_NEGATIVE
+    )
+    ca_steps: int = option(20, "CA steps per training step", CA_STEPS)
+    learning_rate: float = option(1e-3, "initial learning rate", POSITIVE)
+    drops: str = option(
+        "0.3,0.7", "fractions of the run at which the learning rate is divided by 10", DROPS
+    )
+    ema: float = option(
+        0.0, "momentum of an exponential average of the weights; 0: no average", MOMENTUM
+    )
+    test_digits: int = option(1000, "number of test digits for measurements", POSITIVE)
 
     def check(self) -> None:
         in_order(self, "batch_size", "pool_size")
-        if self.fresh + self.mutated > self.batch_size:
+        if self.new_digits + self.swapped_digits > self.batch_size:
             raise ValueError(
-                "--fresh and --mutated must sum to at most --batch-size. Received: "
-                f"--fresh {self.fresh}, --mutated {self.mutated}, --batch-size {self.batch_size}"
+                "--new-digits and --swapped-digits must sum to at most --batch-size. Received: "
+                f"--new-digits {self.new_digits}, --swapped-digits {self.swapped_digits}, "
+                f"--batch-size {self.batch_size}"
             )

@@ -1,7 +1,7 @@
-"""Trains a Growing CA: from one cell to a picture, which it keeps and repairs.
+"""Trains a Growing CA, which grows a picture from one cell, keeps it and repairs it.
 
-Regimes: 'growing' starts every run from the seed; 'persistent' goes on from a pool, so that the
-picture stays; 'regenerating' also cuts circles out of it.
+Regimes: 'growing' starts every run from the seed. 'persistent' continues states of a pool, so that
+the CA learns to keep the picture. 'regenerating' also cuts out circles, which it learns to repair.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from tfnca.data.drawing import DRAWN
 from tfnca.jobs.options import CA_STEPS, DROPS, Common, in_order, option
 
 REGIMES = {"growing": (None, 0), "persistent": (1, 0), "regenerating": (1, 3)}
-"""How many of a batch start anew (all if None), and how many are damaged."""
+"""Number of batch items that are reset (None: all), and that are damaged."""
 
-RADIUS = must("lie in (0, 2]", lambda value: 0 < value <= 2)
+RADIUS = must("be in (0, 2]", lambda value: 0 < value <= 2)
 
 
 @dataclass(frozen=True)
@@ -26,39 +26,48 @@ class Config(Common):
 
     recipe: str = option(
         "bounded",
-        "'published', or 'bounded': states that stay within ±3, where "
-        "a perturbation's clip does nothing; averaged weights and a second drop "
-        "of the rate",
+        "'published', or 'bounded': keeps states within ±3, where a perturbation's clip has no "
+        "effect, averages weights, and drops the learning rate twice",
         choices=["published", "bounded"],
     )
     start: str | None = option(
         None,
-        "a Growing CA to begin with, any format, its hidden channels scaled to keep --bound; one "
-        "that does nothing yet if not given",
+        "initial Growing CA, in any format; its hidden channels are scaled to keep --bound "
+        "(default: untrained)",
     )
     out: str = option("out/growing", "folder for results and snapshots")
-    target: str = option("lizard", f"what to grow: {', '.join(DRAWN)}, a picture file, or an emoji")
-    regime: str = option("regenerating", "what to learn", choices=list(REGIMES))
-    size: int = option(40, "side that the picture is shrunk to fit, in cells", POSITIVE)
+    target: str = option(
+        "lizard", f"picture to grow: {', '.join(DRAWN)}, a picture file, or an emoji"
+    )
+    regime: str = option("regenerating", "training regime", choices=list(REGIMES))
+    size: int = option(
+        40, "largest side of the picture in cells; larger pictures are shrunk", POSITIVE
+    )
     padding: int = option(16, "empty cells around the picture", NOT_NEGATIVE)
     steps: int = option(8000, "training steps", POSITIVE)
     batch_size: int = option(8, "states in a batch", POSITIVE)
-    min_radius: float = option(0.1, "of a circle cut out, the grid spanning [-1, 1]²", RADIUS)
-    max_radius: float = option(0.4, "of a circle cut out", RADIUS)
+    min_radius: float = option(
+        0.1, "smallest radius of the circular damage, in grid coordinates [-1, 1]", RADIUS
+    )
+    max_radius: float = option(0.4, "largest radius of the circular damage", RADIUS)
     pool_size: int = option(1024, "states in the pool", POSITIVE)
     min_ca_steps: int = option(64, "fewest CA steps per training step", CA_STEPS)
     max_ca_steps: int = option(95, "most CA steps per training step", CA_STEPS)
-    learning_rate: float = option(2e-3, "at the start", POSITIVE)
-    drops: str = option(None, "fractions of the run at which the rate is divided by 10", DROPS)
+    learning_rate: float = option(2e-3, "initial learning rate", POSITIVE)
+    drops: str = option(
+        None, "fractions of the run at which the learning rate is divided by 10", DROPS
+    )
     ema: float = option(
-        None, "momentum of an exponential average of the weights; 0: none", MOMENTUM
+        None, "momentum of an exponential average of the weights; 0: no average", MOMENTUM
     )
     bound: float = option(
-        2.7, "what no channel should exceed, either sign; a perturbation clips at 3", POSITIVE
+        2.7,
+        "largest absolute value a channel should reach (a perturbation clips at 3)",
+        POSITIVE,
     )
     bound_weight: float = option(
         None,
-        "what the mean excess over --bound counts beside the picture's error; 0: no bound",
+        "weight of the mean excess over --bound in the loss; 0: no bound",
         NOT_NEGATIVE,
     )
 
@@ -69,6 +78,6 @@ class Config(Common):
         damaged = REGIMES[self.regime][1]
         if self.batch_size < damaged:
             raise ValueError(
-                f"--batch-size must be at least {damaged} with --regime {self.regime}, which "
-                f"damages as many. Received: {self.batch_size}"
+                f"--batch-size must be at least {damaged}, the number of states that --regime "
+                f"{self.regime} damages. Received: {self.batch_size}"
             )

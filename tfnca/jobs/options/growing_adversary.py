@@ -1,16 +1,16 @@
-"""Trains an adversary of a Growing CA: some of its cells turn the pattern into another one.
+"""Trains an adversary of a Growing CA: a fraction of its cells change the pattern to another one.
 
-The host is frozen. At each restart a share of the cells where the target is opaque (--among host:
-or what the host grows), drawn at random, run the adversary's rule; the pool carries each state's
-own mask. The article: tailless at 10 %, with 32 empty cells around the picture, and red at 60 %,
-with 16.
+The host is frozen. In a random fraction of the cells the adversary's rule replaces the host's. They
+are drawn among the opaque cells of the target (--region host: also of the host's picture), again
+whenever a state is reset. The article trains no_tail at 10 %, with 32 empty cells around the
+picture, and red at 60 %, with 16.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tfnca.choices import AMONG
-from tfnca.commands import SHARE, WEIGHT
+from tfnca.choices import REGIONS
+from tfnca.commands import FRACTION, WEIGHT
 from tfnca.jobs.options import option
 from tfnca.jobs.options.lizard_attack import Attack
 
@@ -23,27 +23,27 @@ class Config(Attack):
     }
 
     out: str = option("out/growing_adversary", "folder for results and snapshots")
-    density: float = option(0.1, "share of the cells that are adversaries, in (0, 1]", SHARE)
+    density: float = option(0.1, "adversary fraction of the allowed cells, in (0, 1]", FRACTION)
     first_density: float | None = option(
         None,
-        "share at first, from which new masks go evenly to --density by half of the run; the same "
-        "throughout if not given",
-        SHARE,
+        "initial adversary fraction; it changes linearly to --density in the first half of the run "
+        "(default: --density)",
+        FRACTION,
     )
-    among: str = option(
+    region: str = option(
         "target",
-        "whose opaque cells adversaries are drawn among: the 'target''s, so that none stands in "
-        "what is to go, as published; or the 'host''s as well",
-        choices=AMONG,
+        "placement region of the adversaries: the opaque cells of the 'target', as in the article, "
+        "or of the 'host' as well, including the part that should disappear",
+        choices=REGIONS,
     )
     start: str = option(
         None,
-        "the adversary's first rule: a copy of the 'host'; 'zero', which changes nothing; or an "
-        "adversary to go on from, any format",
+        "initial adversary: a copy of the 'host', 'zero', which changes nothing, or a model in any "
+        "format",
     )
     own_weight: float = option(
         None,
-        "what the error of the adversary's own cells counts, in [0, 1], beside 1 for the host's: "
-        "less than 1 makes it persuade",
+        "weight of the error in the adversary's own cells, in [0, 1]; host cells have weight 1; "
+        "below 1 the adversary learns to change host cells",
         WEIGHT,
     )

@@ -1,7 +1,7 @@
 """Trains the self-classifying MNIST CA.
 
-The cells of a digit learn to agree on which digit they are, and to change their mind when the
-digit changes under them. Defaults are the published settings.
+The cells of a digit learn to agree on its class, and to reclassify after the digit is swapped.
+The defaults are the article's settings.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,6 @@ from tfnca.jobs.options.digits import DigitJob
 @dataclass(frozen=True)
 class Config(DigitJob):
     out: str = option("out/mnist", "folder for results and snapshots")
-    loss: str = option("l2", "loss of each cell", choices=LOSSES)
-    noise: float = option(0.02, "standard deviation of the noise on every update", NOT_NEGATIVE)
-    test_seeds: int = option(3, "runs of the measures", POSITIVE)
+    loss: str = option("l2", "loss of the cells' classification", choices=LOSSES)
+    noise: float = option(0.02, "standard deviation of the noise in every update", NOT_NEGATIVE)
+    test_seeds: int = option(3, "runs per measurement", POSITIVE)

@@ -1,12 +1,12 @@
-"""Trains an adversary of the MNIST CA: a few of its cells turn every digit into one class.
+"""Trains an adversary of the MNIST CA: a few cells make all others choose one class.
 
-The host is frozen. At each restart of a digit 10 % of the pixels, drawn at random, run the
-adversary's rule. Defaults are the published settings; the article finds 2,000 steps enough.
+The host is frozen. In 10 % of the pixels, drawn at random for each new digit, the adversary's rule
+replaces the host's. The defaults are the article's settings. In the article 2,000 steps suffice.
 """
 
 from dataclasses import dataclass
 
-from tfnca.commands import DIGIT, NOT_NEGATIVE, POSITIVE, SHARE
+from tfnca.commands import DIGIT, FRACTION, NOT_NEGATIVE, POSITIVE
 from tfnca.jobs.options import in_order, option
 from tfnca.jobs.options.digits import DigitJob
 
@@ -14,31 +14,33 @@ from tfnca.jobs.options.digits import DigitJob
 @dataclass(frozen=True)
 class Config(DigitJob):
     out: str = option("out/mnist_adversary", "folder for results and snapshots")
-    host: str = option("mnist", "the MNIST CA to attack: a bundled one's name, or any format")
-    host_name: str | None = option(None, "which model, where that file holds several")
-    start: str | None = option(None, "an adversary to begin with; an untrained one if not given")
+    host: str = option(
+        "mnist", "MNIST CA to attack: the name of a bundled model, or a file in any format"
+    )
+    host_name: str | None = option(None, "name of the model, if the file contains several")
+    start: str | None = option(None, "initial adversary (default: untrained)")
     tolerance: float | None = option(
         None,
-        "stay within so many standard deviations of the noise from the host's rule, so that cells "
-        "which check it (tfnca.Verified) go on listening; none if not given",
+        "clip adversaries to this deviation from the host's rule, in standard deviations of the "
+        "noise, so that they pass a deviation test (tfnca.Verified) (default: no limit)",
         POSITIVE,
     )
-    digit: int = option(8, "the class that every digit should get, 0 to 9", DIGIT)
-    density: float = option(0.1, "share of pixels that are adversaries, in (0, 1]", SHARE)
+    digit: int = option(8, "class that every digit should be classified as, 0 to 9", DIGIT)
+    density: float = option(0.1, "adversary fraction of all pixels, in (0, 1]", FRACTION)
     least_density: float | None = option(
         None,
-        "each digit draws its own share, between this one and --density, few as likely as many; "
-        "all have --density if not given",
-        SHARE,
+        "smallest adversary fraction: each digit draws its own between this and --density, uniform "
+        "in the logarithm (default: --density)",
+        FRACTION,
     )
-    lifted: int = option(
+    recovery_items: int = option(
         0,
-        "of a batch, digits that go on without adversaries and must be themselves again",
+        "digits in a batch that continue without adversaries and must recover their class",
         NOT_NEGATIVE,
     )
 
     def check(self) -> None:
         super().check()
-        in_order(self, "lifted", "batch_size")
+        in_order(self, "recovery_items", "batch_size")
         if self.least_density is not None:
             in_order(self, "least_density", "density")

@@ -1,13 +1,13 @@
-"""Trains an MNIST CA that resists: its cells learn to agree while liars stand among them.
+"""Trains an MNIST CA that resists adversaries: its cells learn to agree among adversarial cells.
 
-The liars are adversaries trained before, frozen; with several in --bank each has a hundred training
-steps in turn. A host that has learned to resist them is judged by an adversary that was trained
-against it (train/mnist_adversary.py), which then joins the bank of the next round.
+The adversaries are trained models, frozen. With several in --bank they take turns, a hundred
+training steps each. To measure how well the host resists, train an adversary against it
+(train/mnist_adversary.py). Add that adversary to the bank of the next round.
 """
 
 from dataclasses import dataclass
 
-from tfnca.commands import MOMENTUM, NOT_NEGATIVE, POSITIVE, SHARE
+from tfnca.commands import FRACTION, MOMENTUM, NOT_NEGATIVE, POSITIVE
 from tfnca.jobs.options import DROPS, in_order, option
 from tfnca.jobs.options.digits import DigitJob
 
@@ -15,21 +15,29 @@ from tfnca.jobs.options.digits import DigitJob
 @dataclass(frozen=True)
 class Config(DigitJob):
     out: str = option("out/mnist_defence", "folder for results and snapshots")
-    start: str = option("mnist", "the MNIST CA to begin with")
-    bank: str = option("mnist_adversary", "adversaries, with commas between them")
+    start: str = option("mnist", "initial MNIST CA")
+    bank: str = option("mnist_adversary", "adversaries, separated by commas")
     message_bound: float | None = option(
         None,
-        "largest value that a cell reads of a state, either sign; --start's if not given",
+        "largest absolute value that a cell reads from a state (default: that of --start)",
         POSITIVE,
     )
-    lowest: float = option(0.85, "smallest share of the host's own cells, in (0, 1]", SHARE)
-    highest: float = option(1.0, "largest, in (0, 1]; each digit draws its own", SHARE)
+    lowest: float = option(
+        0.85, "smallest fraction of host cells, in (0, 1]; each digit draws its own", FRACTION
+    )
+    highest: float = option(1.0, "largest fraction of host cells, in (0, 1]", FRACTION)
     steps: int = option(4000, "training steps", POSITIVE)
-    fresh: int = option(2, "of a batch, new digits that start from an empty state", NOT_NEGATIVE)
-    mutated: int = option(2, "of a batch, digits that change under a settled state", NOT_NEGATIVE)
-    drops: str = option("0.6,0.9", "fractions of the run at which the rate is divided by 10", DROPS)
+    new_digits: int = option(
+        2, "new digits in a batch, which start from an empty state", NOT_NEGATIVE
+    )
+    swapped_digits: int = option(
+        2, "digits in a batch that are swapped under their state", NOT_NEGATIVE
+    )
+    drops: str = option(
+        "0.6,0.9", "fractions of the run at which the learning rate is divided by 10", DROPS
+    )
     ema: float = option(
-        0.99, "momentum of an exponential average of the weights; 0 for none", MOMENTUM
+        0.99, "momentum of an exponential average of the weights; 0: no average", MOMENTUM
     )
 
     def check(self) -> None:

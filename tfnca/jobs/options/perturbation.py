@@ -1,7 +1,7 @@
-"""Trains a perturbation of every living cell that turns a Growing CA's pattern into another one.
+"""Trains a perturbation of every living cell that changes a Growing CA's pattern to another one.
 
-The host is frozen; the perturbation is all that learns: by default the article's symmetric matrix.
-The pool starts as seeds and grown hosts.
+The host is frozen and only the perturbation is trained, by default the article's symmetric matrix.
+The pool starts with seeds and grown patterns.
 """
 
 from dataclasses import dataclass
@@ -16,22 +16,20 @@ from tfnca.jobs.options.lizard_attack import Attack
 class Config(Attack):
     RECIPES: ClassVar[dict] = {
         "published": Attack.RECIPES["published"]
-        | {"restarts": 2, "lifted": 0, "optimizer": "adam"},
+        | {"restarts": 2, "recovery_items": 0, "optimizer": "adam"},
         "stable": Attack.RECIPES["stable"]
-        | {"restarts": 1, "lifted": 2, "optimizer": "whitened", "drops": "0.6,0.9"},
+        | {"restarts": 1, "recovery_items": 2, "optimizer": "whitened", "drops": "0.6,0.9"},
     }
 
     out: str = option("out/perturbation", "folder for results and snapshots")
     optimizer: str = option(
         None,
-        "'adam', or 'whitened': Adam with the gradients' whole second moment, which matters to a "
-        "matrix, whose entries act together",
+        "'adam', or 'whitened': Adam with the full second moment of the gradients, for a matrix "
+        "whose entries interact",
         choices=OPTIMIZERS,
     )
-    kind: str = option(
-        "matrix", "what is done to a living cell: 'matrix', 'shift', or a --plugin's"
-    )
+    kind: str = option("matrix", "kind of perturbation: 'matrix', 'shift', or one from a --plugin")
     start: str | None = option(
         None,
-        "a perturbation to begin with, any format; one that changes nothing if not given",
+        "initial perturbation, in any format (default: one that changes nothing)",
     )

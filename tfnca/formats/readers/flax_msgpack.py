@@ -1,0 +1,50 @@
+"""``.msgpack``: trees of arrays, as flax writes them (`flax.serialization.to_bytes`)."""
+
+import math
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from tfnca.formats.archive import MAX_FILES, refusing
+from tfnca.formats.build import build_foreign
+from tfnca.formats.readers.base import Models, Source, reader
+
+_ARRAY, _SCALAR = 1, 3
+"""Flax's codes of an array and of a NumPy scalar, both packed as (shape, dtype, bytes)."""
+
+
+def _is_msgpack(name: str, data: bytes) -> bool:
+    is_map = data[:1] in (b"\xde", b"\xdf") or 0x80 < (data[:1] or b"\0")[0] <= 0x8F
+    return is_map and name.lower().endswith((".msgpack", ".flax", ".mpk"))
+
+
+@reader(_is_msgpack)
+def read(source: Source) -> Models:
+    with refusing(source.where, "msgpack file of flax"):
+        tree = msgpack.unpackb(source.data, ext_hook=_unpack, strict_map_key=False, raw=False)
+        arrays: dict[str, np.ndarray] = {}
+        _flatten(tree, (), arrays)
+    return build_foreign(source, arrays)
+
+
+def _flatten(tree: Any, path: tuple[str, ...], arrays: dict[str, np.ndarray]) -> None:
+    """Adds the arrays in a tree to `arrays`, their names joined by slashes."""
+    if isinstance(tree, dict | list):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            _flatten(value, (*path, str(key)), arrays)
+    elif isinstance(tree, np.ndarray):
+        arrays["/".join(path)] = tree
+        if len(arrays) > MAX_FILES:
+            raise ValueError(f"it holds more than {MAX_FILES} arrays")
+
+
+def _unpack(code: int, data: bytes) -> np.ndarray | None:
+    """An array, or None for what is none."""
+    if code not in (_ARRAY, _SCALAR):
+        return None
+    shape, name, values = msgpack.unpackb(data, raw=True)
+    dtype = np.dtype(name.decode())
+    if dtype.kind not in "fiub" or math.prod(shape) * dtype.itemsize != len(values):
+        raise ValueError(f"an array {name} of shape {shape} in {len(values)} bytes")
+    return np.frombuffer(values, dtype).reshape(shape)

@@ -1,0 +1,64 @@
+"""JSON of texture CAs: many models in one file, their weights as the pixels of two PNG pictures.
+
+``model_names`` lists the models; each of two ``layers`` has a picture in which model after model
+is a tile, and four columns of a matrix are the red, green, blue and alpha of a pixel. A matrix's
+last row is its bias. The first layer's rows come filter by filter.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfnca.formats.archive import Budget, decode_base64, refusing, starts_text
+from tfnca.formats.build import build_foreign
+from tfnca.formats.readers.base import Models, Source, reader
+
+_PREFIX = "data:image/png;base64,"
+_MIDDLE, _RANGE = 127.0, 255.0
+
+
+def _is_textures(name: str, data: bytes) -> bool:
+    return starts_text(data, b"{") and b'"model_names"' in data and b'"layout"' in data
+
+
+@reader(_is_textures)
+def read(source: Source) -> Models:
+    where = source.where
+    with refusing(where, "JSON of texture CAs"):
+        names = [str(name) for name in source.json["model_names"]]
+        layers = [
+            _matrices(f"{where}: layer {number}", layer, len(names), source.budget)
+            for number, layer in enumerate(source.json["layers"])
+        ]
+        if len(layers) != 2 or not names:
+            raise ValueError(f"it has {len(layers)} layers and {len(names)} models")
+    models: Models = {}
+    for number, name in enumerate(names):
+        arrays = {}
+        for layer, matrices in enumerate(layers):
+            arrays[f"layer {layer} kernel"] = matrices[number, :-1]
+            arrays[f"layer {layer} bias"] = matrices[number, -1]
+        models[name] = build_foreign(source, arrays, "texture")[""]
+    return models
+
+
+def _matrices(where: str, layer: dict[str, Any], count: int, budget: Budget) -> np.ndarray:
+    """The matrices of a layer, one for each model, ``(count, rows, columns)``."""
+    rows, columns = (int(side) for side in layer["shape"])
+    across, down = (int(tiles) for tiles in layer["layout"])
+    if min(rows - 1, columns, across, down) < 1 or across * down < count:
+        raise ValueError(f"shape {layer['shape']}, layout {layer['layout']} for {count} models")
+    kind, text = layer["data"][: len(_PREFIX)], layer["data"][len(_PREFIX) :]
+    if kind.lower() != _PREFIX:
+        raise ValueError(f"its data begin with {kind!r}")
+    with Image.open(io.BytesIO(decode_base64(where, "data", text)), formats=["PNG"]) as image:
+        size = across * -(-columns // 4), down * rows
+        budget.take(where, 1, 8 * size[0] * size[1])  # pixels, and what becomes of them
+        if image.size != size or image.mode != "RGBA":
+            raise ValueError(f"its picture is {image.mode} of {image.size}, not RGBA of {size}")
+        pixels = np.asarray(image, np.float32)
+    tiles = pixels.reshape(down, rows, across, -1).swapaxes(1, 2)
+    tiles = tiles.reshape(across * down, rows, -1)[:count, :, :columns]
+    return (tiles - _MIDDLE) / _RANGE * np.float32(layer["scale"])
