@@ -133,7 +133,7 @@ def test_a_quote_keeps_its_decimals_and_its_unit(written, now, tmp_path):
     assert quotes["QUOTE"].sub(quotes["current"], written) == now
 
 
-def test_the_documents_use_none_of_the_listed_words():
+def test_documents_and_code_use_none_of_the_listed_words():
     paths = [ROOT / path for path in words.DOCUMENTS + words.CODE]
     assert list(words.find(words.files(paths))) == []
 
@@ -141,7 +141,7 @@ def test_the_documents_use_none_of_the_listed_words():
 def test_words_are_found_in_prose_and_not_in_code(tmp_path):
     page, script = tmp_path / "page.md", tmp_path / "script.py"
     page.write_text("A liar.\n`liar`\n```\nliar\n```\n<!-- liar -->\nTwo [liars](liar.md).\n")
-    script.write_text('liar = 1\n"""A liar."""\nx = 2  # liars\n')
+    script.write_text("liar = d['liar'], f'{liar} and'\n'''A liar, `liar`.'''\nx = 2  # liars\n")
     found = [line.removeprefix(f"{tmp_path}/") for line in words.find([page, script])]
     assert [line.split(";")[0] for line in found] == [
         "page.md:1: “liar”",

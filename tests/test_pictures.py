@@ -234,10 +234,10 @@ def test_a_target_comes_back_as_it_was(tmp_path):
 
 
 NO_PICTURES = {
-    "no picture": (np.zeros((3, 3, 2)), "A picture must be"),
-    "an empty one": (np.zeros((0, 3, 3)), "A picture must be"),
-    "a batch": (np.zeros((1, 3, 3, 3)), "A picture must be"),
-    "whole numbers": (np.zeros((3, 3, 3), int), "A picture must be"),
+    "no picture": (np.zeros((3, 3, 2)), "A picture must have"),
+    "an empty one": (np.zeros((0, 3, 3)), "A picture must have"),
+    "a batch": (np.zeros((1, 3, 3, 3)), "A picture must have"),
+    "whole numbers": (np.zeros((3, 3, 3), int), "A picture must have"),
     "bytes as floats": (np.full((3, 3, 3), 255.0), "divide bytes by 255"),
 }
 
@@ -259,7 +259,7 @@ def test_what_cannot_be_written_is_refused(tmp_path):
         with pytest.raises(ValueError, match=f"must end with one of .*Received: .*{name}"):
             save(tmp_path / name, frame if save is save_png else [frame])
     for save, name in ((save_video, "a.mp4"), (save_animation, "a.gif")):
-        with pytest.raises(ValueError, match="one frame at least"):
+        with pytest.raises(ValueError, match="at least one frame"):
             save(tmp_path / name, [])
         with pytest.raises(ValueError, match="of one size"):
             save(tmp_path / name, [frame, frame[:8]])
@@ -272,7 +272,7 @@ def test_tiles_of_bytes_and_of_clear_pictures(tmp_path):
     for kind in KINDS:
         np.testing.assert_allclose(tile([halves(kind)] * 2), tile([halves("floats")] * 2))
     for arguments, message in (
-        ({"images": np.zeros((0, 3, 3, 3))}, "images must be"),
+        ({"images": np.zeros((0, 3, 3, 3))}, "images must have"),
         ({"images": np.zeros((2, 3, 3, 3)), "columns": 0}, "columns must be"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -282,8 +282,8 @@ def test_tiles_of_bytes_and_of_clear_pictures(tmp_path):
 def test_digits_need_labels_and_masks_of_their_own():
     for arguments, message in (
         ((np.zeros((1, 4, 4, 3)),), "state must be an MNIST CA's"),
-        ((cells(3, 4), [3, 4]), "labels must be of shape"),
-        ((cells(3, 4), None, np.zeros((1, 1, 1))), "mask must be of shape"),
+        ((cells(3, 4), [3, 4]), "labels must have shape"),
+        ((cells(3, 4), None, np.zeros((1, 1, 1))), "mask must have shape"),
     ):
         with pytest.raises(ValueError, match=message):
             digits_to_rgb(*arguments)

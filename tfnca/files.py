@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and told apart by their checksums."""
+"""Writes files completely or not at all, and computes checksums."""
 
 import contextlib
 import errno
@@ -14,28 +14,28 @@ import numpy as np
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:
-    """Writes bytes or text, as UTF-8, to a temporary name beside `path`, then renames."""
+    """Writes bytes, or text as UTF-8, to a temporary file in the same folder, then renames it."""
     with writing(path) as temporary:
         try:
             with open(temporary, "wb") as file:
                 file.write(data.encode() if isinstance(data, str) else data)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:  # that the disk is full says no name
+        except OSError as error:  # the error for a full disk names no file
             raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary file name that takes the place of `path` once the body is through.
+    """Yields a temporary file name, and renames that file to `path` when the body ends.
 
-    It has the ending of `path`, since some writers take the format from that.
+    The name has the ending of `path`, because some writers choose the format by it.
 
     Args:
         path: The file to write.
 
     Raises:
-        OSError: If there is nowhere to write it.
+        OSError: If the file cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_MARK}{path.suffix}")
@@ -50,7 +50,7 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Deletes the temporary files and folders that a killed run left in the folder of its run."""
+    """Deletes the temporary files and folders that a killed run left in its folder."""
     for path in Path(folder).glob(f".*{_MARK}*"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -60,24 +60,24 @@ def remove_leftovers(folder: str | Path) -> None:
 
 @contextlib.contextmanager
 def replacing(folder: str | Path, mark: str) -> Iterator[Path]:
-    """Gives a temporary folder that takes the place of `folder` once the body is through.
+    """Yields a temporary folder, and replaces `folder` with it when the body ends.
 
     The older folder is moved aside, the new one takes its name, and only then is the older one
-    deleted. Of two that write at once the later one stays, whole. Where `folder` is a link, what
-    it leads to is replaced and the link stays.
+    deleted. If two processes write at once, the later export remains, complete. If `folder` is a
+    link, its target is replaced and the link is kept.
 
     Args:
-        folder: Where to write.
-        mark: A file in it that each older export has.
+        folder: The folder to write.
+        mark: The name of a file that every older export contains.
 
     Raises:
-        ValueError: If `folder` holds something else.
-        OSError: If it cannot be written; what was there stays.
+        ValueError: If `folder` contains something else.
+        OSError: If it cannot be written; its old contents are kept.
     """
     given, folder = folder, Path(os.path.realpath(folder))
 
     def check() -> None:
-        # Listed once: another export may take its place at any moment.
+        # Listed once, because another export may replace the folder at any moment.
         try:
             names = os.listdir(folder)
         except FileNotFoundError:
@@ -86,7 +86,7 @@ def replacing(folder: str | Path, mark: str) -> Iterator[Path]:
             names = ["a file"]
         if names and mark not in names:
             raise ValueError(
-                f"The folder must be new or hold an older export ({mark}). Received: {given}"
+                f"The folder must be new or contain an older export ({mark}). Received: {given}"
             )
 
     check()
@@ -102,11 +102,11 @@ def replacing(folder: str | Path, mark: str) -> Iterator[Path]:
 
 
 _MARK = ".tmp"
-"""In the name of all that is temporary, which starts with a dot."""
+"""Part of the name of every temporary file and folder; the name starts with a dot."""
 
 
 def _exchange(new: Path, folder: Path) -> None:
-    """Renames `new` to `folder`; an older one is moved aside first and deleted last."""
+    """Renames `new` to `folder`; an older folder is moved aside first and deleted last."""
     old = new.with_name(f"{new.name}.old")
     while True:
         with contextlib.suppress(FileNotFoundError):
@@ -116,7 +116,7 @@ def _exchange(new: Path, folder: Path) -> None:
             break
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and folder.is_dir():
-                shutil.rmtree(old, ignore_errors=True)  # another export took its place just now
+                shutil.rmtree(old, ignore_errors=True)  # another export has just replaced it
                 continue
             with contextlib.suppress(OSError):
                 old.rename(folder)
@@ -125,7 +125,7 @@ def _exchange(new: Path, folder: Path) -> None:
 
 
 def arrays_sha256(*arrays: np.ndarray) -> str:
-    """The SHA-256 of arrays as float32, in hexadecimal, whatever file they came from."""
+    """The SHA-256 of arrays as float32, in hexadecimal; it does not depend on the file format."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array, "<f4").data)

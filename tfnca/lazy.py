@@ -1,4 +1,4 @@
-"""Packages that load once they are used: TensorFlow takes seconds, and ``--help`` needs none."""
+"""Packages that load when they are used: TensorFlow takes seconds, and ``--help`` needs none."""
 
 import importlib
 import sys
@@ -14,16 +14,16 @@ from tfnca.deprecated import CLASSES, current_class
 def lazily(
     package: str, homes: dict[str, str]
 ) -> tuple[Callable[[], None], Callable[[str], Any], Callable[[], list[str]]]:
-    """A package whose modules are imported when one of its names is first asked for.
+    """Delays the imports of a package until one of its names is first used.
 
-    From then on the package is as if it had imported them itself.
+    After that, the package is the same as if it had imported its modules directly.
 
     Args:
-        package: Its ``__name__``.
-        homes: Names, with spaces between them, by the module of the package that defines them.
+        package: The package's ``__name__``.
+        homes: For each module of the package, the names that it defines, separated by spaces.
 
     Returns:
-        A function that imports them all; the package's ``__getattr__`` and its ``__dir__``.
+        A function that imports all modules; the package's ``__getattr__`` and its ``__dir__``.
     """
     contents = vars(sys.modules[package])
     offered = " ".join(homes.values()).split()
@@ -45,7 +45,7 @@ def lazily(
 def when_keras_is_loaded(then: Callable[[], None]) -> None:
     """Calls `then` now if Keras is loaded, or else at the end of the import that loads it.
 
-    Keras knows the layers of a file that it loads only if they have been imported by then.
+    Keras can load a file only if the layers in it have been imported.
     """
     if "keras" in sys.modules:
         then()
@@ -54,10 +54,10 @@ def when_keras_is_loaded(then: Callable[[], None]) -> None:
 
 
 class _Watch(MetaPathFinder):
-    """Finds no module itself, and counts how deep in imports of these we are.
+    """Finds no modules, but counts how many imports of these packages are in progress.
 
-    Keras is imported from within TensorFlow, and both from within our modules. While one of them is
-    half loaded nothing may import it, so `then` waits for the end of the outermost.
+    TensorFlow imports Keras, and our modules import both. While one of them is half loaded, nothing
+    else may import it, so `then` is called at the end of the outermost import.
     """
 
     def __init__(self, then: Callable[[], None]) -> None:

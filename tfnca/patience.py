@@ -1,5 +1,8 @@
-"""Loads TensorFlow for a command: says so, since it takes seconds, and keeps TensorFlow's log off
-the terminal, where it speaks of missing GPUs in the tone of errors."""
+"""Loads TensorFlow for a command, with a notice, because it takes seconds.
+
+TensorFlow's log is kept out of the terminal, because its messages about missing GPUs look like
+errors.
+"""
 
 import contextlib
 import os
@@ -15,11 +18,11 @@ for line in sys.stdin.buffer:
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
 """
-"""A program that hands on all but lines of these levels of TensorFlow's log."""
+"""A program that passes on everything except lines of these levels of TensorFlow's log."""
 
 
 def load_tensorflow() -> None:
-    """Loads TensorFlow unless it is loaded, with a notice in a terminal."""
+    """Loads TensorFlow unless it is loaded already, and prints a notice in a terminal."""
     if "tensorflow" in sys.modules:
         return
     if sys.stderr.isatty():
@@ -27,16 +30,16 @@ def load_tensorflow() -> None:
     with _without_log():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # it speaks of drivers only then
-    tf.get_logger().setLevel("ERROR")  # of graphs that are traced anew
+        tf.config.list_physical_devices()  # only this logs the messages about drivers
+    tf.get_logger().setLevel("ERROR")  # no warnings about repeated tracing
 
 
 @contextlib.contextmanager
 def _without_log() -> Iterator[None]:
-    """Within this, no log of TensorFlow below TF_CPP_MIN_LOG_LEVEL comes to stderr.
+    """Keeps TensorFlow's log below TF_CPP_MIN_LOG_LEVEL out of stderr.
 
-    TensorFlow obeys that variable only once it is loaded. All else is handed on, by a process of
-    its own: what TensorFlow says when it ends this one is not lost.
+    TensorFlow obeys that variable only after it is loaded. Everything else is passed on by a
+    separate process, so TensorFlow's last message is not lost if it ends this process.
     """
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")
     levels = "IWE"[: int(level)] if level.isdecimal() else ""
@@ -45,7 +48,7 @@ def _without_log() -> Iterator[None]:
         return
     sys.stderr.flush()
     stderr = os.dup(2)
-    # In a session of its own, so that Ctrl-C leaves it alone.
+    # In its own session, so that Ctrl-C does not reach it.
     reader = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _FILTER.format(levels=levels)],
         stdin=subprocess.PIPE,

@@ -40,22 +40,22 @@ ADVERSARY = np.array((1.0, 0.0, 0.0))
 def digits_to_rgb(
     state: Array, labels: Array | None = None, mask: Array | None = None
 ) -> np.ndarray:
-    """An MNIST CA's state in the article's colours.
+    """Draws an MNIST CA's state in the article's colours.
 
-    Each cell of the stroke has the colour of the class it says, black while all its logits are
-    equal; adversaries are red.
+    Each cell of the stroke has the colour of its class, or black while all its logits are equal.
+    Adversaries are red.
 
     Args:
         state: Array or tensor ``(batch, height, width, channels)``.
-        labels: The true classes ``(batch,)``: digits of which fewer than half of the cells are
-            right get a red background.
-        mask: Where adversaries stand, ``(batch, height, width)``.
+        labels: The true classes ``(batch,)``. Digits that most of their cells misclassify get a
+            pink background.
+        mask: Positions of the adversaries, ``(batch, height, width)``.
 
     Returns:
         Array ``(batch, height, width, 3)`` in [0, 1].
 
     Raises:
-        ValueError: If the state is no MNIST CA's, or labels or mask do not fit it.
+        ValueError: If the state is not an MNIST CA's, or labels or mask do not fit it.
     """
     state = ops.convert_to_numpy(state)
     if state.ndim != 4 or state.shape[-1] <= NUM_CLASSES:
@@ -66,7 +66,7 @@ def digits_to_rgb(
     for name, given, axes in (("labels", labels, 1), ("mask", mask, 3)):
         if given is not None and np.shape(given) != state.shape[:axes]:
             raise ValueError(
-                f"{name} must be of shape {state.shape[:axes]}. Received: {np.shape(given)}"
+                f"{name} must have shape {state.shape[:axes]}. Received: {np.shape(given)}"
             )
     alive = state[..., GREY] > LIVING_THRESHOLD
     logits = state[..., -NUM_CLASSES:]
@@ -77,7 +77,7 @@ def digits_to_rgb(
         background[2 * right < alive.sum((1, 2))] = WRONG_BACKGROUND
     undecided = np.ptp(logits, axis=-1) == 0
     cells = np.where(undecided[..., None], UNDECIDED, DIGIT_COLOURS[said])
-    # Strokes fade into the background where the digit is faint, as they do in the article.
+    # As in the article, strokes fade into the background where the digit is faint.
     grey = np.where(alive, np.clip(state[..., GREY], 0.0, 1.0), 0.0)[..., None]
     picture = cells * grey + background * (1.0 - grey)
     if mask is not None:
@@ -94,14 +94,14 @@ def tile(
     scale: int = 1,
     labels: Sequence[str] = (),
 ) -> np.ndarray:
-    """Many pictures as one, on white.
+    """Arranges pictures in a grid on a white background.
 
     Args:
         images: Array ``(count, height, width, 3)`` in [0, 1]; or bytes or RGBA, see `to_uint8`.
-        columns: Pictures in a row; about as many as rows if not given.
+        columns: Pictures per row; about the number of rows by default.
         gap: Pixels between pictures, before scaling.
-        scale: Side of a pixel's square.
-        labels: What each picture shows, written above it.
+        scale: Screen pixels per side of a pixel.
+        labels: A label for each picture, written above it.
 
     Returns:
         Array ``(height, width, 3)``.
@@ -109,7 +109,7 @@ def tile(
     images = np.asarray(images)
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(
-            f"images must be of shape (count, height, width, 3). Received: {images.shape}"
+            f"images must have shape (count, height, width, 3). Received: {images.shape}"
         )
     if images.dtype == np.uint8 or images.shape[-1] != 3:
         images = np.stack([on_white(image) / np.float32(255) for image in images])
@@ -127,15 +127,15 @@ def tile(
     columns = columns or int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
     shape = rows * (height + gap) - gap, columns * (width + gap) - gap, 3
-    sheet = np.ones(shape, np.float32)
+    canvas = np.ones(shape, np.float32)
     for i, image in enumerate(images):
         y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        sheet[y : y + height, x : x + width] = image
-    return sheet.repeat(scale, 0).repeat(scale, 1)
+        canvas[y : y + height, x : x + width] = image
+    return canvas.repeat(scale, 0).repeat(scale, 1)
 
 
 def _digit_captions(state: Array, labels: Array) -> list[str]:
-    """What each digit is and what most of its cells say: ``"7 says 8"``.
+    """The label of each digit and the class that most of its cells choose: ``"7 as 8"``.
 
     Args:
         state: An MNIST CA's, ``(batch, height, width, channels)``.
@@ -147,43 +147,43 @@ def _digit_captions(state: Array, labels: Array) -> list[str]:
     most = [
         np.bincount(one[own], minlength=1).argmax() for one, own in zip(said, alive, strict=True)
     ]
-    return [f"{label} says {digit}" for label, digit in zip(labels, most, strict=True)]
+    return [f"{label} as {digit}" for label, digit in zip(labels, most, strict=True)]
 
 
 def draw_digits(state: Array, labels: Array, mask: Array | None = None) -> np.ndarray:
-    """Digits side by side, ten in a row, each with what it is and says: see `digits_to_rgb`."""
+    """Draws digits, ten per row, each with its label and its class: see `digits_to_rgb`."""
     pictures = digits_to_rgb(state, labels, mask)
     return tile(pictures, columns=10, scale=3, labels=_digit_captions(state, labels))
 
 
 def to_uint8(image: Array) -> np.ndarray:
-    """A picture as bytes.
+    """Converts a picture to bytes.
 
     Args:
-        image: Grey ``(height, width)``, RGB or RGBA ``(height, width, 3 or 4)``: bytes, which stay
-            as they are, or floats in [0, 1], whose RGB is premultiplied where there is an alpha
-            and in the file is not. NaN is black.
+        image: Grey ``(height, width)``, RGB or RGBA ``(height, width, 3 or 4)``. Bytes are not
+            changed. Floats must be in [0, 1]; if there is an alpha, their RGB is premultiplied,
+            and that of the result is not. NaN becomes black.
 
     Returns:
         uint8 array of the same shape.
 
     Raises:
-        ValueError: If it is no such picture.
+        ValueError: If it is not such a picture.
     """
     image = np.asarray(ops.convert_to_numpy(image))
     has_axes = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (3, 4))
     has_type = image.dtype.kind in "fb" or image.dtype == np.uint8
     if not has_axes or not has_type or image.size == 0:
         raise ValueError(
-            "A picture must be (height, width, 3), or with an alpha (height, width, 4), in floats "
-            f"in [0, 1] or in bytes. Received: {image.dtype} of shape {image.shape}"
+            "A picture must have shape (height, width, 3), or (height, width, 4) with an alpha, "
+            f"and floats in [0, 1] or bytes. Received: {image.dtype} of shape {image.shape}"
         )
     if image.dtype == np.uint8:
         return image
     image = np.nan_to_num(image if image.dtype.kind == "f" else image.astype(np.float32))
     if image.max() > _BRIGHTEST:
         raise ValueError(
-            "A picture in floats must lie in [0, 1]; divide bytes by 255. "
+            "A picture of floats must be in [0, 1]; divide bytes by 255. "
             f"Received: values up to {image.max():g}"
         )
     if image.ndim == 3 and image.shape[-1] == 4:
@@ -193,11 +193,11 @@ def to_uint8(image: Array) -> np.ndarray:
 
 
 _BRIGHTEST = 16.0
-"""More than this no picture in [0, 1] comes to by overshooting; bytes do."""
+"""A picture in [0, 1] may overshoot 1, but not this value; a picture of bytes exceeds it."""
 
 
 def on_white(image: Array) -> np.ndarray:
-    """A picture, see `to_uint8`, as RGB bytes ``(height, width, 3)``, white where it is clear."""
+    """A picture (see `to_uint8`) on white, as RGB bytes ``(height, width, 3)``."""
     image = np.asarray(ops.convert_to_numpy(image))
     if image.dtype.kind == "f" and image.ndim == 3 and image.shape[-1] == 4:
         image = image[..., :3] + 1.0 - np.clip(image[..., 3:], 0.0, 1.0)
@@ -213,7 +213,7 @@ def on_white(image: Array) -> np.ndarray:
 STILLS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MOVING = {".webp": "WEBP", ".gif": "GIF"}
 VIDEOS = (".mp4", ".mov", ".mkv")
-"""What pictures and moving pictures are written as, by the file's ending."""
+"""The formats of pictures and moving pictures, by the file's ending."""
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -231,7 +231,7 @@ def _ending(path: str | Path, known: Iterable[str]) -> str:
 
 
 def png_bytes(image: Array) -> bytes:
-    """A picture, see `to_uint8`, as a PNG file's bytes."""
+    """A picture (see `to_uint8`) as PNG bytes."""
     return _still(image, "PNG")
 
 
@@ -244,28 +244,28 @@ def _still(image: Array, kind: str) -> bytes:
 
 
 def save_png(path: str | Path, image: Array) -> None:
-    """Writes a picture: a PNG, or what else of `STILLS` the file's ending says.
+    """Writes a picture as a PNG, or in another format of `STILLS` by the file's ending.
 
     Args:
-        path: The file.
-        image: See `to_uint8`; a target too, premultiplied RGBA. A JPEG is on white.
+        path: The file to write.
+        image: See `to_uint8`. It may be a target, premultiplied RGBA. A JPEG is on white.
 
     Raises:
-        ValueError: If the ending is another, or `image` is no picture.
+        ValueError: If the ending is unknown, or `image` is not a picture.
     """
     write_atomically(path, _still(image, STILLS[_ending(path, STILLS)]))
 
 
 def save_video(path: str | Path, frames: Iterable[Array], fps: float = 20) -> None:
-    """Writes frames as an mp4 that browsers play.
+    """Writes frames as an mp4 that browsers can play.
 
     Args:
-        path: File to write; one of `MOVING` is written by `save_animation`.
+        path: The file to write. With an ending of `MOVING`, `save_animation` writes it.
         frames: An iterable of pictures of one size, see `on_white`.
         fps: Frames per second.
 
     Raises:
-        ValueError: If the ending is another, or there is no frame or one of another size.
+        ValueError: If the ending is unknown, if there are no frames, or if their sizes differ.
     """
     if Path(path).suffix.lower() in MOVING:
         save_animation(path, frames, fps)
@@ -277,7 +277,7 @@ def save_video(path: str | Path, frames: Iterable[Array], fps: float = 20) -> No
         "pixelformat": "yuv420p",
         "quality": 7,
     }
-    pictures = list(_frames(frames, fps))  # before ffmpeg starts, which is not stopped in a moment
+    pictures = list(_frames(frames, fps))  # before ffmpeg starts, since it is slow to stop
     with writing(path) as temporary:
         writer: Any
         with imageio.get_writer(temporary, fps=fps, **options) as writer:
@@ -291,13 +291,13 @@ def save_animation(
     """Writes frames as a looping animated WebP or GIF.
 
     Args:
-        path: The file; one of `VIDEOS` is written by `save_video`.
+        path: The file to write. With an ending of `VIDEOS`, `save_video` writes it.
         frames: An iterable of pictures of one size, see `on_white`.
-        fps: Frames a second.
-        scale: Pixels of a cell's side.
+        fps: Frames per second.
+        scale: Screen pixels per side of a cell.
 
     Raises:
-        ValueError: If the ending is another, or there is no frame or one of another size.
+        ValueError: If the ending is unknown, if there are no frames, or if their sizes differ.
     """
     ending = _ending(path, (*MOVING, *VIDEOS))
     scale = check_integer("scale", scale, 1)
@@ -313,7 +313,7 @@ def save_animation(
 
 
 def _frames(frames: Iterable[Array], fps: float) -> Iterator[np.ndarray]:
-    """Frames as RGB bytes, one at least and all of one size."""
+    """Frames as RGB bytes: at least one, and all of one size."""
     check_rate("fps", fps, 0.1, 1000.0)
     shape = None
     for frame in frames:
@@ -325,17 +325,17 @@ def _frames(frames: Iterable[Array], fps: float) -> Iterator[np.ndarray]:
             )
         yield picture
     if shape is None:
-        raise ValueError("A moving picture needs one frame at least. Received: none")
+        raise ValueError("A moving picture needs at least one frame. Received: none")
 
 
 def caption(image: np.ndarray, text: str, size: int = 16) -> np.ndarray:
-    """A picture, see `on_white`, with a line of text above it: ``(height, width, 3)`` in [0, 1]."""
+    """A picture (see `on_white`) with a line of text above it, ``(height, width, 3)`` in [0, 1]."""
     image = on_white(image)
     height, width, _ = image.shape
     font = ImageFont.load_default(size)
-    sheet = Image.new(
+    canvas = Image.new(
         "RGB", (max(width, int(font.getlength(text)) + 4), height + 2 * size), "white"
     )
-    sheet.paste(Image.fromarray(image), (0, 2 * size))
-    ImageDraw.Draw(sheet).text((2, size // 3), text, fill=(60, 60, 60), font=font)
-    return np.asarray(sheet, np.float32) / 255.0
+    canvas.paste(Image.fromarray(image), (0, 2 * size))
+    ImageDraw.Draw(canvas).text((2, size // 3), text, fill=(60, 60, 60), font=font)
+    return np.asarray(canvas, np.float32) / 255.0

@@ -1,7 +1,7 @@
 """Opens the playgrounds in your browser. The server runs on this machine and needs only Python.
 
-It loads neither TensorFlow nor NumPy, so that it starts at once. The pages and their code are in
-``tfnca/site``, built from ``export/web``; the weights are those that `tfnca.load` reads.
+The server loads neither TensorFlow nor NumPy, so it starts at once. The pages and their code are in
+``tfnca/site``, built from ``export/web``. The weights are the files that `tfnca.load` reads.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 SITE = Path(__file__).resolve().parent / "site"
 MODELS = [SITE.parent / "saved_models", SITE.parents[1] / "saved_models"]
-"""Where the models are: in an installed package, or in a clone of the repository."""
+"""The folder of the models: in an installed package, or in a clone of the repository."""
 PORT = 8000
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -32,7 +32,7 @@ TYPES = {
     ".wasm": "application/wasm",
     "": "application/octet-stream",
 }
-"""What files are, by suffix. Given here, because the Windows registry may be wrong about .js."""
+"""Content types by suffix. Given here, because the Windows registry may be wrong about .js."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Serves the playgrounds until Ctrl-C, or copies them to a folder.
 
     Args:
-        words: The command line without the command's name. None: that of this process.
+        words: The command line without the command's name; that of this process by default.
     """
     parser = Parser(prog="tfnca play", description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -72,7 +72,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def files() -> dict[str, Path]:
-    """Every file of the site by its address, such as ``index.html``.
+    """All files of the site by their address, for example ``index.html``.
 
     Raises:
         ValueError: If the site has not been built.
@@ -98,13 +98,13 @@ def serve(port: int | None, browser: bool) -> None:
     """Serves the site at 127.0.0.1 until Ctrl-C.
 
     Args:
-        port: The port; 8000, or any free one, if None.
+        port: The port; if None, 8000 or else any free port.
         browser: Whether to open the page in the browser.
     """
     with contextlib.suppress(KeyboardInterrupt), listen(port, files()) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         print(f"The playgrounds are at {address} (stop with Ctrl-C)", flush=True)
-        if browser:  # in a thread, since a browser in the terminal keeps its caller waiting
+        if browser:  # in a thread, because a text browser would block until it is closed
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         server.serve_forever()
     print()
@@ -116,8 +116,8 @@ def listen(port: int | None, served: dict[str, Path]) -> "Server":
             return Server(port, served)
         except OSError as error:
             raise ValueError(
-                f"This port cannot be used: {error.strerror}. Leave --port out, and a free one is "
-                f"found. Received: --port {port}"
+                f"This port cannot be used: {error.strerror}. Without --port, a free one is found. "
+                f"Received: --port {port}"
             ) from None
     try:
         return Server(PORT, served)
@@ -135,7 +135,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of a browser that went away before it had its answer."""
+        """Ignores browsers that disconnect before they have their answer."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -151,7 +151,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         return str(self.server.served.get(name or "index.html", SITE / "nothing"))
 
     def end_headers(self) -> None:
-        self.send_header("Cache-Control", "no-cache")  # the newest after an upgrade
+        self.send_header("Cache-Control", "no-cache")  # so that an upgrade takes effect
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 

@@ -1,4 +1,4 @@
-"""Plots: curves as PNG bytes."""
+"""Plots curves as PNG bytes."""
 
 import io
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ def plot(
     spans: Sequence[tuple] = (),
     log_x: bool = False,
 ) -> bytes:
-    """Curves as a PNG file's bytes.
+    """Plots curves as PNG bytes.
 
     Args:
         curves: Dictionary of ``name: (x, y)``.
         xlabel: Label of the x axis.
         ylabel: Label of the y axis.
         log: Whether y is logarithmic.
-        spans: ``(start, end, label)`` of shaded parts of the x axis.
+        spans: ``(start, end, label)`` of each shaded interval of the x axis.
         log_x: Whether x is logarithmic.
     """
     from matplotlib.figure import Figure

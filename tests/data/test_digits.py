@@ -399,7 +399,7 @@ def test_more_than_the_fallback_has_is_an_error(tfds_from):
 def test_insisting_on_tfds_does_not_fall_back(tfds_from):
     with refusing_server() as url:
         tfds_from(url)
-        with pytest.raises(ValueError, match="tensorflow-datasets cannot give MNIST: http"):
+        with pytest.raises(ValueError, match="tensorflow-datasets cannot provide MNIST: http"):
             load_digits("train", source="tfds")
 
 

@@ -251,7 +251,7 @@ def test_grey_of_32_bits_is_scaled_and_not_clipped(tmp_path, name):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 256.0])
 def test_floats_that_are_no_grey_are_refused(tmp_path, value):
     path = save(tmp_path / "grey.tiff", np.full((4, 4), value, np.float32))
-    with pytest.raises(ValueError, match=r"floats must lie in \[0, 1\].*Received: spec=.*grey"):
+    with pytest.raises(ValueError, match=r"floats must be in \[0, 1\].*Received: spec=.*grey"):
         load_target(path)
 
 
@@ -389,7 +389,7 @@ def test_an_emoji_of_several_characters_is_one_picture():
 
 def test_without_raqm_an_emoji_of_several_characters_is_refused(monkeypatch):
     monkeypatch.setattr("tfnca.data.targets.features.check", lambda name: False)
-    with pytest.raises(ValueError, match=r"has raqm only\. Received: spec="):
+    with pytest.raises(ValueError, match=r"needs a Pillow with raqm\. Received: spec="):
         load_target("1️⃣")
 
 

@@ -542,7 +542,7 @@ HOST = ["--host", "{data}/digits.keras"]
     ("script", "arguments", "message"),
     [
         (MNIST, ["--data-dir", "{data}/none"], "data_dir must be a folder.*{data}/none"),
-        (MNIST, ["--data-dir", "{out}"], "data_dir must hold"),
+        (MNIST, ["--data-dir", "{out}"], "data_dir must contain"),
         (MNIST, ["--resume"], "no snapshot in this folder.*{out}"),
         (MNIST, ["--resume", "weights"], "--resume weights requires model.keras"),
         (MNIST, ["--loss", "l3"], "loss.*l3"),
@@ -764,7 +764,7 @@ def test_the_report_is_one_page_with_everything(jobs):
     with imageio.get_reader(base64.b64decode(video), "mp4") as reader:
         assert reader.count_frames() >= 300
     gc.collect()  # so that they are closed in here
-    assert "Takeover" in page
+    assert "takeover rate" in page
     assert "host_sha256" in page
 
 

@@ -146,7 +146,7 @@ WRONG = {
     "a class of 10": (lambda: of_digits.digit_measures(STATES, DIGITS.labels, 10), "0 to 9"),
     "one mask for all": (
         lambda: of_digits.digit_measures(STATES, DIGITS.labels, mask=np.zeros((1, 28, 28))),
-        "mask must be",
+        "mask must have",
     ),
     "no digits": (lambda: of_digits.base_digits(DIGIT_CA, DIGITS.images), "tfnca.Digits"),
     "a number of seeds": (lambda: of_digits.base_digits(DIGIT_CA, DIGITS, 3), "seeds must be"),
@@ -154,7 +154,7 @@ WRONG = {
     "a seed below 0": (lambda: of_digits.base_digits(DIGIT_CA, DIGITS, [-1]), "seed must be"),
     "steps that fall": (
         lambda: of_lizards.measure_growing(GROWING, STATE, TARGET, at=(2, 1)),
-        "at must ascend",
+        "at must be in ascending order",
     ),
     "another place": (lambda: of_lizards.region_picture("all", TARGET, TARGET), "region must be"),
     "cells that are none": (

@@ -219,5 +219,5 @@ def test_a_map_by_command(tmp_path, command):
     options = "--map", 1, "--steps", 6, "--out", tmp_path
     code, said, complaints = command("tfnca.placement", *models, *options)
     assert code == 0, complaints
-    assert "Best: row" in said
+    assert "Best cell: row" in said
     assert (tmp_path / "map_1.png").read_bytes().startswith(b"\x89PNG")

@@ -15,6 +15,7 @@ from tfnca.automata.identity import model_facts
 from tfnca.files import weights_sha256
 from tfnca.formats.load import load
 from tfnca.formats.names import find, model_files, short_names
+from tfnca.zoo.models import HOST_NOT_BUNDLED
 
 ROOT = Path(__file__).parents[2] / "saved_models"
 SHIPPED = tfnca.models()
@@ -40,16 +41,22 @@ def test_a_name_loads_the_file_that_keras_loads_too(model, tmp_path, monkeypatch
         assert same(by_name, tfnca.load_perturbation(model.short or model.name))
 
 
-def test_the_list_prints_a_line_a_model_and_goes_into_json():
-    lines = repr(SHIPPED).splitlines()
+def test_the_list_prints_a_table_for_each_kind_and_goes_into_json():
+    tables = repr(SHIPPED).split("\n\n")
+    assert [table.split("\n")[0] for table in tables] == [
+        *("Hosts", "Adversaries", "Perturbations"),
+        HOST_NOT_BUNDLED.split("\n")[0],
+    ]
+    lines = [line for table in tables for line in table.split("\n") if line.startswith("  ")]
     assert len(lines) == len(SHIPPED) == len(model_files(ROOT))
     for line, model in zip(lines, SHIPPED, strict=True):
-        assert model.name in line
-        assert model.kind in line
+        assert line.startswith(f"  {model.name} ")
+        assert model.line in line
         assert model.measures
-    line = next(line for line in lines if line.startswith("perturbation_no_tail"))
+    (line,) = [line for line in lines if line.startswith("  perturbation_no_tail ")]
     assert "(no_tail)" in line
-    assert "on growing_lizard" in line
+    assert line.endswith("on growing_lizard")
+    assert {f"on [{model.host}]" in tables[-1] for model in ON_OTHERS} == {True}
     again = json.loads(json.dumps([dataclasses.asdict(model) for model in SHIPPED]))
     assert again[0]["name"] == SHIPPED[0].name
     assert repr(tfnca.models(ROOT / "nothing")) == ""

@@ -1,4 +1,4 @@
-"""The article's claims, each with the measure that it is judged by."""
+"""The article's claims, each with the measure that decides on it."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
     from tfnca.cli import run
@@ -21,14 +21,14 @@ from tfnca.measures.lizard import RUNS
 
 @dataclass(frozen=True)
 class Claim:
-    """A checkable sentence, in our own words."""
+    """A sentence of the article that can be checked, in our own words."""
 
     section: str
     text: str
     measured: str
     evidence: str
     judge: Callable
-    """From the evidence to (number, share of the claim that holds in [0, 1])."""
+    """Function from the evidence to (number, degree in [0, 1] to which the claim holds)."""
 
 
 def _row(rows, step):
@@ -40,7 +40,7 @@ def _percent(row, name):
 
 
 def _ratio(value, holds, fails):
-    """1 from `holds` on, 0 from `fails` on, and between in proportion."""
+    """1 beyond `holds`, 0 beyond `fails`, and linear between the two."""
     return float(np.clip((value - fails) / (holds - fails), 0.0, 1.0))
 
 
@@ -104,7 +104,7 @@ def _vary(tails):
 
 
 def _host_effect(found):
-    """How much of the host cells' own error an attack removes, in [-inf, 1]."""
+    """The fraction of the host cells' error that an attack removes, in [-inf, 1]."""
     alone = found["host"][0]["host_median"]
     attacked = _row(found["from_grown"], 500)["host_median"]
     return alone, attacked, 1.0 - attacked / alone
@@ -270,7 +270,7 @@ WHOSE = {"ours": "our models", "published": "the article's"}
 
 
 def verdict(share):
-    """In words, from the share of a claim that holds."""
+    """The verdict in words, from the degree to which a claim holds."""
     return "holds" if share >= 0.8 else "holds in part" if share >= 0.25 else "does not hold"
 
 
@@ -278,7 +278,7 @@ def table(evidence):
     """The claims as Markdown.
 
     Args:
-        evidence: Dictionary from a set's name to what `gather` found.
+        evidence: Dictionary from the name of a set of models to its result of `gather`.
     """
     lines = [
         "# The article's claims as numbers",
@@ -314,26 +314,26 @@ def table(evidence):
 
 
 def check_kept(path, sets):
-    """Raises ValueError if a page has rows of models that are not there to be measured."""
+    """Raises ValueError if a page has rows of models that are missing now."""
     page = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
     present = {models.name for models in sets if models.folder.is_dir()}
     for name, whose in WHOSE.items():
         if f"| {whose} |" in page and name not in present:
             raise ValueError(
-                f"{path} has rows of “{whose}”, which would be lost; give another --out, "
-                "or the models (the published ones in the folder TFNCA_ORIGINALS). Received: "
+                f"{path} has rows of “{whose}”, which would be lost. Give another --out, or "
+                "provide the models (the article's in the folder TFNCA_ORIGINALS). Received: "
                 f"{' and '.join(sorted(present)) or 'no models'}"
             )
 
 
 def main(options):
-    """Measures and writes, as ``python -m tfnca.article.claims`` does."""
+    """Measures the claims and writes the page, as ``python -m tfnca.article.claims`` does."""
     sets = [models for models in (Ours(), Published()) if options.models in (None, models.name)]
     check_output(options.out)
     check_kept(options.out, sets)
     evidence = {m.name: gather(m, options.cache) for m in sets if m.folder.is_dir()}
     if not any(evidence.values()):
         folders = " or ".join(str(models.folder) for models in sets)
-        raise ValueError(f"There must be models to measure. Received: none in {folders}")
+        raise ValueError(f"There are no models to measure. Received: nothing in {folders}")
     write_atomically(options.out, table(evidence))
     print(f"Wrote {options.out}")

@@ -1,4 +1,4 @@
-"""Evidence: what the article's claims rest on, measured with a whole set of models."""
+"""Evidence for the article's claims, measured with a whole set of models."""
 
 import hashlib
 import json
@@ -55,7 +55,7 @@ def _perturbations(models):
 
 
 def _shift(models):
-    """A vector on every cell that should take the tail, trained as the matrices were."""
+    """A vector on every cell that should remove the tail, trained as the matrices were."""
     plain, target = (pad_target(models.target(name), PADDING) for name in ("lizard", "no_tail"))
     return measure_perturbation(Perturbed(models.lizard, models.shift("no_tail")), target, plain)
 
@@ -66,21 +66,21 @@ def _adversary(models, mutation, density, name=None):
     return measure_adversary(step, target, density)
 
 
-def _tail_and_room(models):
-    """The target without a tail, and the picture on which a set's tailless adversaries stood."""
+def _tail_and_region(models):
+    """The lizard, the target without a tail, and the allowed cells of the tailless adversaries."""
     plain, target = (pad_target(models.target(name), PADDING) for name in ("lizard", "no_tail"))
     return plain, target, region_picture(models.region("no_tail"), target, plain)
 
 
 def _tailless(models):
-    _, target, room = _tail_and_room(models)
+    _, target, region = _tail_and_region(models)
     step = Injected(models.lizard, models.adversary("no_tail"))
-    found = measure_adversary(step, target, models.density("no_tail"), room)
+    found = measure_adversary(step, target, models.density("no_tail"), region)
     return found | {"region": models.region("no_tail")}
 
 
 def _red_hosts(models):
-    """Share of the red lizard's opaque host cells that are more red than green at step 500."""
+    """The fraction of the red lizard's opaque host cells with more red than green at step 500."""
     target = pad_target(models.target("red"), PADDING)
     step = Injected(models.lizard, models.adversary("red"))
     masks = np.asarray(target_masks(target, ADVERSARIES["red"], RUNS, seed=1))
@@ -92,12 +92,12 @@ def _red_hosts(models):
 
 
 def _tails(models):
-    """How much of the tail is left in each run with tailless adversaries."""
-    plain, target, room = _tail_and_room(models)
+    """How much of the tail remains in each run with tailless adversaries."""
+    plain, target, region = _tail_and_region(models)
     tail = lost_cells(plain, target)
     step = Injected(models.lizard, models.adversary("no_tail"))
     density = models.density("no_tail")
-    masks = target_masks(room, density, RUNS, seed=1)
+    masks = target_masks(region, density, RUNS, seed=1)
     state = grown_states(models.lizard, SIZE, RUNS, seed=1)
     state = np.asarray(rollout(step, state, 1500, mask=masks, seed=1, step_offset=200))
     alpha = np.clip(state[..., ALPHA], 0, 1)
@@ -149,11 +149,11 @@ EVIDENCE = {
 
 
 _OF_MODELS = ("*", "*/model.keras", "*/perturbation.npy", "*/config.json")
-"""The files in a set's folder that a measure may depend on: published ones, and ours."""
+"""The files that a measure may depend on, in the article's folder or in a folder of our models."""
 
 
 def _stamp(folder):
-    """What the files of a set of models hold, as a few hexadecimal digits."""
+    """A short hash of the files of a set of models."""
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _OF_MODELS for path in Path(folder).glob(pattern)):
         if path.is_file() and path.suffix != ".md":
@@ -163,14 +163,14 @@ def _stamp(folder):
 
 
 def gather(models, cache):
-    """All evidence of one set of models, measured or read from the cache.
+    """Measures all evidence with one set of models, or reads it from the cache.
 
     Args:
         models: An `Ours` or `Published`.
-        cache: Folder of JSON files, each of these models: where one changed, all is measured anew.
+        cache: Folder of JSON files. If any of the models changes, everything is measured again.
 
     Returns:
-        Dictionary; what a set of models does not have is missing.
+        Dictionary of results. Those that need a missing model are left out.
     """
     found, stamp = {}, _stamp(models.folder)
     for name, measure in tqdm(EVIDENCE.items(), desc=models.name, unit="measure"):

@@ -1,4 +1,4 @@
-"""The article's figures: what each of them shows."""
+"""Draws the article's figures."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
     from tfnca.cli import run
@@ -31,7 +31,7 @@ SEED = 3
 
 @dataclass
 class Figure:
-    """What is drawn: frames of a video, and stills with captions side by side."""
+    """The frames of a video, and the captioned stills that are drawn side by side."""
 
     frames: list = field(default_factory=list)
     stills: list = field(default_factory=list)
@@ -44,7 +44,7 @@ class Figure:
 
 
 def _digits(step, phases, at, count=60, every=2):
-    """60 digits through ``(steps, mask)`` phases, drawn every few steps."""
+    """Runs 60 digits through phases ``(steps, mask)`` and draws them every few steps."""
     digits = load_digits("test", count=count, source="sample")
     figure, state, now = Figure(), digit_state(digits.images), 0
     for steps, density in phases:
@@ -89,9 +89,9 @@ def figure_4(models):
 
 
 def _mosaic(states, columns, labels, target=None):
-    """Pictures of several runs as one, three screen pixels a cell, each with what it shows.
+    """Tiles labelled pictures of several runs, three screen pixels per cell.
 
-    With targets, one for each run or one for all, their labels end with how far each is from its.
+    With targets, one per run or one for all, each label ends with the run's MSE.
     """
     if target is not None:
         errors = np.square(states[..., :4] - target).mean((1, 2, 3))
@@ -100,15 +100,15 @@ def _mosaic(states, columns, labels, target=None):
 
 
 def _lizards(phases, starts, at, columns, labels, targets=None, every=10):
-    """Several runs at once through phases of steps.
+    """Runs several lizards at once through phases of steps, and draws them.
 
     Args:
-        phases: Pairs ``(CA steps, [one step for each run])``.
-        starts: States, one for each run, ``(1, height, width, channels)``.
+        phases: Pairs ``(CA steps, [one step per run])``.
+        starts: Initial states, one per run, ``(1, height, width, channels)``.
         at: Numbers of the steps that become stills.
-        columns: Runs in a row.
-        labels: What each run shows.
-        targets: For each phase the pictures that its runs should come near, if any.
+        columns: Runs per row.
+        labels: Label of each run.
+        targets: The targets of the runs in each phase, if any.
         every: CA steps between two frames.
     """
     figure, states, now = Figure(), list(starts), 0
@@ -163,11 +163,11 @@ def figure_6(models):
 
 
 def _injected(models, mutation, steps, at):
-    """Six grown lizards with adversaries at places of their own; yields states as well."""
+    """Six grown lizards, each with its own adversaries; also returns the states."""
     step = Injected(models.lizard, models.adversary(mutation))
     target = pad_target(models.target(mutation), 16)
-    room = region_picture(models.region(mutation), target, pad_target(models.target("lizard"), 16))
-    mask = np.asarray(target_masks(room, models.density(mutation), 6, SEED))
+    region = region_picture(models.region(mutation), target, pad_target(models.target("lizard"), 16))
+    mask = np.asarray(target_masks(region, models.density(mutation), 6, SEED))
     state = grown_states(models.lizard, SIZE, 6, seed=SEED)
     labels = [f"run {run}" for run in range(1, 7)]
     figure = Figure()
@@ -254,7 +254,7 @@ FIGURES = {number: globals()[f"figure_{number}"] for number in NUMBERS}
 
 
 def _arranged(stills, width, gap=12):
-    """Pictures of any sizes in rows of at most `width` pixels, or one picture."""
+    """Pictures of any sizes, arranged in rows of at most `width` pixels."""
     rows, row = [], []
     for still in stills:
         if row and sum(one.shape[1] + gap for one in row) + still.shape[1] > width:
@@ -282,13 +282,13 @@ def write_figure(number, models, folder, moving=True, width=1500, titled=True):
     Args:
         number: A key of `FIGURES`.
         models: An `Ours` or `Published`.
-        folder: Where ``figure_<number>_<set>.{png,mp4,webp}`` go.
+        folder: Folder for ``figure_<number>_<set>.{png,mp4,webp}``.
         moving: Whether to write the videos as well as the still.
-        width: Pixels that the stills may take side by side.
+        width: Maximal width of the stills side by side, in pixels.
         titled: Whether the picture has a title.
 
     Raises:
-        ValueError: If a model that it shows is missing.
+        ValueError: If a model for the figure is missing.
     """
     figure = FIGURES[number](models)
     stem = Path(folder) / f"figure_{number:02d}_{models.name}"
@@ -308,12 +308,12 @@ def write_figure(number, models, folder, moving=True, width=1500, titled=True):
 
 
 def main(options):
-    """Draws them, as ``python -m tfnca.article.figures`` does."""
+    """Draws the figures, as ``python -m tfnca.article.figures`` does."""
     numbers = [options.figure] if options.figure else list(FIGURES)
     sets = [models for models in (Ours(), Published()) if options.models in (None, models.name)]
     sets = [models for models in sets if models.folder.is_dir()]
     if not sets:
-        raise ValueError(f"No models of this set here. Received: --models {options.models}")
+        raise ValueError(f"The models of this set are missing. Received: --models {options.models}")
     Path(options.out).mkdir(parents=True, exist_ok=True)
     work = [(number, models) for models in sets for number in numbers]
     for number, models in tqdm(work, unit="figure"):

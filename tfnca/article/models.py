@@ -1,4 +1,4 @@
-"""The models of a whole set of experiments, published or ours, under one name each."""
+"""The article's released models and our bundled models, under the same names."""
 
 import json
 import os
@@ -23,19 +23,19 @@ def _present(path):
 
 
 MUTATIONS = ("no_tail", "no_leg", "no_head", "no_arm", "red", "blue")
-"""The article's six mutations of the lizard, whatever other targets there are."""
+"""The article's six mutations of the lizard; other targets do not count."""
 
 ADVERSARIES = {"no_tail": 0.1, "red": 0.6}
-"""The article's two injected adversaries of the lizard, and the share of cells that ran them."""
+"""The article's two adversaries of the lizard, with the adversary fraction of their training."""
 
 
 class Ours:
-    """The models that ship, in a folder such as ``saved_models``.
+    """The bundled models, or others in a folder of the same structure.
 
-    Each attribute raises `MissingModelError` where its model is missing.
+    Each attribute raises `MissingModelError` if its model is missing.
 
     Args:
-        folder: Holds ``mnist/``, ``mnist_adversary/``, ``growing_lizard/`` and so on.
+        folder: Contains ``mnist/``, ``mnist_adversary/``, ``growing_lizard/`` and so on.
 
     Attributes:
         digits: The self-classifying MNIST CA.
@@ -65,11 +65,11 @@ class Ours:
         return load(_present(self.folder / f"growing_adversary_{mutation}/model.keras"))
 
     def density(self, mutation):
-        """The share of cells that ran that adversary in training."""
+        """The adversary fraction in training."""
         return self._settings(mutation)["density"]
 
     def region(self, mutation):
-        """The cells that it was drawn among: see `tfnca.measures.lizard.region_picture`."""
+        """The placement region in training: see `tfnca.measures.lizard.region_picture`."""
         return self._settings(mutation).get("region", "target")
 
     def _settings(self, mutation):
@@ -83,7 +83,7 @@ class Ours:
         )
 
     def shift(self, mutation):
-        """The vector in place of a matrix, for one of `MUTATIONS`."""
+        """The vector trained in place of a matrix, for one of `MUTATIONS`."""
         return load_perturbation(_present(self.folder / f"shift_{mutation}/perturbation.npy"))
 
     def target(self, name):
@@ -92,7 +92,7 @@ class Ours:
 
 
 class Published:
-    """The article's published models, in a folder of the published files; attributes as `Ours`."""
+    """The article's released models, in a folder of its files; same attributes as `Ours`."""
 
     name = "published"
 
@@ -112,7 +112,7 @@ class Published:
         return load(_present(self.folder / "growing_ca_lizard.json"))
 
     def adversary(self, mutation):
-        """Of `ADVERSARIES`, or "red_10", which was trained with 10 %."""
+        """The adversary for one of `ADVERSARIES`, or "red_10", which was trained with 10 %."""
         names = {"no_tail": "no_tail_model", "red": "red_model_60perc", "red_10": "red_model"}
         archive = _present(self.folder / "growing_ca_adversarial_models.zip")
         return load(archive, name=names[mutation])
@@ -128,7 +128,7 @@ class Published:
         return load_perturbation(archive, name=mutation.removeprefix("no_"))
 
     def shift(self, mutation):
-        raise MissingModelError(f"The article has matrices only. Received: mutation={mutation!r}")
+        raise MissingModelError(f"The article has only matrices. Received: mutation={mutation!r}")
 
     def target(self, name):
         member = "lizard_complete.png" if name == "lizard" else f"lizard_{name}.png"

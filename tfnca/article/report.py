@@ -1,4 +1,4 @@
-"""The report of the main job, one page."""
+"""Writes a one-page report on a trained adversary of digits."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
     from tfnca.cli import run
@@ -37,7 +37,7 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere}"""
 
 
 def published_metrics(digits, density, seeds, target):
-    """The published base and adversary under the same protocol, or None where they are absent."""
+    """Measures of the article's models under the same protocol; None if they are missing."""
     folder = Path(os.environ.get("TFNCA_ORIGINALS", "../shared/originals"))
     files = folder / "mnist_ca.json", folder / "mnist_ca_adversarial_model.zip"
     if target != 8 or not all(file.exists() for file in files):
@@ -46,7 +46,7 @@ def published_metrics(digits, density, seeds, target):
 
 
 def write_report(folder):
-    """Writes ``report.html``, and into ``metrics.json`` the published models' row.
+    """Writes ``report.html``, and adds the measures of the article's models to ``metrics.json``.
 
     Args:
         folder: A finished run of ``train/mnist_adversary.py``.
@@ -57,7 +57,7 @@ def write_report(folder):
     if "attack" not in metrics and metrics.get("measure") == "none":
         raise ValueError(f"The run was not measured: --measure none. Received: {folder}")
     if "density" not in config:
-        raise ValueError(f"The folder must hold an attack on an MNIST CA. Received: {folder}")
+        raise ValueError(f"The folder must contain an attack on an MNIST CA. Received: {folder}")
     digits = load_digits("test", config["data_dir"], metrics["digits"])
     metrics["published"] = published_metrics(
         digits, config["density"], metrics["seeds"], config["digit"]
@@ -66,28 +66,28 @@ def write_report(folder):
 
     host = load(config["host"])
     step = Injected(host, load(folder / "model.keras"))
-    models = {"ours": metrics}
+    models = {"this model": metrics}
     if metrics["published"]:
-        models["published"] = metrics["published"]
+        models["article's model"] = metrics["published"]
     page = [
-        f"<h1>Every digit turned into the class {config['digit']}</h1>",
-        f"<p>A frozen self-classifying MNIST CA is attacked by cells of another rule, trained "
-        f"for {config['steps']:,} steps in {config['seconds'] / 60:.1f} minutes. Of all pixels "
-        f"{config['density']:.0%} are adversaries, switched on at step 200 and off at step 400."
-        f"</p>",
+        f"<h1>Adversaries that make digits choose the class {config['digit']}</h1>",
+        f"<p>The adversaries attack a frozen self-classifying MNIST CA. Their rule was trained for "
+        f"{config['steps']:,} steps in {config['seconds'] / 60:.1f} minutes. From step 200 to step "
+        f"400, {config['density']:.0%} of all pixels are adversaries.</p>",
         _summary(metrics),
         _curves(models),
         "<h2>Numbers</h2>",
         *(_table(name, rows) for name, rows in models.items()),
         "<h2>The digits</h2>" + _legend(),
         *_pictures(step, host, digits, config),
-        "<h2>How it was made</h2><pre>"
+        "<h2>Training and measurement</h2><pre>"
         + html.escape(json.dumps(config, indent=2))
-        + f"</pre><p>Measured on the first {metrics['digits']} test digits "
-        f"({metrics['others']} of another class), mask and noise seeds {metrics['seeds']}; mean ± "
-        "standard deviation over the seeds. A digit is right if at least half of its living "
-        "cells are; agreement: all living cells say the same; takeover: share of the digits of "
-        "other classes where more than half of the living cells say the target.</p>",
+        + f"</pre><p>Measured on the first {metrics['digits']} test digits ({metrics['others']} of "
+        f"other classes), with mask and noise seeds {metrics['seeds']}: mean ± standard deviation "
+        "over the seeds. A digit is classified correctly if at least half of its living cells "
+        "are. Agreement is the fraction of digits whose living cells all choose the same class. "
+        "The takeover rate is the fraction of digits of other classes in which more than half of "
+        "the living cells choose the target class.</p>",
     ]
     document = (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
@@ -104,13 +104,13 @@ def _at(rows, step):
 def _summary(metrics):
     rows = metrics["attack"]
     return (
-        f"<p><b>Takeover {_at(rows, 400)['takeover']:.1%}</b> of {metrics['others']} digits with "
-        f"{metrics['density']:.0%} adversaries (of the host's own cells alone: "
-        f"{_at(rows, 400)['host_takeover']:.1%}), {metrics['sparse'][0]['takeover']:.1%} with 1 %. "
-        f"Digits classified right: {_at(rows, 200)['digit_accuracy']:.1%} before, "
-        f"{_at(rows, 400)['digit_accuracy']:.1%} during, {_at(rows, 600)['digit_accuracy']:.1%} "
-        f"after. Half of the digits have flipped {metrics['steps_to_flip']} steps after the "
-        "adversaries appear.</p>"
+        f"<p><b>The takeover rate is {_at(rows, 400)['takeover']:.1%}</b> of {metrics['others']} "
+        f"digits with {metrics['density']:.0%} adversaries (host cells alone: "
+        f"{_at(rows, 400)['host_takeover']:.1%}) and {metrics['sparse'][0]['takeover']:.1%} with "
+        f"1 %. The digit accuracy is {_at(rows, 200)['digit_accuracy']:.1%} before the attack, "
+        f"{_at(rows, 400)['digit_accuracy']:.1%} during it, and "
+        f"{_at(rows, 600)['digit_accuracy']:.1%} 200 steps after it. Half of the digits are "
+        f"misclassified {metrics['steps_to_flip']} steps after the adversaries appear.</p>"
     )
 
 
@@ -134,12 +134,12 @@ def _curves(models):
         for measure in ("digit_accuracy", "agreement", "takeover"):
             label = f"{measure.replace('_', ' ')}, {name}"
             curves[label] = steps, [row[measure] for row in metrics["attack"]]
-    picture = plot(curves, "CA step", "share", spans=[(200, 400, "adversaries on")])
-    return _figure(_image(picture), "Before, with and after the adversaries.")
+    picture = plot(curves, "CA step", "fraction of digits", spans=[(200, 400, "adversaries")])
+    return _figure(_image(picture), "Before, during and after the attack.")
 
 
 def _pictures(step, host, digits, config):
-    """Mosaics before, during and after, and a video of the whole."""
+    """Tiles of digits before, during and after the attack, and a video of all steps."""
     images, labels = digits.images[:_SHOWN], digits.labels[:_SHOWN]
     few = type(digits)(images, labels, digits.source)
     seed = config["seed"]
@@ -160,9 +160,13 @@ def _pictures(step, host, digits, config):
         state = states
         stills[first + 200] = tile(digits_to_rgb(state, labels, adversaries), columns=10, scale=3)
     for now, text in (
-        (200, "Step 200: before. A red background marks a wrong classification."),
+        (
+            200,
+            "Step 200: before the attack. A pink background marks digits that most cells "
+            "misclassify.",
+        ),
         (400, "Step 400: after 200 steps with adversaries (red cells)."),
-        (600, "Step 600: 200 steps after their removal."),
+        (600, "Step 600: 200 steps after the adversaries are removed."),
     ):
         yield _figure(_image(png_bytes(stills[now])), text)
     thin = np.asarray(digit_mask(few, 0.01, seed, at_least_one=True))
@@ -197,6 +201,6 @@ def _figure(content, caption):
 
 
 def main(options):
-    """Writes it, as ``python -m tfnca.article.report`` does."""
+    """Writes the report, as ``python -m tfnca.article.report`` does."""
     write_report(options.folder)
     print(f"Wrote {Path(options.folder) / 'report.html'}")

@@ -1,4 +1,4 @@
-"""MNIST: from tensorflow-datasets, from idx files, or from the sample that comes with tfnca.
+"""MNIST from tensorflow-datasets, from idx files, or from the bundled sample.
 
 The bundled sample is written by ``make_sample`` from a folder of MNIST's four idx files:
 ``python -c "from tfnca.data.digits import make_sample; make_sample('FOLDER')"``.
@@ -31,21 +31,21 @@ _PROBE_SECONDS = 2.0
 _GZIP = b"\x1f\x8b"
 
 _MAX_BYTES = 2**26
-"""More than MNIST's largest file has; no compressed one is unpacked further."""
+"""The limit for unpacking a compressed file; MNIST's largest file is smaller."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Digits:
-    """Digits and where they come from.
+    """Digits with their labels and their source.
 
     Attributes:
         images: float32 array ``(count, 28, 28)`` of grey values in [0, 1].
         labels: int32 array ``(count,)`` of 0–9.
-        source: ``"idx: …"``, ``"tfds: …"`` or ``"sample: …"``: the origin, how many digits of
-            which split, and why nothing better was at hand.
+        source: ``"idx: …"``, ``"tfds: …"`` or ``"sample: …"``: the origin, the number of digits
+            and their split, and for the sample why no other source was available.
 
     Raises:
-        ValueError: If images or labels are not such, or not equally many.
+        ValueError: If images or labels are not of this form, or their numbers differ.
     """
 
     images: np.ndarray
@@ -71,7 +71,7 @@ class Digits:
         object.__setattr__(self, "labels", labels.astype(np.int32, copy=False))
 
     def first(self, count: int) -> "Digits":
-        """The first `count` of them, or all."""
+        """The first `count` digits, or all if there are fewer."""
         count = check_integer("count", count, 1)
         return dataclasses.replace(self, images=self.images[:count], labels=self.labels[:count])
 
@@ -83,32 +83,32 @@ def load_digits(
     source: str | None = None,
     verbose: bool = False,
 ) -> Digits:
-    """MNIST digits from the best source at hand.
+    """Loads MNIST digits from the best source available.
 
-    With a `data_dir` they come from its idx files. Otherwise tensorflow-datasets is asked, which
-    downloads MNIST where it is not prepared yet; where the download's host does not answer within
-    two seconds, or the download fails, the bundled sample stands in: the first 10,000 training
-    and the first 1,000 test digits of the idx files.
+    With a `data_dir`, the digits come from its idx files. Otherwise they come from
+    tensorflow-datasets, which downloads MNIST the first time. If the server does not answer within
+    two seconds or the download fails, the bundled sample is used: the first 10,000 training and
+    the first 1,000 test digits of the idx files.
 
-    tensorflow-datasets shuffles MNIST, and an evaluation on the first N test digits means those
-    of the file. So a part of the test digits never comes from there.
+    tensorflow-datasets shuffles MNIST, but evaluations on the first N test digits mean the first
+    N of the idx file. So a part of the test digits is never taken from tensorflow-datasets.
 
     Args:
         split: ``"train"`` or ``"test"``.
         data_dir: Folder of idx files with their published names (``train-images-idx3-ubyte``,
             ``t10k-labels-idx1-ubyte`` …), with or without ``.gz``, compressed or not. With
-            ``source="tfds"`` the folder where tensorflow-datasets keeps its data instead.
-        count: How many digits, from the first on; all that the source has by default.
-        source: ``"idx"``, ``"tfds"`` or ``"sample"`` to insist on one source.
+            ``source="tfds"``, the data folder of tensorflow-datasets.
+        count: Number of digits, from the first on; all digits of the source by default.
+        source: ``"idx"``, ``"tfds"`` or ``"sample"``, to require one source.
         verbose: Whether to print the source that was used.
 
     Returns:
         A `Digits`.
 
     Raises:
-        ValueError: If `split`, `count` or `source` is unknown or does not fit the others, if the
-            source has fewer digits than `count`, if an idx file is missing or damaged, or if
-            ``source="tfds"`` and MNIST is neither prepared nor can be downloaded.
+        ValueError: If `split`, `count` or `source` is invalid or contradicts another argument, if
+            the source has fewer digits than `count`, if an idx file is missing or damaged, or if
+            ``source="tfds"`` and MNIST is neither on disk nor can be downloaded.
 
     Example:
 
@@ -131,8 +131,8 @@ def load_digits(
     part_of_test = split == "test" and count is not None and count < _TEST_DIGITS
     if source == "tfds" and part_of_test:
         raise ValueError(
-            "tensorflow-datasets shuffles the test digits, so source='tfds' gives all "
-            f"{_TEST_DIGITS} of them or none. Received: count={count}"
+            "tensorflow-datasets shuffles the test digits, so source='tfds' gives only all "
+            f"{_TEST_DIGITS} of them. Received: count={count}"
         )
 
     reason = ""
@@ -154,9 +154,9 @@ def load_digits(
 
     available = len(images)
     if count is not None and count > available:
-        hint = "; a data_dir with MNIST's idx files has them all" if source == "sample" else ""
+        hint = "; MNIST's idx files in a data_dir have all digits" if source == "sample" else ""
         raise ValueError(
-            f"count must be at most {available}, the {split} digits of source {source!r}"
+            f"count must be at most {available}, the number of {split} digits in source {source!r}"
             f"{reason}{hint}. Received: count={count}"
         )
     images, labels = images[:count], labels[:count]
@@ -172,17 +172,17 @@ def load_digits(
 
 
 def cell_labels(images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor) -> tf.Tensor:
-    """What each cell of an MNIST CA should say, as the target of its loss.
+    """The class that each cell of an MNIST CA should choose, as the target of a loss.
 
     Args:
         images: Array or tensor ``(batch, height, width)`` of grey values in [0, 1].
-        labels: Array or tensor ``(batch,)``: the digit that the cells of each image should name.
+        labels: Array or tensor ``(batch,)``: the class that the cells of each image should choose.
 
     Returns:
         float32 tensor ``(batch, height, width, 10)``: one-hot on living cells, zero elsewhere.
 
     Raises:
-        ValueError: If there are not as many labels as images, or one is not in 0 to 9.
+        ValueError: If the numbers of images and labels differ, or a label is not in 0 to 9.
 
     Example:
 
@@ -191,8 +191,8 @@ def cell_labels(images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor) 
     array([[0, 0, 0, 8],
            [0, 1, 1, 8]])
     """
-    # Published: grey >= 0.1. Here the CA's own grey > 0.1, since a dead cell cannot learn to
-    # speak; no digit tells the two apart (25/255 < 0.1 < 26/255).
+    # Article: grey >= 0.1; here: grey > 0.1, as in the CA itself, because a dead cell cannot learn
+    # a class. On MNIST the two are equal, because no grey value is 0.1 (25/255 < 0.1 < 26/255).
     if is_concrete(labels):
         check_labels(labels, NUM_CLASSES)
     counts = [each.shape[0] if hasattr(each, "shape") else len(each) for each in (images, labels)]
@@ -215,12 +215,12 @@ def make_sample(data_dir: str | os.PathLike[str], path: str | Path = _SAMPLE) ->
     Raises:
         ValueError: If an idx file is missing or damaged.
     """
-    # LZMA, which np.load reads too, makes the file a sixth smaller than np.savez_compressed.
+    # With LZMA, which np.load can read, the file is a sixth smaller than by np.savez_compressed.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
         for split, count in _SAMPLE_COUNTS.items():
             arrays = zip(("images", "labels"), _read_idx(split, Path(data_dir)), strict=True)
             for kind, array in arrays:
-                # A name alone would be stamped with today's date.
+                # With only a name, the entry would have today's date.
                 member = zipfile.ZipInfo(f"{split}_{kind}.npy")
                 member.compress_type = archive.compression
                 with archive.open(member, "w") as file:
@@ -244,18 +244,18 @@ def _read_idx(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{len(labels)} labels in {folder}, split={split!r}"
         )
     if labels.size and labels.max() >= NUM_CLASSES:
-        raise ValueError(f"labels must lie in 0..9. Received: {labels.max()} in {folder}")
+        raise ValueError(f"labels must be in 0 to 9. Received: {labels.max()} in {folder}")
     return images, labels
 
 
 def _read_idx_file(folder: Path, name: str, item_shape: tuple[int, ...]) -> np.ndarray:
     """The idx file `name` (or `name.gz`) as an array of uint8 items of the given shape.
 
-    Its bytes say whether it is compressed: browsers unpack a file and keep its name, or cut it.
+    Its bytes tell whether it is compressed, because browsers may unpack a file and keep its name.
     """
     path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
     if path is None:
-        raise ValueError(f"data_dir must hold {name} or {name}.gz. Received: data_dir={folder}")
+        raise ValueError(f"data_dir must contain {name} or {name}.gz. Received: data_dir={folder}")
     # idx: two zero bytes, 8 for uint8, the number of axes, their sizes as big-endian integers.
     axes = 1 + len(item_shape)
     magic, header = bytes([0, 0, 8, axes]), 4 + 4 * axes
@@ -274,7 +274,7 @@ def _read_idx_file(folder: Path, name: str, item_shape: tuple[int, ...]) -> np.n
         raise ValueError(f"{path} ends within its header. Received: {len(data)} bytes")
     shape = struct.unpack(f">{axes}I", data[4:header])
     if shape[1:] != item_shape:
-        raise ValueError(f"{path} must hold items of {item_shape}. Received: {shape[1:]}")
+        raise ValueError(f"{path} must contain items of {item_shape}. Received: {shape[1:]}")
     expected = header + shape[0] * int(np.prod(item_shape))
     if len(data) != expected:
         raise ValueError(
@@ -287,34 +287,34 @@ def _read_idx_file(folder: Path, name: str, item_shape: tuple[int, ...]) -> np.n
 def _read_tfds(
     split: str, data_dir: str | os.PathLike[str] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """MNIST through tensorflow-datasets; ValueError, within seconds, if it cannot be had."""
+    """MNIST from tensorflow-datasets; raises ValueError within seconds if it is not available."""
     try:
-        import tensorflow_datasets as tfds  # takes seconds, and most uses do without
+        import tensorflow_datasets as tfds  # takes seconds, and is rarely needed
 
         builder = tfds.builder("mnist", data_dir=data_dir)
-        # Asked about a folder that is not there, `is_prepared` logs a warning.
+        # `is_prepared` logs a warning if the folder does not exist.
         prepared = Path(builder.data_path).exists() and builder.is_prepared()
         if not prepared:
             _check_answers(f"{builder.URL}t10k-labels-idx1-ubyte.gz")  # 5 kB
-        # In batches, since batch_size=-1 aborts the whole process on mocked data.
+        # In batches, because batch_size=-1 aborts the whole process on mocked data.
         batches = tfds.load("mnist", split=split, data_dir=data_dir, batch_size=1000)
         images, labels = zip(
             *((batch["image"][..., 0], batch["label"]) for batch in tfds.as_numpy(batches)),
             strict=True,
         )
-    except Exception as error:  # any failure in there means: not to be had
+    except Exception as error:  # whatever fails, MNIST is not available
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f"tensorflow-datasets cannot give MNIST: {first_line}") from error
+        raise ValueError(f"tensorflow-datasets cannot provide MNIST: {first_line}") from error
     return np.concatenate(images), np.concatenate(labels)
 
 
 def _check_answers(url: str) -> None:
     """Raises ConnectionError unless `url` answers within two seconds.
 
-    tensorflow-datasets itself sets no time-out. The thread is there for name servers that do not
-    answer, which no socket's time-out covers.
+    tensorflow-datasets itself sets no time-out. A thread is needed because a socket's time-out does
+    not cover a name server that does not answer.
     """
-    import requests  # what tensorflow-datasets downloads with: same proxies, same certificates
+    import requests  # as tensorflow-datasets: same proxies, same certificates
 
     outcome: list[str | None] = [f"no answer within {_PROBE_SECONDS:g} s"]
 
@@ -322,7 +322,7 @@ def _check_answers(url: str) -> None:
         try:
             requests.get(url, timeout=_PROBE_SECONDS).raise_for_status()
             outcome[0] = None
-        except Exception as error:  # nothing may escape into the thread's own traceback
+        except Exception as error:  # the thread must not print a traceback
             outcome[0] = type(error).__name__
 
     thread = threading.Thread(target=probe, daemon=True)

@@ -1,4 +1,4 @@
-"""The lizard, drawn here: plain, and with a part left out or another colour."""
+"""Draws the lizard: plain, without a part, or in another colour."""
 
 from typing import Any, NamedTuple
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 class Drawn(NamedTuple):
-    """A target that the package draws, and how to speak of it."""
+    """A target that the package draws, and its description."""
 
     parts: dict[str, Any]
     """Arguments of `lizard`."""
     change: str
-    """What the plain lizard does that becomes it, after "should": ``"lose its tail"``."""
+    """The change from the plain lizard, as a verb: ``"lose its tail"``."""
     colour: str
     """A CSS colour, for its curve."""
 
@@ -25,17 +25,17 @@ DRAWN = {
     "red": Drawn({"color": "red"}, "turn red", "#e0364a"),
     "blue": Drawn({"color": "blue"}, "turn blue", "#3568e8"),
 }
-"""One entry makes a target, everywhere: a script's `--target`, cards, the page."""
+"""An entry here adds a target everywhere: to `--target` of the scripts, cards, and the page."""
 
 # The lizard in the unit square, y downwards. A stroke is a smooth curve through points
-# (x, y, radius); a limb is a stroke and where its fingers point, in degrees clockwise from up.
+# (x, y, radius). A limb is a stroke and the direction of its fingers, in degrees clockwise from up.
 _SPINE = [(0.612, 0.107, 0.062), (0.562, 0.228, 0.120), (0.532, 0.315, 0.078),
           (0.498, 0.390, 0.074), (0.455, 0.460, 0.088), (0.428, 0.545, 0.100),
           (0.440, 0.640, 0.098), (0.490, 0.735, 0.076), (0.565, 0.818, 0.051),
           (0.665, 0.878, 0.035), (0.770, 0.878, 0.026), (0.826, 0.812, 0.021),
           (0.790, 0.752, 0.018), (0.737, 0.778, 0.015), (0.757, 0.815, 0.012)]  # fmt: skip
 _CUTS = {"head": ((0.518, 0.345), 19), "tail": ((0.486, 0.728), 150)}
-"""Where a part of the trunk is cut off: a point of the spine, and the way to the part."""
+"""The cut that removes a part of the trunk: a point of the spine, and the direction to the part."""
 _LIMBS = {
     "left arm": ([(0.440, 0.430, 0.034), (0.285, 0.430, 0.027), (0.215, 0.320, 0.020)], -15),
     "right arm": ([(0.510, 0.430, 0.034), (0.705, 0.420, 0.027), (0.830, 0.335, 0.020)], 48),
@@ -47,14 +47,14 @@ _FINGERS = (-66, -22, 22, 66)
 _FINGER_LENGTH, _FINGER_RADIUS, _FINGERTIP_RADIUS = 0.085, 0.011, 0.016
 
 _WEB = 0.015
-"""How far from each other finger and hand start to flow together."""
+"""The distance at which finger and hand begin to merge."""
 
 _STRIPE = [(0.490, 0.405, 0.010), (0.445, 0.480, 0.023), (0.426, 0.565, 0.023),
            (0.462, 0.665, 0.018), (0.540, 0.778, 0.012), (0.625, 0.854, 0.004)]  # fmt: skip
 _CROWN = [(0.566, 0.214, 0.052), (0.606, 0.108, 0.036)]
 _NOSTRILS = [(0.598, 0.069, 0.006), (0.640, 0.084, 0.006)]
 _EYES = [(0.456, 0.175), (0.675, 0.252)]
-_EYE = {  # from the eye's middle: (x, y, radius), colour; None is the outline's
+_EYE = {  # from the eye's centre: (x, y, radius), colour; None is the colour of the outline
     "rim": ((0.000, 0.000, 0.058), None),
     "white": ((0.000, 0.000, 0.046), (1.0, 1.0, 1.0)),
     "pupil": ((0.010, -0.014, 0.024), (0.05, 0.05, 0.08)),
@@ -63,7 +63,7 @@ _EYE = {  # from the eye's middle: (x, y, radius), colour; None is the outline's
 _OUTLINE = 0.0155
 
 _SUBDIVISION = 8
-"""Straight pieces between two points of a curve."""
+"""Number of straight pieces between two points of a curve."""
 
 _COLORS = {
     None: {"outline": (0.08, 0.36, 0.16), "front": (0.38, 0.82, 0.10), "rear": (0.16, 0.60, 0.18),
@@ -77,10 +77,10 @@ _COLORS = {
 
 
 def lizard(without=None, color=None, size=40):
-    """The lizard seen from above, or one of its mutations: the same drawing, a part changed.
+    """Draws the lizard from above, or one of its mutations: the same drawing with one change.
 
     Args:
-        without: Part to leave out: `"tail"`, `"leg"` (one), `"head"` or `"arm"` (one).
+        without: The part to leave out: `"tail"`, `"leg"` (one), `"head"` or `"arm"` (one).
         color: `"red"` or `"blue"`; green when None.
         size: Side of the picture in pixels. The drawing is the same at every size.
 
@@ -114,21 +114,21 @@ def _draw(side, missing, colors):
     picture = np.zeros((side, side, 4), np.float32)
 
     def paint(color, distance, opacity=1.0):
-        """Lays `color` over every pixel inside; a pixel on the edge is covered in part."""
+        """Paints `color` over every pixel inside; pixels on the edge are partly covered."""
         cover = np.clip(0.5 - distance * side, 0, 1)[..., None] * opacity
         picture[...] *= 1 - cover
         picture[..., :3] += cover * np.asarray(color, np.float32)
         picture[..., 3:] += cover
 
     trunk = _distance(_curve(_SPINE), side)
-    # A cut takes away and changes nothing else: what is left need not learn to look otherwise.
+    # A cut changes nothing else, so the remaining cells need not learn a new look.
     beyond = _beyond(*_CUTS[missing], side) if missing in _CUTS else -1.0
 
     for limb, (bones, towards) in _LIMBS.items():
         if limb != _LEFT_OUT.get(missing):
             shape = _limb(bones, towards, side)
             paint(colors["outline"], shape - _OUTLINE)
-            in_the_open = np.clip(trunk / 0.07, 0, 1)  # in the trunk's shadow a limb is darker
+            in_the_open = np.clip(trunk / 0.07, 0, 1)  # limbs are darker in the trunk's shadow
             paint(_mix(colors["shade"], colors["limb"], in_the_open), shape)
 
     backwards = np.clip((_centres(0, side, side)[:, None] - 0.2) / 0.6, 0, 1)
@@ -163,7 +163,7 @@ def _limb(bones, towards, side):
 
 def _curve(points):
     """A polyline close to the smooth curve through `points`."""
-    from scipy.interpolate import CubicSpline  # not before it is needed: it takes a second
+    from scipy.interpolate import CubicSpline  # here, because it takes a second to load
 
     points = np.asarray(points)
     lengths = np.linalg.norm(np.diff(points[:, :2], axis=0), axis=1)
@@ -176,7 +176,7 @@ def _curve(points):
 
 
 def _distance(stroke, side, reach=0.1):
-    """Signed distance of every pixel to a stroke, negative inside; 1 farther off than `reach`."""
+    """Signed distance of every pixel to a stroke, negative inside; 1 if farther than `reach`."""
     distance = np.ones((side, side), np.float32)
     for (ax, ay, ar), (bx, by, br) in zip(stroke, [*stroke[1:], stroke[-1]], strict=True):
         far = max(ar, br) + reach
@@ -204,7 +204,7 @@ def _centres(start, stop, side):
 
 
 def _join(a, b, blend):
-    """The union of two shapes, their seam filleted where both are nearer than `blend`."""
+    """The union of two shapes, with a rounded seam where both are nearer than `blend`."""
     return np.minimum(a, b) - np.clip(blend - np.abs(a - b), 0, None) ** 2 / (4 * blend)
 
 

@@ -1,4 +1,4 @@
-"""Targets: the pictures a Growing CA grows into. A drawn one by its name, any PNG, any emoji.
+"""Targets, the pictures that a Growing CA grows: a drawn one by its name, any PNG, or any emoji.
 
 A target is a float32 array ``(size, size, 4)``: RGB premultiplied by alpha, then alpha.
 """
@@ -15,10 +15,10 @@ from tfnca.automata.checks import check_integer, check_target
 from tfnca.data.drawing import DRAWN, lizard
 
 TARGETS = tuple(DRAWN)
-"""Names of the drawn targets: the plain lizard, and its mutations."""
+"""Names of the drawn targets: the plain lizard and its mutations."""
 
 _MOST_PIXELS = 40_000_000
-"""In a picture file: a small one can claim to hold gigabytes."""
+"""The limit for a picture file, because a small file can claim to contain gigabytes."""
 
 _EMOJI_FONTS = ("NotoColorEmoji*.ttf", "Apple Color Emoji.ttc")
 
@@ -26,29 +26,30 @@ _MAKES_EMOJI = {"\ufe0f", "\u20e3"}
 """Variation selector 16 and the combining keycap."""
 
 _EMOJI_SIZES = (109, 160)
-"""Bitmap fonts open at the size of their bitmaps only: Noto's, Apple's."""
+"""Bitmap fonts open only at the size of their bitmaps: Noto's, Apple's."""
 
 _FONT_FOLDERS = ["/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts",
                  "/System/Library/Fonts"]  # fmt: skip
 
 
 def load_target(spec: str | Path, size: int = 40) -> np.ndarray:
-    """A target by name, from a picture file, or from an emoji.
+    """Loads a target by name, from a picture file, or from an emoji.
 
     Args:
-        spec: A name from `TARGETS`; the path of a PNG (or of any picture that Pillow reads), with
-            an alpha channel or else opaque; or an emoji, where a colour-emoji font is installed.
-            A photograph is turned as it says. Grey of 32 bits is scaled by the fewest bits that
-            hold it (8, 16, 31 or 32); floats lie in [0, 1], or else in [0, 255].
-        size: Side of the target, at least 1. A larger picture is shrunk to fit, keeping its
-            aspect; it stands in the middle.
+        spec: A name from `TARGETS`; the path of a PNG (or of any picture that Pillow reads); or an
+            emoji, if a colour-emoji font is installed. A picture without an alpha channel is
+            opaque. A photograph is rotated as its metadata say. Grey values of 32 bits are scaled
+            by the smallest sufficient number of bits (8, 16, 31 or 32). Floats are in [0, 1], or
+            else in [0, 255].
+        size: Side of the target, at least 1. A larger picture is shrunk to fit, keeping its aspect
+            ratio, and centred.
 
     Returns:
         Array ``(size, size, 4)``: premultiplied RGBA in [0, 1].
 
     Raises:
-        ValueError: If `spec` is none of these, its picture cannot be read or is empty, or `size`
-            is no positive integer.
+        ValueError: If `spec` is none of these, if its picture cannot be read or is empty, or if
+            `size` is not a positive integer.
 
     Example:
 
@@ -66,9 +67,9 @@ def load_target(spec: str | Path, size: int = 40) -> np.ndarray:
         image = _emoji(spec)
     else:
         raise _refusal(spec, "there is no such name or file")
-    # As published: Lanczos first, then RGB times alpha.
+    # As in the article: first Lanczos, then RGB times alpha.
     if max(image.size) > size:
-        image = image.convert("RGBa")  # of RGBA itself Pillow before 13 makes another thumbnail
+        image = image.convert("RGBa")  # Pillow before 13 gives a different thumbnail from RGBA
         image.thumbnail((size, size), Image.Resampling.LANCZOS)
         image = image.convert("RGBA")
     picture = np.asarray(image, np.float32) / 255.0
@@ -83,18 +84,19 @@ def load_target(spec: str | Path, size: int = 40) -> np.ndarray:
 
 
 def pad_target(target: np.ndarray, padding: int = 16) -> np.ndarray:
-    """A target with empty cells around it, the grid on which it is grown.
+    """Adds empty cells around a target, to the size of the grid on which it grows.
 
     Args:
         target: Array ``(height, width, 4)``.
-        padding: Cells added on each side. The article: 16, and 32 for the tailless adversary.
+        padding: Number of cells to add on each side. The article uses 16, and 32 for the tailless
+            adversary.
 
     Returns:
         Array ``(height + 2 * padding, width + 2 * padding, 4)``.
 
     Raises:
-        ValueError: If the target is no premultiplied RGBA picture, or the padding is negative or
-            no integer.
+        ValueError: If the target is not a premultiplied RGBA picture, or the padding is negative
+            or not an integer.
 
     Example:
 
@@ -115,7 +117,7 @@ def pad_target(target: np.ndarray, padding: int = 16) -> np.ndarray:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name that is too long
+    except OSError:  # the name is too long
         return False
 
 
@@ -129,19 +131,19 @@ def _open(path: Path) -> Image.Image:
             if upright.mode == "F" or upright.mode.startswith("I"):
                 upright = Image.fromarray(_as_bytes(np.asarray(upright)))
             return upright.convert("RGBA")
-    except Exception as error:  # Pillow raises whatever a broken file leads to
+    except Exception as error:  # Pillow may raise anything on a broken file
         if isinstance(error, OSError):
-            reason = "the file is no picture that Pillow reads"
+            reason = "the file is not a picture that Pillow can read"
         else:
             reason = f"the picture cannot be read: {error}"
         raise _refusal(path, reason) from error
 
 
 def _as_bytes(grey: np.ndarray) -> np.ndarray:
-    """Grey values of more than 8 bits as bytes; Pillow would clip them, not scale them."""
+    """Grey values of more than 8 bits as bytes; Pillow would clip and not scale them."""
     if grey.dtype.kind == "f":
         if not 0 <= grey.min() <= grey.max() <= 255:
-            raise ValueError("floats must lie in [0, 1], or else in [0, 255]")
+            raise ValueError("floats must be in [0, 1], or else in [0, 255]")
         scale = 255 if grey.max() <= 1 else 1
         return np.round(grey * scale).astype(np.uint8)
     if grey.dtype.itemsize == 2:
@@ -152,14 +154,14 @@ def _as_bytes(grey: np.ndarray) -> np.ndarray:
 
 
 def _is_emoji(text: str) -> bool:
-    """Whether a text is a symbol, or is made one by what follows: 1 is a digit, 1️⃣ an emoji."""
+    """Whether a text is a symbol, or becomes one by its modifiers: 1 is a digit, 1️⃣ an emoji."""
     return unicodedata.category((text or " ")[0]) == "So" or not _MAKES_EMOJI.isdisjoint(text)
 
 
 def _emoji(text: str) -> Image.Image:
     """An emoji as a cropped RGBA image."""
     if len(text.replace("\ufe0f", "")) > 1 and not features.check("raqm"):
-        raise _refusal(text, "several characters become one picture where Pillow has raqm only")
+        raise _refusal(text, "an emoji of several characters needs a Pillow with raqm")
     folders = [Path(os.path.expanduser(folder)) for folder in _FONT_FOLDERS]
     fonts = [font for folder in folders for name in _EMOJI_FONTS for font in folder.rglob(name)]
     for font in fonts:

@@ -1,4 +1,4 @@
-"""How a collective can tell whom to believe: which cells lie, and what comes of not listening."""
+"""Defences against adversaries: detecting them, and measuring hosts with and without a defence."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Hosts against attacks, on digits: every attack in every host, with and without a defence."""
+"""Measures every attack in every host of digits, with and without a defence."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
     from tfnca.cli import run
@@ -34,13 +34,13 @@ _UNSEEN = 1 << 10
 
 
 def find_models(folder: Path) -> tuple[dict[str, MNISTCA], dict[str, tuple[MNISTCA, dict]]]:
-    """The hosts and the attacks in a folder of models, by the names of their folders.
+    """Finds the hosts and the attacks in a folder of models, by the names of their folders.
 
     Args:
-        folder: Holds a folder for each model.
+        folder: Contains a folder for each model.
 
     Returns:
-        Hosts; and attacks, each with the settings that it was trained with.
+        The hosts; and the attacks, each with the settings that it was trained with.
 
     Raises:
         ValueError: If there is no host or no attack, or a file cannot be read.
@@ -56,8 +56,8 @@ def find_models(folder: Path) -> tuple[dict[str, MNISTCA], dict[str, tuple[MNIST
             hosts[path.parent.name] = model
     if not hosts or not attacks:
         raise ValueError(
-            "FOLDER must hold folders with a model.keras of an MNIST CA each, at least a host and "
-            "an attack, which is told by the host in its config.json. "
+            "FOLDER must contain at least one host and one attack: a folder for each MNIST CA, "
+            "with its model.keras and, for an attack, a config.json that names its host. "
             f"Received: {len(hosts)} hosts and {len(attacks)} attacks in {folder}"
         )
     return hosts, attacks
@@ -66,20 +66,21 @@ def find_models(folder: Path) -> tuple[dict[str, MNISTCA], dict[str, tuple[MNIST
 def measure_attack(
     step: Injected, digits: Digits, seeds: Iterable[int], target: int, mapped: int, bar: Bar
 ) -> dict[str, Any]:
-    """What an attack does, at random places and at the best one.
+    """Measures an attack with adversaries at random cells, and with one at the best cell.
 
     Args:
         step: The host and its adversary.
-        digits: `Digits`.
-        seeds: One run each.
-        target: The class that the adversary argues for.
-        mapped: Digits, the first, for the best single place: see `influence_maps`.
-        bar: Moves by one when done.
+        digits: The digits to measure on.
+        seeds: Random seeds, one run each.
+        target: The target class of the adversaries.
+        mapped: Number of digits, from the first on, for the best single cell: see
+            `influence_maps`.
+        bar: Advanced by one at the end.
 
     Returns:
-        Dictionary: for ``10 %`` and ``1 %`` of the grid, adversaries there from step 200 for 200
-        steps, and ``placed``, one adversary at the best place from the start: each with the
-        measures of `digit_measures` that apply, and ``_sd`` over seeds.
+        Dictionary: ``10 %`` and ``1 %``, with that fraction of the grid as adversaries from step
+        200 to step 400; and ``placed``, with one adversary at the best cell from the start. Each
+        contains the measures of `digit_measures` that apply, and ``_sd`` over seeds.
     """
     check_digits(step, digits, target, INJECTED)
     found: dict[str, Any] = {}
@@ -95,9 +96,9 @@ def measure_attack(
     maps = influence_maps(step, images, target, seed=1)
     trials = Trials(step, images, target)
     best = [(d, [int(one.cells[one.outcome.value.argmax()])]) for d, one in enumerate(maps)]
-    taken = [trials.ask(best, seed + _UNSEEN).taken.mean() for seed in seeds]
-    spread = float(np.std(taken, ddof=1)) if len(taken) > 1 else 0.0
-    found["placed"] = {"takeover": float(np.mean(taken)), "takeover_sd": spread}
+    rates = [trials.ask(best, seed + _UNSEEN).taken.mean() for seed in seeds]
+    spread = float(np.std(rates, ddof=1)) if len(rates) > 1 else 0.0
+    found["placed"] = {"takeover": float(np.mean(rates)), "takeover_sd": spread}
     bar.update(1)
     return found
 
@@ -110,19 +111,20 @@ def benchmark(
     mapped: int,
     tolerance: float = TOLERANCE,
 ) -> dict[str, Any]:
-    """All hosts against all attacks.
+    """Measures all hosts against all attacks.
 
     Args:
         folder: See `find_models`.
-        digits: `Digits`.
-        seeds: One run each.
-        target: The class that adversaries argue for.
+        digits: The digits to measure on.
+        seeds: Random seeds, one run each.
+        target: The target class of the adversaries.
         mapped: See `measure_attack`.
-        tolerance: Of `Verified`.
+        tolerance: The tolerance of `Verified`.
 
     Returns:
-        Dictionary: ``hosts``, what each does alone; ``attacks``, a row for each host, defence and
-        attack, and whether liars are ``held`` to the tolerance.
+        Dictionary: ``hosts``, the measures of each host without an attack; ``attacks``, a row for
+        each host, defence and attack. ``held`` tells whether the deviation test clips the
+        adversaries' updates to the tolerance.
     """
     hosts, attacks = find_models(folder)
     seeds = list(seeds)
@@ -156,7 +158,7 @@ def benchmark(
 
 
 def leaderboard(found: dict[str, Any]) -> str:
-    """The table: a row for each host and defence, the safest first, as Markdown."""
+    """The results as a Markdown table, a row for each host and defence, the safest first."""
     table = []
     for host, alone in found["hosts"].items():
         for defence in ("none", "verified"):
@@ -168,8 +170,9 @@ def leaderboard(found: dict[str, Any]) -> str:
             table.append((host, defence, alone, worst))
     table.sort(key=lambda row: row[3]["10 %"]["10 %"]["takeover"])
     lines = [
-        "| host | defence | accuracy alone | under attack | taken by 10 % | by 1 % "
-        "| by one, best placed | 10 % of which |",
+        "| host | defence | accuracy without attack | accuracy under attack "
+        "| takeover rate, 10 % adversaries | 1 % adversaries | one at the best cell "
+        "| most harmful attack at 10 % |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for host, defence, alone, worst in table:
@@ -179,7 +182,7 @@ def leaderboard(found: dict[str, Any]) -> str:
         )
         cells = [f"{row[place]['takeover']:.3f}" for place, row in worst.items()]
         many = worst["10 %"]
-        held = ", held" if many["held"] else ""
+        held = ", clipped" if many["held"] else ""
         cells.append(f"{many['attack']}{'*' if many['fresh'] else ''}{held}")
         lines.append(
             f"| {host} | {defence} | {alone['digit_accuracy']:.3f} "

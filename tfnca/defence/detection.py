@@ -1,7 +1,7 @@
-"""Which cells lie, from two states and the rule alone: nobody needs to have met the liar before.
+"""Detects adversarial cells from two consecutive states and the host's rule.
 
-A host's cell either stays as it is or changes by what the rule says, and noise. Whoever changes
-otherwise follows another rule.
+A host cell either keeps its state or changes as the rule says, plus noise. A cell that changes in
+any other way follows another rule. The adversary need not be known in advance.
 """
 
 from typing import Any
@@ -26,20 +26,20 @@ def watch(
     steps: int = 20,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """How well liars are told from honest cells the longer one watches.
+    """Measures how well adversaries are detected, by the number of steps observed.
 
     Args:
         step: `Injected(host, adversary)` of MNIST CAs.
-        digits: `Digits`.
-        density: Share of adversaries among all pixels.
-        settled: CA steps with adversaries before the watching begins.
-        steps: CA steps to watch.
-        seed: Of masks, fire masks and noise.
+        digits: The digits to measure on.
+        density: Fraction of all pixels that are adversaries.
+        settled: CA steps with adversaries before the observation begins.
+        steps: CA steps to observe.
+        seed: Random seed of masks, fire masks and noise.
 
     Returns:
-        For each number of steps watched a dictionary: ``steps``; ``auc``, the probability that a
-        liar's largest deviation so far exceeds an honest cell's; ``found`` and ``accused``, the
-        shares of liars and of honest cells that were over 5 at least once.
+        A dictionary for each number of observed steps: ``steps``; ``auc``, the probability that an
+        adversary's largest deviation so far exceeds that of a host cell; ``found`` and
+        ``accused``, the fractions of adversaries and of host cells whose deviation has exceeded 5.
     """
     check_digits(step, digits, TARGET_DIGIT, INJECTED)
     mask = np.asarray(digit_mask(digits, density, seed))
@@ -52,24 +52,24 @@ def watch(
         after = rollout(step, state, 1, mask=mask, seed=seed, step_offset=settled + number)
         seen = keras.ops.convert_to_numpy(deviation(step.host, state, after))
         largest, state = np.maximum(largest, seen), after
-        liars, honest = largest[alive & (mask > 0.5)], largest[alive & (mask < 0.5)]
+        adversaries, hosts = largest[alive & (mask > 0.5)], largest[alive & (mask < 0.5)]
         rows.append(
             {
                 "steps": number + 1,
-                "auc": roc_auc(liars, honest),
-                "found": float(np.mean(liars > 5)),
-                "accused": float(np.mean(honest > 5)),
+                "auc": roc_auc(adversaries, hosts),
+                "found": float(np.mean(adversaries > 5)),
+                "accused": float(np.mean(hosts > 5)),
             }
         )
     return rows
 
 
 def roc_auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """The probability that a value of the first exceeds one of the second; ties count half.
+    """The probability that a positive score exceeds a negative one; ties count half.
 
     Args:
-        positive: Scores of those to be found, any shape.
-        negative: Scores of the others.
+        positive: Scores of the cells to detect, of any shape.
+        negative: Scores of all other cells.
 
     Example:
 

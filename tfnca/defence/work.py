@@ -1,4 +1,4 @@
-"""What ``python -m tfnca.defence`` does."""
+"""The work of ``python -m tfnca.defence``."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ _SHOWN = (1, 2, 5, 10, 20)
 
 
 def detect(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each adversary and number of steps watched, mean and spread over seeds."""
+    """A row for each adversary and number of observed steps, mean and spread over seeds."""
     host = load(options.host, options.host_name)
     digits = load_digits("test", options.data_dir, options.test_digits)
     rows = []
@@ -45,7 +45,10 @@ def main(options: argparse.Namespace) -> None:
     """Prints the table, as ``python -m tfnca.defence`` does."""
     if options.out:
         check_output(options.out)
-    print("| adversary | steps | AUC | liars found | honest accused |\n|---|---|---|---|---|")
+    print(
+        "| adversary | steps | AUC | adversaries detected | host cells accused |\n"
+        "|---|---|---|---|---|"
+    )
     rows = detect(options)
     if options.out:
         write_atomically(options.out, json.dumps(rows, indent=1))

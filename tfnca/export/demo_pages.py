@@ -1,4 +1,4 @@
-"""The article's own demo pages: our models as the data files that those pages load."""
+"""Exports models as data files for the article's demo pages."""
 
 import base64
 import json
@@ -24,15 +24,15 @@ from tfnca.formats.readers.growing_demo import DEMO_PERTURBATIONS
 
 
 def save_demo(step: Step, folder: str | Path) -> Path:
-    """Writes what one of the article's two demo pages loads.
+    """Writes the data file of one of the article's two demo pages.
 
-    An injection of MNIST CAs becomes ``data.js`` of the digits page, six perturbations of a
-    Growing CA become ``gca_data.js`` of the lizard page. `tfnca.load` reads both.
+    An injection of MNIST CAs becomes the ``data.js`` of the page on digits. Six perturbations of a
+    Growing CA become the ``gca_data.js`` of the page on the lizard. `tfnca.load` reads both.
 
     Args:
         step: An `Injected` of MNIST CAs, or a Growing CA in a `tfnca.export.signatures.mix` of six
             matrices, in the page's order: tail, leg, head, arm, red, blue.
-        folder: Where to write.
+        folder: The folder to write to.
 
     Returns:
         The file's path.
@@ -40,7 +40,7 @@ def save_demo(step: Step, folder: str | Path) -> Path:
     Raises:
         ValueError: If `step` is something else.
     """
-    # The pages run the article's own formulas, so exactly these classes and no other.
+    # The pages run the article's own formulas, so subclasses are refused too.
     is_digits = type(step) is Injected and all(
         type(ca) is MNISTCA and ca.message_bound is None for ca in step.networks
     )
@@ -84,7 +84,7 @@ def _lizard_data(step):
 
 
 def _demo_graph(ca):
-    """A Growing CA's graph with its weights inside, as JSON; it takes what the page gives it."""
+    """A Growing CA's graph as JSON, with its weights and with the inputs that the page passes."""
 
     def step(x, fire_rate, angle, step_size):
         draws = tf.raw_ops.RandomUniform(shape=tf.shape(x[..., :1]), dtype=tf.float32)
@@ -119,7 +119,7 @@ def _demo_graph(ca):
 
 
 def _spell_out(tensor):
-    """Rewrites a constant as the page reads it: an array by its bytes, a scalar by its value."""
+    """Rewrites a constant in the page's form: an array as bytes, a scalar as its value."""
     array = tf.make_ndarray(tensor)
     if array.ndim:
         tensor.ClearField("float_val")
@@ -127,4 +127,4 @@ def _spell_out(tensor):
         tensor.tensor_content = array.tobytes()
     elif tensor.dtype == tf.float32.as_datatype_enum:
         tensor.ClearField("tensor_content")
-        tensor.float_val[:] = [float(array)]  # TensorFlow leaves a zero out
+        tensor.float_val[:] = [float(array)]  # TensorFlow omits a zero

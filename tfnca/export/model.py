@@ -1,4 +1,4 @@
-"""One way to all exporters: a model's files in, another program's files out."""
+"""Exports a model with any of the exporters."""
 
 import argparse
 
@@ -13,7 +13,7 @@ def main(options: argparse.Namespace) -> None:
     """Exports a model, as ``tfnca export`` and the scripts in ``export/`` do."""
     wanted, out = options.format, options.out
     if wanted != "tfjs" and getattr(options, "quantize", None):
-        raise ValueError(f"--quantize is for --format tfjs. Received: --format {wanted}")
+        raise ValueError(f"--quantize needs --format tfjs. Received: --format {wanted}")
     step, measures = load_step(options.models, options.host, options.name, options.host_name)
     if wanted == "saved_model":
         save_saved_model(step, out, measures)

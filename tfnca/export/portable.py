@@ -1,4 +1,4 @@
-"""LiteRT and ONNX: a step for other runtimes, written by Keras' own exporters."""
+"""Exports a step to LiteRT or ONNX with Keras' own exporters."""
 
 import re
 from collections.abc import Sequence
@@ -29,18 +29,18 @@ class _Masked(keras.layers.Layer):
 
 
 def save_portable(step: Step, path: str | Path) -> None:
-    """Writes a step for LiteRT (``.tflite``) or ONNX (``.onnx``); batch and grid are free.
+    """Writes a step for LiteRT (``.tflite``) or ONNX (``.onnx``), for any batch and grid size.
 
-    The inputs are those of the signature ``step_masked`` of `save_saved_model`, the one
-    output is the next state.
+    The inputs are those of the signature ``step_masked`` of `save_saved_model`. The only output is
+    the next state.
 
     Args:
         step: Any step.
-        path: The file to write; its ending says which format.
+        path: The file to write; its ending selects the format.
 
     Raises:
-        ValueError: If the ending is another, LiteRT alone cannot run the step, or a package that
-            writes the format is missing.
+        ValueError: If the ending is unknown, if LiteRT cannot run the step without TensorFlow, or
+            if a package that writes the format is missing.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
@@ -49,7 +49,7 @@ def save_portable(step: Step, path: str | Path) -> None:
     specs = signatures.state | signatures.draws | signatures.given
     inputs = [keras.Input(batch_shape=spec.shape, name=name) for name, spec in specs.items()]
     model = keras.Model(inputs, _Masked(signatures, list(specs))(inputs))
-    model(inputs)  # Keras' ONNX exporter refuses a model that nobody has called
+    model(inputs)  # Keras' ONNX exporter refuses a model that has never been called
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as temporary:
         try:
@@ -62,6 +62,6 @@ def save_portable(step: Step, path: str | Path) -> None:
         borrowed = re.search(rb"Flex\w+", temporary.read_bytes())
         if path.suffix == ".tflite" and borrowed:
             raise ValueError(
-                "LiteRT must have every operation of the step itself. "
+                "A step for LiteRT must use only LiteRT's own operations. "
                 f"Received: {borrowed[0].decode()} in {type(step).__name__}"
             )

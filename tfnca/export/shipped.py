@@ -1,4 +1,4 @@
-"""The exports beside the trained models: which there are, and whether they are of these weights."""
+"""The bundled models' exports: finds those that do not match the weights, and writes them."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,20 +16,20 @@ EXPORTS: dict[str, Callable] = {"saved_model": save_saved_model, "tfjs": save_tf
 
 
 def shipped(root: str | Path) -> Iterator[tuple[Path, Path, Path | None]]:
-    """The models that are shipped with exports.
+    """The bundled models that have exports.
 
-    A base stands alone. An adversary or a perturbation goes with the base in `root` that its
-    ``config.json`` speaks of.
+    A host is exported alone, and an attack together with the host in `root` that its
+    ``config.json`` names.
 
     Args:
-        root: The folder of trained models, each ``<name>/model.keras``; deeper folders hold
-            models whose hosts are not there, and are left out.
+        root: The folder of trained models, each ``<name>/model.keras``. Models in deeper folders
+            are left out, because their hosts are not bundled.
 
     Yields:
         ``(the model's folder, path of the model, path of its host or None)``.
 
     Raises:
-        ValueError: If a host is not there.
+        ValueError: If a host is missing.
     """
     paths = sorted(Path(root).glob("*/model.keras"))
     models = {path: load(path) for path in paths}
@@ -45,7 +45,7 @@ def shipped(root: str | Path) -> Iterator[tuple[Path, Path, Path | None]]:
 
 
 def stale(root: str | Path) -> Iterator[tuple[Path, Step, dict]]:
-    """The exports that are missing or not of the weights beside them.
+    """The exports that are missing or do not match the weights of their model.
 
     Args:
         root: See `shipped`.
@@ -61,13 +61,13 @@ def stale(root: str | Path) -> Iterator[tuple[Path, Step, dict]]:
 
 
 def refresh(root: str | Path) -> Iterator[Path]:
-    """Writes the stale exports anew.
+    """Writes the stale exports again.
 
     Args:
         root: See `shipped`.
 
     Yields:
-        The folder of each export, once it is written.
+        The folder of each export after it is written.
     """
     for folder, step, measures in stale(root):
         EXPORTS[folder.name](step, folder, measures=measures)
@@ -75,7 +75,7 @@ def refresh(root: str | Path) -> Iterator[Path]:
 
 
 def _about(folder):
-    """What an export says about itself, or None."""
+    """The `metadata` in an export, or None."""
     if (folder / EXTRA).is_file():
         return json.loads((folder / EXTRA).read_text(encoding="utf-8"))
     if (folder / "model.json").is_file():

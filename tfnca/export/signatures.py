@@ -1,4 +1,4 @@
-"""What an exported step takes and gives, and what an export says about itself."""
+"""Inputs, outputs and metadata of exported steps."""
 
 import contextlib
 import json
@@ -26,10 +26,10 @@ class Mixture(StatePerturbation):
 
     Args:
         perturbations: Affine `StatePerturbation`s of one size, at least one.
-        names: What each is called.
+        names: A name for each.
 
     Raises:
-        ValueError: If there is none, one is not affine, or sizes differ.
+        ValueError: If there is none, if one is not affine, or if sizes differ.
     """
 
     def __init__(self, perturbations: Sequence[StatePerturbation], names: Sequence[str]) -> None:
@@ -37,7 +37,7 @@ class Mixture(StatePerturbation):
         if len(sizes) != 1 or not all(each.is_affine for each in perturbations):
             kinds = [type(each).__name__ for each in perturbations]
             raise ValueError(
-                "A mixture takes affine perturbations of one size. "
+                "The perturbations of a mixture must be affine and of one size. "
                 f"Received: {kinds} with {sorted(sizes)} channels"
             )
         super().__init__(sizes.pop(), name="mixture")
@@ -47,7 +47,7 @@ class Mixture(StatePerturbation):
 
     @contextlib.contextmanager
     def at(self, k: Array) -> Iterator[None]:
-        """Within this, the strengths are `k`, ``(count,)``, a tensor of the graph being traced."""
+        """Sets the strengths to `k`, ``(count,)``, a tensor of the graph that is being traced."""
         before, self.k = self.k, k
         try:
             yield
@@ -78,12 +78,12 @@ class Mixture(StatePerturbation):
 
 
 def mix(host: Step, perturbations: Sequence[StatePerturbation], names: Sequence[str]) -> Perturbed:
-    """A host under perturbations whose strengths are an input ``k`` of its exported graph.
+    """Perturbs a host; the strengths of the perturbations are an input ``k`` of exported graphs.
 
     Args:
         host: See `Perturbed`.
         perturbations: Affine `StatePerturbation`s.
-        names: What each is called.
+        names: A name for each.
 
     Returns:
         A `Perturbed`; its matrix is I + Σ kᵢ(Aᵢ - I).
@@ -98,14 +98,14 @@ def mix(host: Step, perturbations: Sequence[StatePerturbation], names: Sequence[
 
 
 def mixed(step: Step) -> Step:
-    """The step; one whose perturbation can have strengths becomes the `mix` of that one."""
+    """Returns the step, or the `mix` of its perturbation if that can have a strength."""
     if type(step) is not Perturbed or not step.perturbation.is_affine or strengths(step):
         return step
     return mix(step.host, [step.perturbation], ["perturbation"])
 
 
 def strengths(step: Step) -> list[str]:
-    """The names of the strengths that a step's exports take as ``k``; none for most steps."""
+    """The names of the strengths ``k`` of a step's exports; empty for most steps."""
     return step.perturbation.names if isinstance(step.perturbation, Mixture) else []
 
 
@@ -115,21 +115,21 @@ def load_step(
     name: str | None = None,
     host_name: str | None = None,
 ) -> tuple[Step, dict]:
-    """Loads what is to be exported.
+    """Loads the step to export.
 
     Args:
         models: Paths in any format that `tfnca.load` reads: a step; or an adversary, with its
             host; or perturbations, with their host.
         host: Path of the host.
-        name: Which model to take, where a path holds several.
-        host_name: Which host, where that path holds several.
+        name: The model to take, if a path contains several.
+        host_name: The host to take, if its path contains several.
 
     Returns:
-        ``(step, measures)``: perturbations give their `mix`; measures are what a ``metrics.json``
-        beside a model says, by the model's name.
+        ``(step, measures)``. Perturbations become a `mix`. The measures are the contents of the
+        ``metrics.json`` next to each model, by the model's name.
 
     Raises:
-        ValueError: If the models do not fit together or a perturbation comes without a host.
+        ValueError: If the models do not fit together, or if a perturbation has no host.
     """
     loaded = [load(path, name) for path in models]
     names, measures = [], {}
@@ -137,7 +137,7 @@ def load_step(
         stem = path.parent.name if path.stem == "model" else path.stem.removesuffix("_sym_t")
         names.append(name or stem)
         if (metrics := path.parent / "metrics.json").exists():
-            # Browsers read no NaN.
+            # Browsers cannot read NaN.
             text = metrics.read_text(encoding="utf-8")
             measures[names[-1]] = json.loads(text, parse_constant=lambda constant: None)
     are_perturbations = [isinstance(model, StatePerturbation) for model in loaded]
@@ -151,18 +151,18 @@ def load_step(
 
 
 _USUAL = {"step_size": 1.0, "angle": 0.0}
-"""Settings that an export tells of only where a network has another value."""
+"""Settings that an export mentions only if a network has another value."""
 
 
 def metadata(step: Step, measures: dict | None = None) -> dict:
-    """What an export says about itself, JSON-able.
+    """The metadata of an export, which can be written as JSON.
 
     Args:
-        step: What was exported.
+        step: The exported step.
         measures: Measures of the model, by name.
 
     Returns:
-        A dictionary. ``weights_sha256`` tells whether an export is of these weights.
+        A dictionary. Its ``weights_sha256`` tells whether an export matches given weights.
     """
     networks = step.networks
     about = {
@@ -234,11 +234,11 @@ class Signatures:
                     given[name] = [tf.expand_dims(fires, -1) for fires in given[name]]
                 if count == 1:
                     (given[name],) = given[name]
-            # A seed, though all draws are given: without one the graph would draw one for nothing.
+            # All draws are given, but without a seed the graph would still draw one.
             return {"state": self.step(state, seed=0, **given)}
 
     def _strengths(self, given):
-        """Takes `k` out of what is given and sets it while a function is traced."""
+        """Removes `k` from the given inputs and sets it while a function is traced."""
         k = given.pop("k", None)
         return contextlib.nullcontext() if k is None else self.step.perturbation.at(k)
 
@@ -256,7 +256,7 @@ class Signatures:
         return self.state | taken | self.given
 
     def function(self, name: str) -> Any:
-        """The graph function called `name`, which takes `inputs(name)`."""
+        """The graph function called `name`, with the inputs `inputs(name)`."""
         call = {"step": self.one_step, "rollout": self.rollout, "step_masked": self.step_masked}
         return tf.function(call[name], autograph=False)
 

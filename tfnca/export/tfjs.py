@@ -1,4 +1,4 @@
-"""TensorFlow.js: a step as a graph model that `tf.loadGraphModel` takes as it is."""
+"""Exports a step to TensorFlow.js, as a graph model for `tf.loadGraphModel`."""
 
 import json
 from importlib.resources import files
@@ -20,10 +20,10 @@ from tfnca.files import replacing
 TFJS_OPS = frozenset(
     files("tfnca.export").joinpath("tfjs_ops.txt").read_text(encoding="utf-8").split()
 )
-"""What TensorFlow.js can run: the operations in `op_list` of @tensorflow/tfjs-converter 4.22.0."""
+"""The operations of TensorFlow.js: the `op_list` of @tensorflow/tfjs-converter 4.22.0."""
 
 FUSED = (["BiasAdd"], ["BiasAdd", "Relu"])
-"""What may follow a convolution inside one node."""
+"""The operations that may follow a convolution inside one node."""
 
 _OPTIMISERS = ["constfold", "arithmetic", "common_subgraph_elimination", "dependency"]
 _CPU = "/device:CPU:0"
@@ -32,21 +32,21 @@ _CPU = "/device:CPU:0"
 def save_tfjs(
     step: Step, folder: str | Path, quantize: str | None = None, measures: dict | None = None
 ) -> None:
-    """Writes a step as a TensorFlow.js graph model; batch and grid are free.
+    """Writes a step as a TensorFlow.js graph model, for any batch and grid size.
 
     TensorFlow.js lacks the stateless random operations that a seed needs, so fire mask and noise
-    are inputs. All are float32 and have the names and shapes of the signature ``step_masked`` of
-    `tfnca.export.saved_model.save_saved_model`.
+    are inputs. All inputs are float32 and have the names and shapes of the signature
+    ``step_masked`` of `tfnca.export.saved_model.save_saved_model`.
 
     Args:
         step: Any step.
-        folder: Where to write ``model.json`` and ``weights.bin``; an older export is replaced.
-        quantize: ``"uint8"`` or ``"float16"`` for the learned kernels; float32 if not given.
-        measures: See `tfnca.export.signatures.metadata`, which stands in ``userDefinedMetadata``.
+        folder: The folder for ``model.json`` and ``weights.bin``; an older export is replaced.
+        quantize: ``"uint8"`` or ``"float16"`` for the learned kernels; float32 if None.
+        measures: See `tfnca.export.signatures.metadata`; it is written to ``userDefinedMetadata``.
 
     Raises:
-        ValueError: If `folder` holds something else, `quantize` is unknown, or the step needs an
-            operation that TensorFlow.js lacks.
+        ValueError: If `folder` contains something else, if `quantize` is unknown, or if the step
+            needs an operation that TensorFlow.js lacks.
     """
     if quantize not in (None, *QUANTIZE):
         raise ValueError(f"quantize must be one of {QUANTIZE}. Received: quantize={quantize!r}")
@@ -72,7 +72,7 @@ def save_tfjs(
         "weightsManifest": [{"paths": ["weights.bin"], "weights": entries}],
     }
     with replacing(folder, "model.json") as temporary:
-        # Sorted, because protobuf's maps have no order.
+        # Sorted, because maps in protobuf have no order.
         text = json.dumps(document, separators=(",", ":"), sort_keys=True)
         (temporary / "model.json").write_text(text, encoding="utf-8")
         (temporary / "weights.bin").write_bytes(data)
@@ -90,17 +90,17 @@ def check_ops(graph: Any) -> None:
             layer, _, name = node.name.rpartition("/")
             op = f"{node.op} of {fused}" if fused else node.op
             raise ValueError(
-                "A step must consist of operations that TensorFlow.js has. "
+                "A step may use only operations that TensorFlow.js has. "
                 f"Received: {op} ({name}) in layer {layer or 'at the top'}"
             )
 
 
 def optimised(function: Any, fuse: bool) -> Any:
-    """The frozen graph of a concrete function, as few and as cheap nodes as it takes.
+    """The frozen graph of a concrete function, with as few and as cheap nodes as possible.
 
     Args:
         function: A concrete function.
-        fuse: Whether a convolution's node may hold its bias and activation too.
+        fuse: Whether to fuse convolutions with their biases and activations.
 
     Returns:
         A GraphDef; constants are ``Const`` nodes.
@@ -131,12 +131,12 @@ def optimised(function: Any, fuse: bool) -> Any:
 def _products_to_convolutions(graph, shapes):
     """Turns products with a matrix over the channels into 1x1 convolutions.
 
-    TensorFlow spells such a product out as ``<name>/transpose``, ``<name>/MatMul`` and a dozen
-    other nodes around ``<name>``; with Keras 3.13 it is one BatchMatMulV2.
+    TensorFlow writes such a product as ``<name>/transpose``, ``<name>/MatMul`` and a dozen other
+    nodes around ``<name>``. With Keras 3.13 it is a single BatchMatMulV2.
 
     Args:
-        graph: A GraphDef, which is changed.
-        shapes: The same as a `tf.Graph`, which knows the shapes.
+        graph: A GraphDef, changed in place.
+        shapes: The same graph as a `tf.Graph`, which contains the shapes.
     """
     nodes = {node.name: node for node in graph.node}
     floats, integers = tf.float32.as_datatype_enum, tf.int32.as_datatype_enum
@@ -181,7 +181,7 @@ def _signature(function):
 
 
 def _weight(array, quantize):
-    """An entry of the weights' manifest, without its name, and its bytes."""
+    """An entry of the weights manifest, without its name, and its bytes."""
     entry = {"shape": list(array.shape), "dtype": array.dtype.name}
     if quantize == "float16":
         entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}

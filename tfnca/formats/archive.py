@@ -1,4 +1,4 @@
-"""Files from elsewhere, read within limits: what is broken, too large or unsafe is a ValueError."""
+"""Reads untrusted files within limits; raises ValueError if one is broken, too large or unsafe."""
 
 import base64
 import contextlib
@@ -17,26 +17,26 @@ MAX_BYTES = 256 * 2**20
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_FILES = 1000
 MAX_NODES = 10_000
-"""Bounds on what is read: in all, as text, files in a zip or folder, a graph."""
+"""Limits: bytes in total, bytes of text, files in a zip or folder, nodes of a graph."""
 
 
 class Budget:
-    """How much one call may read in all, zips inside zips included."""
+    """How much one call may read in total, including zips inside zips."""
 
     def __init__(self) -> None:
         self.size = 0
 
     def take(self, where: str | Path, count: int, size: int) -> None:
-        """Counts what is about to be read.
+        """Counts the parts and bytes of a file before it is read.
 
         Args:
-            where: What the message calls it.
-            count: Its parts.
-            size: Its bytes.
+            where: Name of the file in the message.
+            count: Number of its parts.
+            size: Number of its bytes.
 
         Raises:
-            ValueError: If there are too many parts, or more bytes than are left; those are not
-                counted.
+            ValueError: If there are too many parts, or more bytes than the budget allows. They
+                are not counted then.
         """
         if count > MAX_FILES or self.size + size > MAX_BYTES:
             raise ValueError(
@@ -47,13 +47,13 @@ class Budget:
 
 
 class Folder(Mapping[str, bytes]):
-    """The files of a folder by their names, each read when it is asked for.
+    """The files of a folder by their names, each read on first use.
 
-    Names may lead to subfolders; the names that it lists do not.
+    A name may be in a subfolder, but only files outside subfolders are listed.
 
     Args:
         path: The folder.
-        budget: What its files count against.
+        budget: The budget for its files.
     """
 
     def __init__(self, path: Path, budget: Budget) -> None:
@@ -98,16 +98,16 @@ def unzip(where: str | Path, data: bytes, budget: Budget) -> dict[str, bytes]:
     """The files in a zip as ``{name: bytes}``, if it is safe to read.
 
     Args:
-        where: What messages call the zip.
+        where: Name of the zip in messages.
         data: The zip.
-        budget: What its files count against.
+        budget: The budget for its files.
 
     Returns:
-        The files, folders left out.
+        The files, without folders.
 
     Raises:
-        ValueError: If it is broken or too large, or a member lies outside, is a link, or stands
-            twice.
+        ValueError: If it is broken or too large, or if a member is outside its folder, a link, or
+            in it twice.
     """
     files: dict[str, bytes] = {}
     with contextlib.ExitStack() as stack:
@@ -126,14 +126,14 @@ def unzip(where: str | Path, data: bytes, budget: Budget) -> dict[str, bytes]:
             if name in files:
                 raise ValueError(f"{where} must hold each file once. Received: {name!r} twice")
             if not member.is_dir():
-                # No more is unpacked than the directory says, and that was counted above.
+                # Unpacks at most the size in the zip's directory, which was counted above.
                 with refusing(f"{where}/{name}", "member of a zip"), archive.open(member) as file:
                     files[name] = file.read(member.file_size + 1)
     return files
 
 
 def is_inside(name: str) -> bool:
-    """Whether a file's name stays below the folder that it is relative to."""
+    """Whether a relative file name stays inside its folder."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     return bool(parts) and parts[0] != "/" and ":" not in parts[0] and ".." not in parts
 
@@ -143,21 +143,21 @@ def is_zip(data: bytes) -> bool:
 
 
 def zip_names(data: bytes) -> list[str]:
-    """The names in a zip; none if it is no zip or cannot be read."""
+    """The names in a zip; none if it is not a zip or cannot be read."""
     if is_zip(data):
-        with contextlib.suppress(Exception):  # whoever unpacks it says what is wrong with it
+        with contextlib.suppress(Exception):  # unpacking it will say what is wrong
             return zipfile.ZipFile(io.BytesIO(data)).namelist()
     return []
 
 
 @contextlib.contextmanager
 def refusing(where: str | Path, what: str, copy: str | None = None) -> Iterator[None]:
-    """Turns whatever a parser raises on a broken or hostile file into one ValueError.
+    """Turns any exception of a parser on a broken or hostile file into a ValueError.
 
     Args:
-        where: What the message calls the file.
-        what: What it should have been.
-        copy: A temporary path that the message shall not show.
+        where: Name of the file in the message.
+        what: The expected kind of file.
+        copy: A temporary path to hide from the message.
     """
     try:
         yield
@@ -169,7 +169,7 @@ def refusing(where: str | Path, what: str, copy: str | None = None) -> Iterator[
 
 
 def check_finite(where: str | Path, name: str, array: np.ndarray) -> None:
-    """Raises ValueError if an array holds NaN or infinite values."""
+    """Raises ValueError if an array contains NaN or infinite values."""
     if not np.isfinite(array).all():
         raise ValueError(
             f"{where}: {name} must be finite. "
@@ -194,29 +194,29 @@ def decode_base64(where: str | Path, name: str, text: str) -> bytes:
 
 
 def starts_text(data: bytes, opening: bytes) -> bool:
-    """Whether a file is a text that starts like this, white space aside."""
+    """Whether a file is a text that starts like this, after any white space."""
     return data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(opening)
 
 
 def parse_json(where: str | Path, text: str, to_the_end: bool = True, finite: bool = True) -> Any:
-    """The value of a JSON text; names in an object must differ.
+    """The value of a JSON text; an object must not repeat a name.
 
     Args:
-        where: What messages call the file.
+        where: Name of the file in messages.
         text: The text.
-        to_the_end: Whether the value must be all there is.
-        finite: Whether numbers must be finite, as JSON's own are; Python and Keras write
-            ``Infinity`` too.
+        to_the_end: Whether the text must end after the value.
+        finite: Whether numbers must be finite, as in standard JSON; Python and Keras also write
+            ``Infinity``.
     """
 
     def refuse(constant: str) -> float:
         if not finite and constant != "NaN":
             return float(constant)
-        raise ValueError(f"{constant} is no JSON number")
+        raise ValueError(f"{constant} is not a JSON number")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
-            raise ValueError(f"a name stands twice in one object, among {some(dict(pairs))}")
+            raise ValueError(f"an object has a name twice, among {some(dict(pairs))}")
         return dict(pairs)
 
     with refusing(where, "JSON file"):

@@ -1,7 +1,7 @@
-"""Graph models: the networks in a frozen graph, found by following the data through it.
+"""Reads graph models: finds the networks in a frozen graph by following its data.
 
-Node names and order differ from file to file, and shapes alone do not tell the two biases and the
-square kernel of an MNIST CA apart.
+Names and order of nodes differ between files, and shapes alone do not distinguish the two biases
+and the square kernel of an MNIST CA.
 """
 
 import dataclasses
@@ -26,8 +26,8 @@ _SELECT = {"Select", "SelectV2"}
 _MAX_LAYERS = 16
 
 _DATA_PATH = {*_SAME_NUMBERS, *_BIAS, "Transpose"}
-"""Between two layers. A Dense layer on a grid is a transpose, a reshape, MatMul and a reshape; or,
-by Keras 3.13, a BatchMatMulV2."""
+"""Operations between two layers. A Dense layer on a grid is a transpose, a reshape, a MatMul and a
+reshape, or with Keras 3.13 a BatchMatMulV2."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Network:
 
     Attributes:
         tensors: (name, array) of kernel, bias, kernel, bias …
-        options: What the graph says of the layer besides: ``angle``, ``step_size``.
+        options: Further settings of the layer in the graph: ``angle``, ``step_size``.
         layers: The nodes of its layers, in order.
     """
 
@@ -49,17 +49,18 @@ class Graph:
     """A frozen graph.
 
     Args:
-        where: What messages call the file.
+        where: Name of the file in messages.
         document: A graph model's JSON.
-        weights: The constants that stand in shards, by their nodes' names.
-        drops_zeros: Whether a layer may lack its bias: our exports leave a bias of zeros away.
+        weights: The constants from shards, by the names of their nodes.
+        drops_zeros: Whether a layer may have no bias, because exports of tfnca omit a bias of
+            zeros.
 
     Attributes:
-        mixed: The Const nodes that hold perturbations, as our exports stack them: Aᵢ - I, or bᵢ,
-            each a row.
+        mixed: The Const nodes with perturbations as exports of tfnca stack them: Aᵢ - I, or bᵢ,
+            each in a row.
 
     Raises:
-        ValueError: If it is no graph, or too large.
+        ValueError: If it is not a graph, or too large.
     """
 
     mixed: list[str]
@@ -105,7 +106,7 @@ class Graph:
         self._kernels, self._biases = self._layers()
 
     def _part(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        """Only what is needed: the published files say "producer": "1.14", which is no integer."""
+        """The needed fields of a node; the article's files have others that do not parse."""
         part = {key: node[key] for key in ("name", "op", "input") if key in node}
         wanted = {"Const": "value", _FUSED: "fused_ops"}.get(node["op"])
         if wanted in node.get("attr", {}) and node["name"] not in self.weights:
@@ -113,7 +114,7 @@ class Graph:
         return part
 
     def _layers(self) -> tuple[dict[str, str | None], dict[str, tuple[str, str]]]:
-        """By layer: its kernel's node, if constant, and its bias's, with what is added there."""
+        """By layer: the node of its kernel, if constant; the node of its bias, and of the sum."""
         kernels: dict[str, str | None] = {}
         biases: dict[str, tuple[str, str]] = {}
         for name, node in self.nodes.items():
@@ -143,19 +144,19 @@ class Graph:
         return kernels, biases
 
     def _fused(self, name: str) -> list[str]:
-        """What a convolution's node does besides."""
+        """The operations that a convolution's node includes."""
         return [op.decode() for op in self.nodes[name].attr["fused_ops"].list.s]
 
     def constant(self, name: str) -> str | None:
         """The Const node behind `name`, or None."""
-        for _ in range(16):  # a graph may be a circle
+        for _ in range(16):  # a hostile graph may have a cycle
             if self.nodes[name].op not in _SAME_NUMBERS or not self.inputs[name]:
                 break
             name = self.inputs[name][0]
         return name if self.nodes[name].op == "Const" else None
 
     def _walk_up(self, name: str, through: set[str]) -> tuple[str, list[str]]:
-        """Follows the data up through `through`: where it ends, and the operations passed."""
+        """Follows data up through `through`; returns the last node and the operations passed."""
         passed: list[str] = []
         while (
             (kind := self._kind(name)) in through
@@ -168,7 +169,7 @@ class Graph:
         return name, passed
 
     def _kind(self, name: str) -> str:
-        """A node's operation; the larger of a value and 0 is a Relu."""
+        """A node's operation; a maximum with 0 is a Relu."""
         kind = self.nodes[name].op
         if kind == "Maximum" and any(map(self._is_zero, self.inputs[name])):
             return "Relu"
@@ -185,7 +186,7 @@ class Graph:
         return not any(tensor.float_val) and not any(tensor.tensor_content)
 
     def _below(self, name: str) -> set[str]:
-        """Every node that depends on this one, itself included."""
+        """Every node that depends on this one, including itself."""
         found: set[str] = set()
         pending = [name]
         while pending:
@@ -196,10 +197,10 @@ class Graph:
         return found
 
     def _mixtures(self, layers: list[str]) -> dict[str, str]:
-        """By nodes that are no layers after all: what strengths are applied to, one a row.
+        """The stacked perturbations, by nodes that look like layers but apply strengths.
 
-        Our exports give a perturbation's strength as an input: the state is multiplied with
-        I + Σ kᵢ(Aᵢ - I), a product of the strengths k with all Aᵢ - I, or Σ kᵢbᵢ is added to it.
+        In exports of tfnca, the strengths k are an input: the state is multiplied by
+        I + Σ kᵢ(Aᵢ - I), a product of k with all Aᵢ - I, or Σ kᵢbᵢ is added to it.
         """
         found: dict[str, str] = {}
         for product in layers:
@@ -212,10 +213,10 @@ class Graph:
         return found
 
     def networks(self) -> list[Network]:
-        """The CAs in the graph, host first.
+        """The CAs in the graph, the host first.
 
         Raises:
-            ValueError: If there is none, or anything does not fit together.
+            ValueError: If there is none, or if the parts of the graph do not fit together.
         """
         chains = self._chains()
         if len(chains) == 2:
@@ -254,7 +255,7 @@ class Graph:
             relus = passed.count("Relu") + self._fused(above).count("Relu")
             if relus != 1:
                 raise ValueError(
-                    f"{self.where}: one Relu must stand between {above} and {layer}. "
+                    f"{self.where}: there must be one Relu between {above} and {layer}. "
                     f"Received: {passed}"
                 )
             following[above] = layer
@@ -275,11 +276,11 @@ class Graph:
         return chains
 
     def _host_first(self, chains: list[list[str]]) -> list[list[str]]:
-        """Host and adversary, told apart by the choice between their results."""
+        """Sorts host and adversary by the graph's choice between their results."""
         below = [self._below(chain[-1]) for chain in chains]
         for name, node in self.nodes.items():
             if node.op in _SELECT and len(self.inputs[name]) == 3:
-                # What each of the two results depends on: (the first chain, the second).
+                # Whether each of the two results depends on (the first chain, the second).
                 stands, elsewhere = (
                     tuple(source in each for each in below) for source in self.inputs[name][1:]
                 )
@@ -288,7 +289,7 @@ class Graph:
                 if stands == (True, False) and elsewhere == (False, True):
                     return chains[::-1]
         raise ValueError(
-            f"{self.where}: of two networks each cell must take one's result. "
+            f"{self.where}: each cell must choose the result of one of two networks. "
             f"Received: {some(map(some, chains))}, and no choice between them"
         )
 
@@ -312,7 +313,7 @@ class Graph:
         return Network(tensors, options, chain)
 
     def _options(self, chain: list[str]) -> dict[str, float]:
-        """What a Growing CA's graph has as constants: the angle it perceives at, its step size."""
+        """The constants of a Growing CA's graph: the angle of its perception, and its step size."""
         options = {}
         _, update = self._biases.get(chain[-1], (None, chain[-1]))
         for name, node in self.nodes.items():
@@ -329,7 +330,7 @@ class Graph:
         return options
 
     def _bound(self, head: str) -> dict[str, float]:
-        """How far an MNIST CA's graph reads: the bound of a clip before its first layer."""
+        """The message bound of an MNIST CA's graph: the bound of a clip before its first layer."""
         clip, _ = self._walk_up(self.inputs[head][0], _SAME_NUMBERS)
         if self.nodes[clip].op not in {"Minimum", "Maximum", "ClipByValue"}:
             return {}
@@ -359,7 +360,7 @@ class Graph:
         )
 
     def _is_large(self, name: str) -> bool:
-        """Whether a Const may be a kernel or a bias. The published lizard has an unused 3×3 one."""
+        """Whether a Const may be a kernel or a bias. The article's lizard has an unused 3×3 one."""
         if name in self.weights:
             return self.weights[name].dtype == np.float32 and self.weights[name].size > 9
         if self.nodes[name].op != "Const":
@@ -369,7 +370,7 @@ class Graph:
         return tensor.dtype == tf.float32.as_datatype_enum and size > 9
 
     def value(self, name: str) -> np.ndarray:
-        """A Const node's array of float32; a single value in the graph stands for all."""
+        """A Const node's array of float32; a single value in the graph is repeated."""
         if name in self.weights:
             array = self.weights[name]
             if array.dtype != np.float32:

@@ -1,4 +1,4 @@
-"""The models that ship, by name: from a checkout and from an installed package alike."""
+"""Finds the bundled models by name, in a checkout and in an installed package."""
 
 import difflib
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parents[1]
 
 _FILES = ("model.keras", "perturbation.npy")
-"""What makes a folder a model's; the first that is there is its file."""
+"""File names of models; a folder's model is the first of them that exists."""
 
 
 def shipped_folder() -> Path:
-    """Where the models that ship are: in an installed package, beside the package in a checkout."""
+    """The folder of the bundled models, inside the package or next to it in a checkout."""
     inside = _PACKAGE / "saved_models"
     return inside if inside.is_dir() else _PACKAGE.parent / "saved_models"
 
@@ -20,11 +20,11 @@ def shipped_folder() -> Path:
 def model_files(root: str | os.PathLike[str]) -> dict[str, Path]:
     """The files of all models in a folder, by name.
 
-    A model's name is its folder below `root`, such as ``"perturbation_no_tail"`` or
+    A model's name is its folder below `root`, for example ``"perturbation_no_tail"`` or
     ``"on_published_lizard/red"``.
 
     Args:
-        root: A folder such as ``saved_models``.
+        root: A folder of models, for example ``saved_models``.
 
     Returns:
         ``{name: path}``, sorted.
@@ -38,13 +38,13 @@ def model_files(root: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def short_names(names: list[str]) -> dict[str, str]:
-    """What models may be called for short: without the ``perturbation_`` or ``growing_`` in front.
+    """The short names of models: without the prefix ``perturbation_`` or ``growing_``.
 
     Args:
         names: The models' names.
 
     Returns:
-        ``{short name: name}``; a short name that is another's name, or of two models, is left out.
+        ``{short name: name}``, without short names that are ambiguous or the name of a model.
     """
     short = {name: re.sub(r"^(perturbation|growing)_", "", name) for name in names}
     taken = [*names, *short.values()]
@@ -52,14 +52,14 @@ def short_names(names: list[str]) -> dict[str, str]:
 
 
 def find(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """A path as it is where something is there, and the file of the shipped model of that name.
+    """Returns an existing path unchanged, and for the name of a bundled model its file.
 
     Args:
-        path: A file, a folder, a checkpoint's prefix, or a shipped model's name, long or short.
-            What exists always wins over a name.
+        path: A file, a folder, a checkpoint's prefix, or a bundled model's name, long or short.
+            An existing path has priority over a name.
 
     Raises:
-        ValueError: If nothing is there and no model is called so.
+        ValueError: If the path does not exist and no model has that name.
     """
     if not isinstance(path, str | os.PathLike) or _exists(path):
         return path
@@ -69,7 +69,7 @@ def find(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     name = aliases.get(wanted, wanted)
     if name in files:
         return files[name]
-    known = [name for name in files if "/" not in name]  # below are those whose host does not ship
+    known = [name for name in files if "/" not in name]  # without models on other people's hosts
     near = _near(wanted, [*aliases, *files])
     raise ValueError(
         "path must be a file, a folder, a checkpoint's prefix, or a name that tfnca.models() "
@@ -79,32 +79,32 @@ def find(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
 
 
 def _near(wanted: str, names: list[str]) -> str:
-    """A name that may have been meant, or nothing."""
+    """A similar name, or an empty string."""
     close = difflib.get_close_matches(wanted, names, n=1)
     inside = sorted((name for name in names if wanted and wanted in name), key=len)
     return repr((close or inside or [""])[0]) if close or inside else ""
 
 
 def hidden_model(path: str | os.PathLike[str]) -> str:
-    """What to say where a file or folder has the name of a model that ships; nothing elsewhere."""
+    """A hint for a message if a file or folder has the name of a bundled model, else empty."""
     files = model_files(shipped_folder())
     name = short_names(list(files)).get(os.fspath(path), os.fspath(path))
     if name not in files:
         return ""
-    return f". It hides the model of that name that ships: {files[name]}"
+    return f". It hides the bundled model of that name: {files[name]}"
 
 
 def shipped(name: str) -> str | Path:
-    """The file of the shipped model of that name, whatever the working folder holds.
+    """The file of the bundled model of that name, even if a file in the working folder hides it.
 
     Args:
-        name: A model's name; anything else is given back as it is.
+        name: A model's name; any other value is returned unchanged.
     """
     return model_files(shipped_folder()).get(name, name)
 
 
 def _exists(path: str | os.PathLike[str]) -> bool:
-    """Whether something is there; also where the system cannot say, so that `load` tells why."""
+    """Whether a path exists; True if the system cannot tell, so that `load` reports the reason."""
     path = os.fsdecode(os.path.expanduser(path))
     prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
     for candidate in (path, f"{prefix}.index"):

@@ -1,4 +1,4 @@
-"""Arrays of any names, told apart by shape and use, as a CA's kernels and biases in order."""
+"""Arranges arrays with any names into a CA's kernels and biases, by their shapes."""
 
 import itertools
 import re
@@ -17,33 +17,34 @@ _BESIDE = re.compile(
     r"|_?optimi[sz]er\w*(?![/.]_trainable_variables))([/.]|$)|\.OPTIMIZER_SLOT",
     re.IGNORECASE,
 )
-"""What training leaves beside the weights. A Keras 3 checkpoint of a model with its optimiser has
-the weights themselves under ``optimizer/_trainable_variables``."""
+"""Names of arrays that training saves next to the weights. A Keras 3 checkpoint of a model with its
+optimiser has the weights themselves under ``optimizer/_trainable_variables``."""
 
 
 def is_beside(name: str) -> bool:
-    """Whether an array of this name is an optimiser's or a metric's, and no weight."""
+    """Whether an array with this name belongs to an optimiser or a metric and is not a weight."""
     return _BESIDE.search(name) is not None
 
 
 def arrange(where: str, arrays: Mapping[str, np.ndarray]) -> Tensors:
-    """Finds a CA's layers among arrays of any names.
+    """Finds a CA's layers among arrays with any names.
 
     Kernels may have Keras' order of axes, ``(1, 1, 48, 128)`` or ``(48, 128)``, or PyTorch's,
-    ``(128, 48, 1, 1)`` or ``(128, 48)``. Their shapes say which follows which. A bias belongs to
-    the kernel of its width; among several, to the one whose name differs in the role only
-    (``fc1.weight``, ``fc1.bias``), or else to the one of the same rank (``arr_0`` … ``arr_5``).
+    ``(128, 48, 1, 1)`` or ``(128, 48)``. Their shapes determine their order. A bias belongs to the
+    kernel of its width. If there are several, it belongs to the one whose name differs only in the
+    role (``fc1.weight``, ``fc1.bias``), or else to the one of the same rank (``arr_0`` …
+    ``arr_5``).
 
     Args:
-        where: What messages call the file.
-        arrays: The arrays by their names. Scalars, and what optimisers keep, are left aside.
+        where: Name of the file in messages.
+        arrays: The arrays by their names. Scalars and the variables of optimisers are ignored.
 
     Returns:
-        (name, array) of kernel, bias, kernel, bias …; kernels are float32 of Keras' four axes.
-        Empty if nothing but such things is there.
+        (name, array) of kernel, bias, kernel, bias …; kernels are float32 with Keras' four axes.
+        Empty if all arrays are ignored.
 
     Raises:
-        ValueError: If the arrays are not those of one CA, all of them.
+        ValueError: If the arrays are not exactly those of one CA.
     """
     arrays = {name: array for name, array in arrays.items() if array.ndim and not is_beside(name)}
     names = sorted(arrays, key=_natural)
@@ -74,7 +75,7 @@ def arrange(where: str, arrays: Mapping[str, np.ndarray]) -> Tensors:
 
 def _four_axes(array: np.ndarray, is_torch: bool) -> np.ndarray:
     """A kernel as (height, width, in, out)."""
-    with np.errstate(over="ignore"):  # an overflow is found as not finite
+    with np.errstate(over="ignore"):  # overflows are detected as non-finite values
         array = array.astype(np.float32)
     if array.ndim == 2:
         return (array.T if is_torch else array)[None, None]
@@ -97,7 +98,7 @@ def _with_biases(
     biases: dict[str, np.ndarray],
     is_torch: bool,
 ) -> Tensors:
-    """The chain of kernels with each one's bias; empty if they do not go together."""
+    """The chain of kernels, each with its bias; empty if they do not fit together."""
     tensors: Tensors = []
     left = dict(biases)
     for kernel in chain:
@@ -110,7 +111,7 @@ def _with_biases(
         elif len(candidates) == len(rivals):
             bias = candidates[rivals.index(kernel)]
         elif is_torch and kernel == chain[-1]:
-            # Ports give the last layer no bias, which is one of zeros.
+            # Ports may omit the last layer's bias, which is the same as zeros.
             tensors += [(kernel, kernels[kernel]), ("no bias", np.zeros(width, np.float32))]
             continue
         else:
@@ -123,7 +124,7 @@ def _with_biases(
 
 
 def _layer(name: str) -> tuple[str, str]:
-    """What the names of a layer's kernel and bias have in common."""
+    """The part that the names of a layer's kernel and bias have in common."""
     layer, _, last = name.replace(".", "/").rpartition("/")
     last = re.sub(r"(?i)kernel|weights?|bias(es)?|^[wbk](?=_?\d*$)", "", last)
     return layer, "" if layer and last.isdigit() else last.strip("_:")

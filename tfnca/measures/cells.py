@@ -1,4 +1,4 @@
-"""Independent cells of a sweep, one after the other, side by side or on a cluster: joblib."""
+"""Runs the independent cells of a sweep one by one, in parallel or on a cluster, with joblib."""
 
 import hashlib
 import json
@@ -25,18 +25,20 @@ def run_cells(
 ) -> list[Any]:
     """Calls ``work(**cell)`` for every cell of a sweep.
 
-    With a folder, each result is written as soon as it is there, and what is there is not done
-    again: a sweep that was killed goes on. Within ``joblib.parallel_config(backend="dask")``, or
-    any other backend of joblib's, the cells go to its workers.
+    With a folder, each result is written as soon as it is computed, and existing results are not
+    computed again, so a sweep that was killed continues. Inside
+    ``joblib.parallel_config(backend="dask")``, or any other joblib backend, its workers run the
+    cells.
 
     Args:
-        work: A function that can be pickled, of numbers and names; its result can be JSON.
-        cells: Its arguments.
-        about: What else the results depend on: steps, arrays, numbers and names.
-        folder: For the results.
-        jobs: Processes, -1 for as many as there are cores. The engine uses all cores by itself,
-            so that more than one help where there are several machines.
-        unit: What the bar counts.
+        work: A function that can be pickled. Its arguments are numbers and strings; its result
+            can be written as JSON.
+        cells: The arguments of each call.
+        about: Everything else that the results depend on: steps, arrays, numbers and strings.
+        folder: Folder for the results.
+        jobs: Number of processes; -1 for one per core. The engine already uses all cores, so more
+            than one process helps only on several machines.
+        unit: The unit that the progress bar counts.
 
     Returns:
         The results, in the order of the cells.
@@ -63,7 +65,7 @@ def _numbered(work: Callable[..., Any], number: int, cell: dict[str, Any]) -> tu
 
 
 def _key(work: Callable[..., Any], about: Sequence[Any], cell: dict[str, Any]) -> str:
-    """A cell's name: the same for the same work on the same things."""
+    """The key of a cell's result: equal for the same work on the same inputs."""
     done = getattr(work, "func", work)
     text = json.dumps(
         [f"{done.__module__}.{done.__qualname__}", [_identity(thing) for thing in about], cell],

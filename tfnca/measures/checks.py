@@ -1,4 +1,4 @@
-"""Whether a measure is given what it measures: said before any step is run."""
+"""Checks of a measure's arguments, made before any step is run."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,76 +8,80 @@ from tfnca.automata.state import NUM_CLASSES
 from tfnca.automata.step import MNIST, Step
 from tfnca.data.digits import Digits
 
-_FAMILIES = {"growing": "Growing CAs", "mnist": "MNIST CAs"}
+_FAMILIES = {"growing": "a Growing CA", "mnist": "an MNIST CA"}
 
 ANY, ALONE, ATTACKED, INJECTED, PERTURBED = "any", "alone", "attacked", "injected", "perturbed"
-"""What a measure takes: any step, a CA that nobody attacks, or an attack: of any kind, or one."""
+"""What a measure accepts: any step, a CA without an attack, any attack, or one kind of attack."""
 
 _KINDS = {
-    ANY: ("a step", lambda step: True),
-    ALONE: ("a CA by itself", lambda step: step.host is None),
-    ATTACKED: ("an attack (Injected or Perturbed)", lambda step: step.host is not None),
-    INJECTED: ("Injected(host, adversary)", lambda step: step.has_adversary),
-    PERTURBED: ("Perturbed(host, matrix)", lambda step: step.perturbation is not None),
+    ANY: ("a step of {}", lambda step: True),
+    ALONE: ("{} without an attack", lambda step: step.host is None),
+    ATTACKED: ("an attack (Injected or Perturbed) on {}", lambda step: step.host is not None),
+    INJECTED: ("Injected(host, adversary) with {} as host", lambda step: step.has_adversary),
+    PERTURBED: (
+        "Perturbed(host, perturbation) with {} as host",
+        lambda step: step.perturbation is not None,
+    ),
 }
 
 
 def check_step(step: Any, family: str, kind: str = ANY, name: str = "step") -> None:
-    """Raises ValueError unless a step is what a measure is for.
+    """Raises ValueError unless a step is of the kind that a measure accepts.
 
-    A step of a user's own that names no family goes with all.
+    A user-defined step without a family is accepted everywhere.
 
     Args:
-        step: What was given.
+        step: The value to check.
         family: `GROWING` or `MNIST`.
         kind: `ANY`, `ALONE`, `ATTACKED`, `INJECTED` or `PERTURBED`.
-        name: What the message calls it.
+        name: The argument's name in the message.
     """
-    what, holds = _KINDS[kind]
-    if isinstance(step, Step) and step.family in ("", family) and holds(step):
+    expected, is_kind = _KINDS[kind]
+    if isinstance(step, Step) and step.family in ("", family) and is_kind(step):
         return
     received = type(step).__name__
     if isinstance(step, Step) and step.family:
-        received += f" of {_FAMILIES.get(step.family, step.family)}"
-    raise ValueError(f"{name} must be {what} of {_FAMILIES[family]}. Received: {received}")
+        received += f" ({_FAMILIES.get(step.family, step.family)})"
+    raise ValueError(f"{name} must be {expected.format(_FAMILIES[family])}. Received: {received}")
 
 
 def check_mask_given(step: Step, mask: Any) -> None:
-    """Raises ValueError where a step has adversaries and no mask says where they are."""
+    """Raises ValueError if a step has adversaries but no mask places them."""
     if step.has_adversary and mask is None:
         raise ValueError(
-            f"{type(step).__name__} has adversaries, so it needs a mask that places them, such as "
-            "target_masks gives; without one the host alone would be measured. Received: mask=None"
+            f"{type(step).__name__} has adversaries, so it needs a mask that places them, for "
+            "example from target_masks. Without a mask, only the host would be measured. "
+            "Received: mask=None"
         )
 
 
 def check_digits(step: Any, digits: Any, target: int, kind: str = ANY) -> None:
-    """Raises ValueError unless a step reads digits, and these are some.
+    """Raises ValueError unless a step classifies digits, and `digits` is not empty.
 
     Args:
-        step: What was given.
-        digits: `Digits`.
-        target: A class.
+        step: The step to check.
+        digits: The digits to check.
+        target: The target class to check.
         kind: See `check_step`.
     """
     check_step(step, MNIST, kind)
     if not isinstance(digits, Digits) or len(digits.labels) == 0:
         raise ValueError(
-            f"digits must be `tfnca.Digits`, one at least. Received: {type(digits).__name__}"
+            f"digits must be a non-empty `tfnca.Digits`. Received: {type(digits).__name__}"
         )
     check_labels([target], NUM_CLASSES)
 
 
 def check_seeds(seeds: Iterable[int]) -> list[int]:
-    """Returns seeds as a list; raises ValueError unless there is one at least."""
+    """Returns seeds as a list; raises ValueError if there are none."""
     given = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else []
     if not given:
-        raise ValueError(f"seeds must be a list of one seed at least. Received: seeds={seeds!r}")
+        raise ValueError(f"seeds must be a list of at least one seed. Received: seeds={seeds!r}")
     return [check_seed(seed) for seed in given]
 
 
 def check_ascending(at: Sequence[int]) -> None:
-    """Raises ValueError unless these are numbers of steps, each after the one before."""
+    """Raises ValueError unless these are numbers of steps in ascending order."""
     stops = [check_integer("at", stop, 0) for stop in at]
     if stops != sorted(stops):
-        raise ValueError(f"at must ascend. Received: at={at}")
+        raise ValueError(f"at must be in ascending order. Received: at={at}")

@@ -1,8 +1,9 @@
-"""What an MNIST CA says, as numbers.
+"""Measures of MNIST CAs: accuracy, agreement and takeover rate.
 
-Digits are in the order of the test file: a digit is right if at least half of its living cells
-are; `agreement` is the share of digits whose living cells all say the same; `takeover` the share
-of those that are not the target where more than half of the living cells say the target.
+A digit is classified correctly if at least half of its living cells are. `agreement` is the
+fraction of digits whose living cells all choose the same class. `takeover` is the fraction of
+digits of other classes in which more than half of the living cells choose the target class. Digits
+keep the order of the test file.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,15 +29,15 @@ def digit_measures(
     target: int = TARGET_DIGIT,
     mask: tf.Tensor | np.ndarray | None = None,
 ) -> dict[str, float]:
-    """What an MNIST CA's states say.
+    """Measures how the states of an MNIST CA classify their digits.
 
     Args:
         state: ``(batch, height, width, channels)``.
         labels: The true classes ``(batch,)``.
-        target: The class that an adversary argues for.
-        mask: Where adversaries stand, ``(batch, height, width)``: then the host cells' own
-            accuracy and takeover are given too, since adversaries that say the target
-            themselves prove nothing.
+        target: The target class of the adversaries.
+        mask: Positions of the adversaries, ``(batch, height, width)``. With a mask, accuracy and
+            takeover rate of the host cells alone are returned too, because adversaries that
+            choose the target themselves prove nothing.
 
     Returns:
         Dictionary of floats in [0, 1]: ``digit_accuracy``, ``cell_accuracy`` (over all living
@@ -57,17 +58,17 @@ def digit_measures(
         "digit_accuracy": np.mean(2 * right.sum((1, 2)) >= count),
         "cell_accuracy": right.sum() / max(count.sum(), 1),
         "agreement": np.mean(low == high),
-        "takeover": _share_taken(said, alive, target, others),
+        "takeover": _takeover(said, alive, target, others),
     }
     if mask is not None:
         hosts = alive & (np.asarray(mask) < 0.5)
         measures["host_cell_accuracy"] = (right & hosts).sum() / max(hosts.sum(), 1)
-        measures["host_takeover"] = _share_taken(said, hosts, target, others)
+        measures["host_takeover"] = _takeover(said, hosts, target, others)
     return {name: float(value) for name, value in measures.items()}
 
 
 def _check_state(state: Any, labels: Any = None, mask: Any = None) -> None:
-    """Raises ValueError unless states are an MNIST CA's, and labels and mask fit them."""
+    """Raises ValueError unless `state` is an MNIST CA's, and labels and mask fit it."""
     shape = tuple(np.shape(state))
     if len(shape) != 4 or shape[-1] <= NUM_CLASSES:
         raise ValueError(
@@ -76,13 +77,13 @@ def _check_state(state: Any, labels: Any = None, mask: Any = None) -> None:
         )
     for name, given, axes in (("labels", labels, 1), ("mask", mask, 3)):
         if given is not None and np.shape(given) != shape[:axes]:
-            raise ValueError(f"{name} must be of shape {shape[:axes]}. Received: {np.shape(given)}")
+            raise ValueError(f"{name} must have shape {shape[:axes]}. Received: {np.shape(given)}")
 
 
-def _share_taken(said: np.ndarray, cells: np.ndarray, target: int, others: np.ndarray) -> float:
-    """Share of the `others` items where more than half of the `cells` say the target."""
-    taken = 2 * ((said == target) & cells).sum((1, 2)) > cells.sum((1, 2))
-    return taken[others].mean() if others.any() else float("nan")
+def _takeover(said: np.ndarray, cells: np.ndarray, target: int, others: np.ndarray) -> float:
+    """The fraction of the `others` in which more than half of the `cells` choose the target."""
+    is_target = 2 * ((said == target) & cells).sum((1, 2)) > cells.sum((1, 2))
+    return is_target[others].mean() if others.any() else float("nan")
 
 
 def measure_digits(
@@ -95,23 +96,23 @@ def measure_digits(
     swap: bool = False,
     bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
-    """Runs digits through phases with and without adversaries, measuring on the way.
+    """Runs digits through phases with and without adversaries, and measures them.
 
     Args:
-        step: An `MNISTCA`, or an `Injected` of them.
-        digits: `Digits`.
-        phases: Pairs ``(steps, mask)``; the mask is None where no adversary stands.
-        seed: Of fire masks and noise.
-        at: Numbers of the steps to measure at, besides the end of each phase.
+        step: An `MNISTCA`, or an `Injected` of two of them.
+        digits: The digits to run.
+        phases: Pairs ``(steps, mask)``; the mask is None in a phase without adversaries.
+        seed: Random seed of fire masks and noise.
+        at: Steps to measure at, in addition to the end of each phase.
         target: See `digit_measures`.
-        swap: Whether at the first phase's end item i gets image i + 1, its state kept where the
-            new digit lives, as in training; later measures are against the new labels.
+        swap: Whether item i gets image i + 1 at the end of the first phase. As in training, its
+            state is kept where the new digit is alive; later measures use the new labels.
         bar: See `advance`.
 
     Returns:
-        List of dictionaries: ``step`` and the entries of `digit_measures`; with a mask also
-        ``flipped``, the share of the other digits of which half of the living host cells have
-        said the target at some measured step since the mask came on.
+        List of dictionaries: ``step`` and the entries of `digit_measures`. With a mask, also
+        ``flipped``: the fraction of digits of other classes in which half of the living host
+        cells have chosen the target at any measured step of this phase.
     """
     check_digits(step, digits, target)
     labels = digits.labels
@@ -120,7 +121,7 @@ def measure_digits(
     now = 0
     for number, (steps, mask) in enumerate(phases):
         flipped = np.zeros(len(labels), bool)
-        # Where no adversary stands and nobody checks, the host by itself is the same run.
+        # Without adversaries and without a deviation test, the host alone gives the same run.
         alone = mask is None and step.has_adversary and step.tolerance is None
         running = step.host if alone else step
         stops = [stop for stop in sorted(set(at)) if now < stop < now + steps] + [now + steps]
@@ -141,12 +142,12 @@ def measure_digits(
 def has_flipped(
     state: tf.Tensor, mask: tf.Tensor | np.ndarray, target: int = TARGET_DIGIT
 ) -> np.ndarray:
-    """Of which items half of the living host cells, one at least, say the target.
+    """Whether half of the living host cells of each item, and at least one, choose the target.
 
     Args:
         state: ``(batch, height, width, channels)``.
-        mask: Where adversaries stand, ``(batch, height, width)``.
-        target: The class.
+        mask: Positions of the adversaries, ``(batch, height, width)``.
+        target: The target class.
 
     Returns:
         Boolean array ``(batch,)``.
@@ -161,7 +162,7 @@ def has_flipped(
 def swap_digits(
     state: tf.Tensor, images: np.ndarray, labels: np.ndarray
 ) -> tuple[tf.Tensor, np.ndarray]:
-    """Item i gets image i + 1; its state is kept where the new digit lives.
+    """Gives item i the image of item i + 1, and keeps its state where the new digit is alive.
 
     Args:
         state: ``(batch, height, width, channels)``.
@@ -179,14 +180,14 @@ def swap_digits(
 
 
 def digit_mask(digits: Digits, density: float, seed: int, at_least_one: bool = False) -> tf.Tensor:
-    """Adversaries at random over the whole grid of each digit.
+    """Draws adversaries at random over the whole grid of each digit.
 
     Args:
-        digits: `Digits`.
-        density: Their share, in (0, 1].
+        digits: The digits.
+        density: The adversary fraction, in (0, 1].
         seed: Random seed.
-        at_least_one: Whether a mask without an adversary on the digit's own stroke is drawn anew;
-            an image without a stroke keeps its first.
+        at_least_one: Whether to redraw masks without an adversary on the digit's stroke. An image
+            without a stroke keeps its first mask.
 
     Returns:
         Tensor ``(batch, height, width)``.
@@ -207,10 +208,10 @@ def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]
     """Mean and standard deviation over seeds of lists of measures.
 
     Args:
-        runs: One list of dictionaries per seed, all alike.
+        runs: One list of dictionaries per seed, all with the same keys.
 
     Returns:
-        One such list, with ``name`` and ``name_sd`` in each dictionary.
+        One list of the same form, with ``name`` and ``name_sd`` for each measure.
     """
     summary = []
     for rows in zip(*runs, strict=True):
@@ -231,21 +232,22 @@ def attack_digits(
     target: int = TARGET_DIGIT,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """The article's Figures 3 and 4 as numbers: 200 steps without, with, and after adversaries.
+    """Measures the article's Figures 3 and 4: 200 steps before, with, and after adversaries.
 
     Args:
         step: `Injected(host, adversary)` of MNIST CAs.
-        digits: `Digits` to measure on.
-        density: Share of adversaries among all pixels.
-        seeds: One run each.
-        target: The class the adversaries argue for.
-        progress: Makes the bar that shows how far it is.
+        digits: The digits to measure on.
+        density: Fraction of all pixels that are adversaries.
+        seeds: Random seeds, one run each.
+        target: The target class of the adversaries.
+        progress: Makes the progress bar.
 
     Returns:
-        Dictionary: ``attack`` (rows of `mean_and_spread` every 10 steps to 600, and every 2 in
-        the first 60 with adversaries), ``sparse`` (1 % of adversaries, at least one in each
-        digit, from the start, at 200), and ``steps_to_flip``: the step after their appearance
-        by which half of the digits that are not the target have flipped, None if never.
+        Dictionary: ``attack``, rows of `mean_and_spread` every 10 steps to 600, and every 2 in
+        the first 60 with adversaries; ``sparse``, the measures at step 200 with 1 % adversaries,
+        at least one in each digit, from the start; ``steps_to_flip``, the number of steps with
+        adversaries after which half of the digits of other classes have been classified as the
+        target, None if never.
     """
     check_digits(step, digits, target, INJECTED)
     seeds = check_seeds(seeds)
@@ -279,19 +281,19 @@ def base_digits(
     horizon: int = 1000,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """What a self-classifying MNIST CA does when nobody attacks it.
+    """Measures a self-classifying MNIST CA without an attack.
 
     Args:
         step: An `MNISTCA`.
-        digits: `Digits` to measure on.
-        seeds: One run each.
-        horizon: CA steps in all, 200 or more.
-        progress: Makes the bar that shows how far it is.
+        digits: The digits to measure on.
+        seeds: Random seeds, one run each.
+        horizon: Total number of CA steps, at least 200.
+        progress: Makes the progress bar.
 
     Returns:
         Dictionary: ``digits``, their number; ``seeds``; ``base``, rows of `mean_and_spread` at
-        20, 50, 200 and `horizon` steps; ``swapped``, at 200 steps, when each digit is swapped under
-        its settled state, and 200 steps later.
+        20, 50, 200 and `horizon` steps; ``swapped``, rows at step 200, when each digit is swapped
+        for another under its settled state, and 200 steps later.
     """
     check_digits(step, digits, TARGET_DIGIT, ALONE)
     seeds = check_seeds(seeds)

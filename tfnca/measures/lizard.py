@@ -1,4 +1,4 @@
-"""What a Growing CA does, as numbers: errors against a picture, damage, lifting, drift."""
+"""Measures of Growing CAs: MSE against a picture, repair of damage, recovery, drift."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,13 +26,13 @@ from tfnca.measures.progress import SILENT, Bar, advance
 from tfnca.training.losses import pattern_centres
 
 HORIZONS = (96, 200, 500, 1000, 5000)
-"""CA steps at which a lizard is measured; training ends its rollouts before the first."""
+"""CA steps at which a lizard is measured; rollouts in training are shorter than the first."""
 
 RUNS = 16
-"""Runs that a lizard's figure rests on."""
+"""Number of runs behind each number about a lizard."""
 
 _FAR = 1e6
-"""What a channel that has run away counts as."""
+"""The value that replaces diverged channels in the measures."""
 
 
 def grown_states(
@@ -43,12 +43,12 @@ def grown_states(
     steps: int = 200,
     bar: Bar = SILENT,
 ) -> tf.Tensor:
-    """A Growing CA's pattern after `steps` steps from the seed.
+    """Grows a pattern from the seed for `steps` steps.
 
     Args:
         host: A `GrowingCA`.
         size: ``(height, width)`` of the grid.
-        runs: Number of items, each with fire masks of its own.
+        runs: Number of runs, each with its own fire masks.
         seed: Random seed.
         steps: CA steps.
         bar: See `advance`.
@@ -61,7 +61,7 @@ def grown_states(
 
 
 def shifted_errors(state: tf.Tensor | np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Each item's mean squared RGBA error after the whole-cell shift that makes it least.
+    """Each item's mean squared RGBA error after the best shift by whole cells.
 
     Args:
         state: ``(batch, height, width, channels)``.
@@ -90,17 +90,17 @@ def measure_growing(
     first_step: int = 0,
     bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
-    """How far patterns are from a target along a run.
+    """Measures the error of patterns against a target at several steps of a run.
 
     Args:
         step: A `GrowingCA`, `Injected` or `Perturbed`.
-        state: Where the runs start, ``(runs, height, width, channels)``.
+        state: Initial states, ``(runs, height, width, channels)``.
         target: Premultiplied RGBA ``(height, width, 4)``.
-        at: Numbers of steps after which to measure, ascending.
-        seed: Of the fire masks.
-        mask: Where adversaries stand, ``(runs, height, width)``: then ``host_median`` and
-            ``host_worst`` give the error over the opaque cells (of target or state) that are
-            not adversaries.
+        at: Numbers of steps after which to measure, in ascending order.
+        seed: Random seed of the fire masks.
+        mask: Positions of the adversaries, ``(runs, height, width)``. With a mask,
+            ``host_median`` and ``host_worst`` give the error over the cells that are opaque in
+            target or state and not adversaries.
         first_step: Number of the run's first step.
         bar: See `advance`.
 
@@ -136,22 +136,22 @@ def measure_growing(
 
 
 def _bounded(state: tf.Tensor | np.ndarray) -> np.ndarray:
-    """A state for measuring: a run that has left all bounds gives large errors, not NaN."""
+    """The state with bounded values, so that a diverged run gives large errors and not NaN."""
     values = keras.ops.convert_to_numpy(state).astype(np.float64)
     return np.clip(np.nan_to_num(values, nan=_FAR), -_FAR, _FAR)
 
 
 def host_cell_errors(state: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Each item's mean squared RGBA error over its own opaque cells, adversaries left out.
+    """Each item's mean squared RGBA error over the opaque cells of the host.
 
     Args:
         state: Array ``(batch, height, width, channels)``.
         target: Premultiplied RGBA ``(height, width, 4)``.
-        mask: Where adversaries stand, ``(batch, height, width)``.
+        mask: Positions of the adversaries, ``(batch, height, width)``.
 
     Returns:
-        Array ``(batch,)``: over cells where target or state has alpha above 0.1; NaN where all
-        of them are adversaries.
+        Array ``(batch,)``: the error over cells that are not adversaries and where target or state
+        has alpha above 0.1; NaN if there are none.
     """
     opaque = (state[..., ALPHA] > LIVING_THRESHOLD) | (target[..., ALPHA] > LIVING_THRESHOLD)
     cells = opaque & (np.asarray(mask) < 0.5)
@@ -168,21 +168,21 @@ def measure_damage(
     seed: int = 0,
     bar: Bar = SILENT,
 ) -> dict[str, Any]:
-    """Whether a grown pattern repairs a hole.
+    """Measures whether a grown pattern repairs a hole.
 
     Args:
         step: A `GrowingCA`.
-        target: What it grows, premultiplied RGBA ``(height, width, 4)``.
-        runs: Number of runs; each is damaged at step 200 by a circle around a random cell of its
-            target and goes on to step 500.
-        radius: Of the circle, the grid spanning [-1, 1]².
-        seed: Of fire masks and circles.
+        target: The picture that it grows, premultiplied RGBA ``(height, width, 4)``.
+        runs: Number of runs. In each, a circle around a random cell of the target is cleared at
+            step 200, and the run continues to step 500.
+        radius: Radius of the circular damage, in grid coordinates [-1, 1].
+        seed: Random seed of fire masks and circles.
         bar: See `advance`.
 
     Returns:
         Dictionary: ``runs``, ``radius``; ``damaged`` and ``repaired``, the median and worst error
-        just after the damage and at step 500; ``below``, in how many runs the latter is below
-        0.0005.
+        just after the damage and at step 500; ``below``, the number of runs whose error at step
+        500 is below 0.0005.
 
     Reference:
         The Growing CA article's regenerating regime.
@@ -217,25 +217,26 @@ def measure_bounds(
     every: int = 4,
     bar: Bar = SILENT,
 ) -> dict[str, Any]:
-    """How large a Growing CA's values get, and what a perturbation's clip at ±3 does to it.
+    """Measures how large a Growing CA's values get, and the effect of a perturbation's clip at ±3.
 
-    A perturbation clips before each step, the identity too: on a host that stays within the
-    bound it does nothing, on any other it is damage that each matrix must first undo.
+    Every perturbation clips the state before each step, even the identity matrix. If the host's
+    values stay within ±3, the clip changes nothing. Otherwise it damages the pattern, and each
+    matrix must first undo that damage.
 
     Args:
         host: A `GrowingCA`.
         size: ``(height, width)`` of the grid.
         runs: Number of runs from the seed.
         steps: CA steps; the first 200 count as growing.
-        seed: Of the fire masks.
-        every: Steps between two looks at the state.
+        seed: Random seed of the fire masks.
+        every: Steps between two measurements of the state.
         bar: See `advance`.
 
     Returns:
         Dictionary: ``runs``; ``growing`` and ``grown``, the largest absolute value of any channel
-        up to step 200 and after it; ``beyond``, the share of the living cells' values beyond ±3
-        at the end; ``identity``, the median and worst mean squared difference of RGBA between the
-        runs under the identity and without it, same fire masks.
+        up to step 200 and after it; ``beyond``, the fraction of the living cells' values beyond
+        ±3 at the end; ``identity``, the median and worst mean squared RGBA difference between
+        runs with the identity matrix and runs without it, with the same fire masks.
     """
     check_step(host, GROWING, ALONE, "host")
     seeds = seed_state(size, runs, host.channels)
@@ -269,23 +270,23 @@ def measure_lift(
     first_step: int = 0,
     bar: Bar = SILENT,
 ) -> dict[str, Any]:
-    """Whether a pattern comes back once an attack is lifted.
+    """Measures whether a pattern recovers after an attack is removed.
 
     Args:
         step: A `Perturbed` or `Injected`.
-        state: Where the runs start, ``(runs, height, width, channels)``.
-        plain: What the host grows, premultiplied RGBA ``(height, width, 4)``.
-        on: Steps under attack.
-        off: Steps of the host alone that follow.
-        seed: Of the fire masks.
-        tolerance: A run is back if its error is at most this, after the best shift.
-        mask: Where adversaries stand, ``(runs, height, width)``.
+        state: Initial states, ``(runs, height, width, channels)``.
+        plain: The picture that the host grows, premultiplied RGBA ``(height, width, 4)``.
+        on: Number of steps with the attack.
+        off: Number of steps of the host alone afterwards.
+        seed: Random seed of the fire masks.
+        tolerance: A run has recovered if its error after the best shift is at most this.
+        mask: Positions of the adversaries, ``(runs, height, width)``.
         first_step: Number of the run's first step.
         bar: See `advance`.
 
     Returns:
-        Dictionary: ``runs``; ``back``, how many are back; ``dead``, how many grids are empty;
-        ``shifted``, all errors after the best shift, ascending.
+        Dictionary: ``runs``; ``back``, the number of runs that have recovered; ``dead``, the
+        number of empty grids; ``shifted``, all errors after the best shift, in ascending order.
 
     Reference:
         The article's Figure 11: perturbations are switched off at step 500.
@@ -312,20 +313,21 @@ def measure_drift(
     seed: int = 0,
     bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
-    """How a pattern wanders and how large it is.
+    """Measures the drift and the size of a pattern.
 
     Args:
         step: Any step of Growing CAs that takes no mask.
-        state: Where the runs start, ``(runs, height, width, channels)``.
+        state: Initial states, ``(runs, height, width, channels)``.
         steps: CA steps.
-        every: Steps between two measures.
-        seed: Of the fire masks.
-        bar: What is told of each measure.
+        every: Steps between two measurements.
+        seed: Random seed of the fire masks.
+        bar: See `advance`.
 
     Returns:
-        List of dictionaries, medians over the runs that live: ``step``; ``drift``, how far the
-        centre of mass of alpha moved since the measure before, in cells; ``away``, how far it is
-        from where it was at the first; ``cells``, how many have alpha above 0.1; and ``dead``.
+        List of dictionaries with medians over the living runs: ``step``; ``drift``, the distance
+        in cells that the centre of mass of alpha has moved since the last measurement; ``away``,
+        its distance from the first measurement; ``cells``, the number of cells with alpha above
+        0.1; and ``dead``, the number of empty grids.
     """
     check_step(step, GROWING)
     check_mask_given(step, None)
@@ -336,7 +338,7 @@ def measure_drift(
         total = alpha.sum((1, 2))
         centre = np.where(total[:, None] > 0, np.asarray(pattern_centres(values)), np.nan)
         if now == 0:
-            continue  # a seed's own place says nothing about the pattern's
+            continue  # the seed's position says nothing about the pattern's
         first = centre if first is None else first
         before = first if before is None else before
         cells = (alpha > LIVING_THRESHOLD).sum((1, 2))
@@ -354,25 +356,25 @@ def measure_drift(
 
 
 def _median(values: np.ndarray) -> float:
-    """The median of the finite values; 0 where there are none."""
+    """The median of the finite values; 0 if there are none."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if len(finite) else 0.0
 
 
 def region_picture(region: str, target: np.ndarray, host_target: np.ndarray) -> np.ndarray:
-    """The picture whose opaque cells adversaries are drawn among.
+    """The picture whose opaque cells are the allowed cells of adversaries.
 
     Args:
-        region: ``"target"``, as published: no adversary stands in what is to go. ``"host"``: on
-            the host's cells as well, so also in what is to go.
-        target: What the host is to become, premultiplied RGBA.
-        host_target: What it grows.
+        region: ``"target"``, as in the article: no adversary is placed inside the part that the
+            attack removes. ``"host"``: all cells of target and host, so also inside that part.
+        target: The target of the attack, premultiplied RGBA.
+        host_target: The picture that the host grows.
 
     Returns:
         A picture, for `target_masks`.
 
     Raises:
-        ValueError: If `region` is neither, or the pictures are none, or not of one size.
+        ValueError: If `region` is neither, or the arguments are not pictures of one size.
     """
     if region not in REGIONS:
         raise ValueError(f"region must be one of {REGIONS}. Received: region={region!r}")
@@ -382,7 +384,7 @@ def region_picture(region: str, target: np.ndarray, host_target: np.ndarray) -> 
 
 
 def target_masks(target: np.ndarray, density: float, runs: int, seed: int) -> tf.Tensor:
-    """Adversaries on a picture's cells with alpha of at least 0.1, ``(runs, height, width)``."""
+    """Draws adversaries among the cells with alpha of at least 0.1, ``(runs, height, width)``."""
     where = check_target("target", target)[..., ALPHA] >= LIVING_THRESHOLD
     return random_mask(np.repeat(where[None], runs, axis=0), density, seed)
 
@@ -396,7 +398,7 @@ def measure_strengths(
     steps: int = 500,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """How much of a part is left at several strengths of a perturbation.
+    """Measures how much of a part remains at several strengths of a perturbation.
 
     Args:
         host: A `GrowingCA`.
@@ -405,12 +407,12 @@ def measure_strengths(
         strengths: Values of k.
         runs: Number of runs from the seed.
         steps: CA steps.
-        seed: Of the fire masks.
+        seed: Random seed of the fire masks.
 
     Returns:
         List of dictionaries: ``k``; ``alpha``, the mean alpha over the cells and runs;
-        ``alpha_sd``, its standard deviation over the runs; ``cells``, how many have alpha above
-        0.1, the median over the runs that live; and ``dead``, how many grids are empty.
+        ``alpha_sd``, its standard deviation over the runs; ``cells``, the number of cells with
+        alpha above 0.1, the median over the living runs; and ``dead``, the number of empty grids.
 
     Reference:
         The article's Figure 12.
@@ -422,8 +424,8 @@ def measure_strengths(
         )
     if np.ndim(cells) != 2 or np.asarray(cells).dtype != bool or not np.any(cells):
         raise ValueError(
-            "cells must be true for one cell at least of a grid (height, width), as lost_cells "
-            f"gives them. Received: shape={np.shape(cells)}"
+            "cells must be a boolean grid (height, width) with at least one true cell, for example "
+            f"from lost_cells. Received: shape={np.shape(cells)}"
         )
     rows = []
     for k in strengths:
@@ -492,11 +494,11 @@ def measure_left(
 
 
 def lost_cells(plain: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The cells that a picture has and its mutation lacks (alpha 0.1), ``(height, width)``."""
+    """The cells with alpha above 0.1 in `plain` but not in `target`, ``(height, width)``."""
     plain = check_target("plain", plain)
     target = check_target("target", target, plain.shape[:2])
     return (plain[..., ALPHA] > LIVING_THRESHOLD) & (target[..., ALPHA] <= LIVING_THRESHOLD)
 
 
 MEASURED_PADDING = 16
-"""Empty cells around a 40-cell target when it is measured, whatever it was trained with."""
+"""Empty cells around a 40-cell target in measurements, whatever the padding in training."""

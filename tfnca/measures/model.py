@@ -1,4 +1,4 @@
-"""The measures that fit a model, whatever it is."""
+"""Measures a model with the measures for its kind."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ from tfnca.measures.settings import fill_in, settings_beside
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The measures that fit the model, a JSON-able dictionary."""
+    """Measures a model; the result can be written as JSON."""
     model = load(options.model, options.name)
     host = load(options.host, options.host_name) if options.host else None
     fill_in(
@@ -38,7 +38,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     )
     if not isinstance(model, CellularAutomaton | StatePerturbation):
         raise ValueError(
-            "MODEL must be a CA, an adversary or a perturbation by itself, its host in --host. "
+            "MODEL must be a CA, an adversary or a perturbation, and its host given by --host. "
             f"Received: {type(model).__name__}"
         )
     if isinstance(model, CellularAutomaton) and model.family == MNIST:
@@ -54,7 +54,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     if isinstance(model, StatePerturbation):
         if host is None:
-            raise ValueError("A perturbation is measured on its --host. Received: none")
+            raise ValueError("A perturbation needs its host to be measured: --host. Received: none")
         return measure_perturbation(
             Perturbed(host, model),
             picture(options.target),

@@ -1,4 +1,4 @@
-"""Rollouts of measures, and a bar that shows how far they are."""
+"""Rollouts of measures with a progress bar."""
 
 import threading
 from collections.abc import Callable
@@ -12,24 +12,24 @@ from tfnca.engines.rollout import trajectory
 
 
 class Bar(Protocol):
-    """What a `tqdm.tqdm` is to a measure."""
+    """The part of `tqdm.tqdm` that measures use."""
 
     def update(self, steps: int) -> Any:
-        """Goes on by a number of CA steps."""
+        """Advances the bar by a number of CA steps."""
 
     def close(self) -> Any:
-        """The end."""
+        """Finishes the bar."""
 
 
 Progress = Callable[[int], Bar]
-"""A function of the number of CA steps that a measure will make, to the bar that shows them."""
+"""A function from the number of CA steps that a measure will run to its progress bar."""
 
 
 class Silent:
     """A bar that shows nothing."""
 
     def __init__(self, total: int = 0) -> None:
-        """Takes the number of CA steps, as any `Progress`."""
+        """Ignores the number of CA steps that any `Progress` takes."""
 
     def update(self, steps: int) -> None:
         """Nothing."""
@@ -42,7 +42,7 @@ SILENT = Silent()
 
 
 class Clock(tqdm):
-    """A bar whose clock goes on between two updates, which may be half a minute apart."""
+    """A bar whose clock keeps running between updates, which may be half a minute apart."""
 
     SECONDS = 1.0
 
@@ -58,29 +58,29 @@ class Clock(tqdm):
             self.refresh()
 
     def close(self) -> None:
-        """The end; may be called twice."""
+        """Finishes the bar; may be called twice."""
         if hasattr(self, "_closed"):
             self._closed.set()
         super().close()
 
 
 def on_screen(total: int) -> Bar:
-    """A bar on the terminal."""
+    """A progress bar in the terminal."""
     return Clock(desc="Measuring", total=total, unit="CA step", dynamic_ncols=True, mininterval=0.5)
 
 
 def advance(step: Step, state: Any, steps: int, bar: Bar = SILENT, **kwargs: Any) -> tf.Tensor:
-    """`rollout`, and a bar that moves once it is through.
+    """Runs a `rollout`, then advances the bar.
 
-    In one piece: the living-cells engine rounds a run in pieces otherwise, in the last bit, and
-    measures are to stay comparable to the bit.
+    The rollout is not divided into pieces, because the living-cells engine would round the last
+    bit differently and measures could no longer be compared exactly.
 
     Args:
         step: See `rollout`.
         state: See `rollout`.
         steps: Number of steps.
-        bar: What is told of them.
-        **kwargs: Those of `rollout`.
+        bar: The bar to advance.
+        **kwargs: Further arguments of `rollout`.
 
     Returns:
         The final state.

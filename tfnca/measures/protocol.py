@@ -1,4 +1,4 @@
-"""What is measured of each kind of lizard: the same for all, so that numbers compare."""
+"""The measurements of lizards and of attacks on them, the same for all so that they compare."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ from tfnca.measures.lizard import (
 from tfnca.measures.progress import SILENT, Bar, Progress, Silent
 
 WOUNDS_PER_RUN = 4
-"""How many wounds are counted for each run: of 16 the share that heals is known to ±.12 only."""
+"""Number of wounds per run: with one each in 16 runs, the fraction that heals is known to ±0.12."""
 
 
 def measure_base(
@@ -39,20 +39,19 @@ def measure_base(
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """What a Growing CA reaches: from its seed, from its grown pattern, and after damage.
+    """Measures a Growing CA from the seed, from its grown pattern, and after damage.
 
     Args:
         step: A `GrowingCA`.
-        target: What it grows, premultiplied RGBA ``(height, width, 4)``.
+        target: The picture that it grows, premultiplied RGBA ``(height, width, 4)``.
         runs: Number of runs.
-        at: CA steps at which to measure, ascending.
-        progress: Makes the bar that shows how far it is.
+        at: CA steps at which to measure, in ascending order.
+        progress: Makes the progress bar.
 
     Returns:
         Dictionary: ``runs``; ``mean_square_of_target``; ``from_seed`` and ``from_grown``, rows of
-        `measure_growing`; ``damaged_at_200``, what `measure_damage` gives over four wounds for
-        each run; ``bounds``, what
-        `measure_bounds` gives.
+        `measure_growing`; ``damaged_at_200``, the result of `measure_damage` with four wounds per
+        run; ``bounds``, the result of `measure_bounds`.
     """
     check_step(step, GROWING, ALONE)
     check_target("target", target)
@@ -81,15 +80,15 @@ def measure_perturbation(
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """What a perturbation reaches.
+    """Measures the effect of a perturbation on a Growing CA.
 
     Args:
         step: A `Perturbed` Growing CA.
-        target: What it should become, premultiplied RGBA ``(height, width, 4)``.
-        plain: What the host grows.
+        target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
+        plain: The picture that the host grows.
         runs: Number of runs.
-        at: CA steps at which to measure, ascending.
-        progress: Makes the bar that shows how far it is.
+        at: CA steps at which to measure, in ascending order.
+        progress: Makes the progress bar.
 
     Returns:
         Dictionary: ``runs``; ``host``, the host unattacked against the same target, at 500 steps;
@@ -134,22 +133,23 @@ def measure_adversary(
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """What adversaries of a Growing CA reach.
+    """Measures the effect of adversaries on a Growing CA.
 
     Args:
         step: `Injected(host, adversary)` of Growing CAs.
-        target: What they should make of it, premultiplied RGBA ``(height, width, 4)``.
-        density: Their share of the cells that they are drawn among.
-        region: The picture whose opaque cells those are: see `region_picture`. The target if None.
+        target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
+        density: The adversary fraction among the allowed cells.
+        region: The picture whose opaque cells are the allowed cells: see `region_picture`. The
+            target if None.
         plain: What the host grows, to tell which part of it the target lacks; none if not given.
         runs: Number of runs.
-        at: CA steps at which to measure, ascending.
-        progress: Makes the bar that shows how far it is.
+        at: CA steps at which to measure, in ascending order.
+        progress: Makes the progress bar.
 
     Returns:
-        Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` of the host without
-        adversaries, the same cells left out; ``from_grown``, those with them; ``left``, rows of
-        `measure_left`, where the target lacks a part.
+        Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` without adversaries,
+        over the same cells; ``from_grown``, rows with adversaries; ``left``, rows of
+        `measure_left`, if the target lacks a part.
     """
     check_step(step, GROWING, INJECTED)
     check_target("target", target)

@@ -1,4 +1,4 @@
-"""What a model was trained for: the settings beside its file."""
+"""The settings that a model was trained with, from the ``config.json`` next to its file."""
 
 import json
 from pathlib import Path
@@ -9,20 +9,20 @@ from tfnca.formats.names import find
 
 
 def settings_beside(model: str | Path) -> dict[str, Any]:
-    """The ``config.json`` that a training script left beside a model.
+    """The ``config.json`` that a training script wrote next to a model.
 
     Args:
-        model: A model's file, its folder, or the name of one that ships.
+        model: A model's file, its folder, or the name of a bundled model.
 
     Returns:
-        The settings; an empty dictionary where there are none.
+        The settings; an empty dictionary if there are none.
 
     Raises:
-        ValueError: If there are, and they cannot be read.
+        ValueError: If the settings cannot be read.
     """
     try:
         path = Path(find(model))
-    except ValueError:  # whoever loads it says what is wrong
+    except ValueError:  # loading the model will say what is wrong
         path = Path(model)
     path = (path if path.is_dir() else path.parent) / "config.json"
     if not path.is_file():
@@ -35,12 +35,12 @@ def settings_beside(model: str | Path) -> dict[str, Any]:
 
 
 def fill_in(options: Any, settings: dict[str, Any], **defaults: Any) -> None:
-    """Gives each option that is None the model's own setting, or else its default.
+    """Sets each option that is None to the model's setting, or else to its default.
 
     Args:
-        options: What the command line gave, changed in place.
+        options: The parsed command line, changed in place.
         settings: See `settings_beside`.
-        **defaults: The options to fill in.
+        **defaults: The options to fill in, with their defaults.
     """
     for name, default in defaults.items():
         if getattr(options, name) is None:

@@ -1,4 +1,4 @@
-"""The attack bench: an attack at several shares of adversaries."""
+"""Sweeps: an attack measured at several adversary fractions."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
     from tfnca.cli import run
@@ -41,11 +41,11 @@ from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.plots import plot
 
 _BEFORE = _AFTER = 200
-"""CA steps that digits are given to settle, and to recover."""
+"""CA steps before the attack, for digits to settle, and after it, for them to recover."""
 
 
 def stops(horizon: int) -> list[int]:
-    """Steps worth a look: all at first, then ever fewer, `horizon` the last."""
+    """Steps to measure at: all of the first steps, then ever fewer; the last is `horizon`."""
     return np.unique(np.geomspace(1, horizon, 60).round().astype(int)).tolist()
 
 
@@ -59,24 +59,25 @@ def sweep_digits(
     folder: str | Path | None = None,
     jobs: int = 1,
 ) -> dict[str, Any]:
-    """An attack on digits at several shares of adversaries.
+    """Measures an attack on digits at several adversary fractions.
 
     Args:
         step: `Injected(host, adversary)` of MNIST CAs.
-        digits: `Digits` to measure on.
-        densities: Shares of adversaries among all pixels, each in (0, 1].
-        horizon: CA steps with adversaries, after 200 without; 200 without follow.
-        seeds: One run each, of masks, fire masks and noise.
-        target: The class that the adversaries argue for.
-        folder: For what is done so far, to go on from; see `run_cells`, as for `jobs`.
-        jobs: Densities that are measured side by side.
+        digits: The digits to measure on.
+        densities: Fractions of all pixels that are adversaries, each in (0, 1].
+        horizon: CA steps with adversaries; 200 steps without come before and after.
+        seeds: Random seeds of masks, fire masks and noise, one run each.
+        target: The target class of the adversaries.
+        folder: Folder for partial results, to continue from; see `run_cells`.
+        jobs: Number of densities to measure in parallel; see `run_cells`.
 
     Returns:
-        Dictionary: ``rows``, the entries of `mean_and_spread` for each ``density`` and ``step``
-        since the adversaries' appearance (0 just before it, after `horizon` they are gone); and
-        ``summary``, for each density ``takeover`` and ``host_takeover`` at the horizon,
-        ``steps_to_flip`` (when half of the other digits have flipped; None if never) and
-        ``recovered``, the digit accuracy 200 steps after the removal over the one before.
+        Dictionary: ``rows``, the entries of `mean_and_spread` for each ``density`` and ``step``,
+        counted from the appearance of the adversaries (0 is just before it; they are removed
+        after `horizon`); and ``summary``, for each density ``takeover`` and ``host_takeover`` at
+        the horizon, ``steps_to_flip`` (the number of steps until half of the digits of other
+        classes have been classified as the target; None if never) and ``recovered``, the digit
+        accuracy 200 steps after the removal divided by the accuracy before the attack.
     """
     check_digits(step, digits, target, INJECTED)
     seeds = check_seeds(seeds)
@@ -139,25 +140,25 @@ def sweep_lizard(
     jobs: int = 1,
     region: str = "target",
 ) -> dict[str, Any]:
-    """An attack on a grown lizard at several shares of adversaries.
+    """Measures an attack on a grown lizard at several adversary fractions.
 
     Args:
         step: `Injected(host, adversary)` of Growing CAs.
-        target: What it should become, premultiplied RGBA ``(height, width, 4)``.
-        plain: What the host grows.
-        densities: Shares of adversaries, each in (0, 1].
+        target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
+        plain: The picture that the host grows.
+        densities: Adversary fractions, each in (0, 1].
         horizon: CA steps with adversaries.
-        runs: Number of runs, each with a mask of its own.
-        seed: Of masks and fire masks.
-        folder: For what is done so far, to go on from; see `run_cells`, as for `jobs`.
-        jobs: Densities that are measured side by side.
-        region: The cells that adversaries are drawn among: see `region_picture`.
+        runs: Number of runs, each with its own mask.
+        seed: Random seed of masks and fire masks.
+        folder: Folder for partial results, to continue from; see `run_cells`.
+        jobs: Number of densities to measure in parallel; see `run_cells`.
+        region: The placement region: see `region_picture`.
 
     Returns:
-        Dictionary: ``rows``, the entries of `measure_growing` for each ``density``, and under
-        density 0 the host alone; and ``summary``, for each density the errors at the horizon and
-        ``back``, how many of the runs are the plain lizard again after 500 steps with
-        adversaries and 500 without.
+        Dictionary: ``rows``, the entries of `measure_growing` for each ``density``, where density
+        0 is the host alone; and ``summary``, for each density the errors at the horizon and
+        ``back``, the number of runs that have recovered after 500 steps with adversaries and 500
+        without.
     """
     check_step(step, GROWING, INJECTED)
     found = run_cells(
@@ -186,17 +187,17 @@ def _lizard_at(
     step: Step,
     target: np.ndarray,
     plain: np.ndarray,
-    room: np.ndarray,
+    region: np.ndarray,
     density: float,
     horizon: int,
     runs: int,
     seed: int,
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """`measure_growing` at one density, and how many runs come back; at 0 of the host alone."""
+    """`measure_growing` at one density (0 is the host alone), and how many runs recover."""
     grown, at = grown_states(step.host, target.shape[:2], runs, seed), stops(horizon)
     if density == 0:
         return measure_growing(step.host, grown, target, at, seed, first_step=200), None
-    masks = target_masks(room, density, runs, seed)
+    masks = target_masks(region, density, runs, seed)
     rows = measure_growing(step, grown, target, at, seed, masks, first_step=200)
     lifted = measure_lift(step, grown, plain, seed=seed, mask=masks, first_step=200)
     return rows, lifted["back"]
@@ -206,7 +207,7 @@ def pictures(found: dict[str, Any]) -> dict[str, bytes]:
     """The plots of a sweep: dictionary from a file's name to PNG bytes.
 
     Args:
-        found: What `sweep_digits` or `sweep_lizard` gave.
+        found: The result of `sweep_digits` or `sweep_lizard`.
     """
     summary = found["summary"]
     shares = [100 * row["density"] for row in summary]
@@ -224,24 +225,24 @@ def pictures(found: dict[str, Any]) -> dict[str, bytes]:
         return plot(curves, "CA step", label, log=name.endswith("median"), log_x=True)
 
     if "digits" in found:
-        taken = {"takeover": "all cells", "host_takeover": "the host's own cells"}
+        rates = {"takeover": "all cells", "host_takeover": "host cells alone"}
         some = [row for row in summary if row["steps_to_flip"] is not None]
         speed = [100 * r["density"] for r in some], [r["steps_to_flip"] for r in some]
         return {
-            "takeover.png": against_density(taken, f"share that says {found['target']}"),
+            "takeover.png": against_density(rates, f"takeover rate (as {found['target']})"),
             "steps_to_flip.png": plot(
-                {"half have flipped": speed}, "adversaries, %", "CA steps", log_x=True
+                {"half misclassified": speed}, "adversaries, %", "CA steps", log_x=True
             ),
             "recovery.png": against_density(
-                {"recovered": "200 steps after removal"}, "accuracy over that before"
+                {"recovered": "200 steps after removal"}, "accuracy / accuracy before"
             ),
-            "time.png": against_time("host_takeover", "host cells' takeover"),
+            "time.png": against_time("host_takeover", "takeover rate, host cells alone"),
         }
-    errors = {"median": "whole grid", "host_median": "the host's own cells"}
+    errors = {"median": "whole grid", "host_median": "host cells alone"}
     return {
-        "error.png": against_time("median", "error, median"),
-        "host_error.png": against_time("host_median", "host cells' error, median"),
-        "density.png": against_density(errors, f"error at step {found['horizon']}"),
+        "error.png": against_time("median", "median MSE"),
+        "host_error.png": against_time("host_median", "median MSE, host cells alone"),
+        "density.png": against_density(errors, f"median MSE at step {found['horizon']}"),
     }
 
 
@@ -262,14 +263,14 @@ def save_sweep(found: dict[str, Any], folder: str | Path) -> None:
 
 
 def sweep(options: argparse.Namespace) -> dict[str, Any]:
-    """The sweep that fits the model."""
+    """Runs the sweep for the model's kind."""
     try:
         densities = [check_density(float(part) / 100) for part in options.densities.split(",")]
         if max(densities) == 1:
             raise ValueError
     except ValueError:
         raise ValueError(
-            f"--densities must be percentages above 0 and below 100, such as 1,10,60. "
+            f"--densities must be percentages above 0 and below 100, for example 1,10,60. "
             f"Received: {options.densities}"
         ) from None
     Path(options.out).mkdir(parents=True, exist_ok=True)
@@ -299,7 +300,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Sweeps and writes, as ``python -m tfnca.measures.sweep`` does."""
+    """Runs and writes a sweep, as ``python -m tfnca.measures.sweep`` does."""
     found = sweep(options)
     save_sweep(found, options.out)
     for row in found["summary"]:

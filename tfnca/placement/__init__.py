@@ -1,4 +1,4 @@
-"""Where adversaries of a digit should stand: influence maps, searches, and what they are worth."""
+"""The best cells for adversaries in a digit: influence maps, searches, and their evaluation."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Placement by the shape of a digit alone: no rollout, no host, only who touches whom."""
+"""Placement by the shape of a digit alone: which cells touch, without a host or a rollout."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tfnca.placement.trials import Trials
 
 
 def stroke_graph(alive: np.ndarray) -> nx.Graph:
-    """The living cells of one digit, an edge between any two that touch, corners included.
+    """The living cells of a digit as a graph, with edges between neighbours, corners included.
 
     Args:
         alive: Booleans ``(height, width)``.
@@ -43,17 +43,17 @@ CENTRALITIES: dict[str, Callable[[nx.Graph], dict[int, float]]] = {
     "betweenness": nx.betweenness_centrality,
     "eigenvector": _eigenvector,
 }
-"""What makes a cell central, by name: a function of a graph to each node's score."""
+"""Measures of centrality by name: functions from a graph to each node's score."""
 
 
 def by_centrality(trials: Trials, budget: int, name: str, seed: int = 0) -> list[Placement]:
-    """The most central cells of each digit; among equals, any.
+    """Places adversaries at the most central cells of each digit; ties are broken at random.
 
     Args:
         trials: The digits.
-        budget: Adversaries in each digit.
+        budget: Number of adversaries per digit.
         name: One of `CENTRALITIES`.
-        seed: Of the choice among equals.
+        seed: Random seed of the choice among ties.
     """
     draws = np.random.default_rng(seed)
     found = []

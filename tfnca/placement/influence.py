@@ -1,4 +1,4 @@
-"""Influence maps: what one adversary at each single cell of a digit would do."""
+"""Influence maps: the effect of one adversary, for each cell of a digit."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from tfnca.placement.trials import Outcome, Trials
 
 @dataclass(frozen=True)
 class InfluenceMap:
-    """What one adversary does, cell by cell.
+    """The effect of one adversary at each cell of a digit.
 
     Attributes:
         cells: The digit's living cells, ``row * width + column`` each, ``(cells,)``.
-        outcome: An `Outcome` with a row for each of them.
+        outcome: An `Outcome` with a row for each cell.
         shape: ``(height, width)`` of the grid.
     """
 
@@ -24,7 +24,7 @@ class InfluenceMap:
     shape: tuple[int, int]
 
     def picture(self, values: np.ndarray) -> np.ndarray:
-        """One value a cell as ``(height, width)``, NaN off the stroke."""
+        """One value per cell as a picture ``(height, width)``, NaN outside the stroke."""
         picture = np.full(self.shape, np.nan)
         picture.reshape(-1)[self.cells] = values
         return picture
@@ -39,16 +39,17 @@ def influence_maps(
     repeats: int = 1,
     progress: Progress = Silent,
 ) -> list[InfluenceMap]:
-    """What one adversary at each single cell of digits would do: a rollout for each.
+    """Measures the effect of one adversary at each cell of digits, with a rollout per cell.
 
     Args:
         step: `Injected(host, adversary)` of MNIST CAs.
         images: Digits, ``(count, height, width)`` in [0, 1].
-        target: The class that the adversary argues for.
+        target: The target class of the adversary.
         steps: CA steps from the empty state.
-        seed: Of fire masks and noise.
-        repeats: Runs whose mean counts, each with draws of its own; chance moves a single run.
-        progress: Makes the bar that shows how far it is.
+        seed: Random seed of fire masks and noise.
+        repeats: Number of runs to average, each with its own random draws, because a single run
+            depends on chance.
+        progress: Makes the progress bar.
 
     Returns:
         One `InfluenceMap` for each digit.
@@ -62,8 +63,8 @@ def influence_maps(
     True
 
     Reference:
-        The article's discussion of "Adversarial MNIST CA" leaves open where adversaries should
-        stand.
+        The article's discussion of "Adversarial MNIST CA" leaves open where adversaries should be
+        placed.
     """
     trials = Trials(step, images, target, steps, seed=seed)
     cells = [trials.cells(digit) for digit in range(len(images))]
@@ -78,7 +79,7 @@ def influence_maps(
 
 
 def _mean(runs: list[Outcome], rows: slice) -> Outcome:
-    """The mean of some rows over runs; `flipped` over those that flipped at all."""
+    """The mean of some rows over runs; that of `flipped` ignores runs in which it is NaN."""
     flipped = np.stack([run.flipped[rows] for run in runs])
     known = ~np.isnan(flipped)
     sums = np.where(known, flipped, 0).sum(0)

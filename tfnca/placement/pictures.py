@@ -1,4 +1,4 @@
-"""Pictures of placement: influence maps, and takeover against the number of adversaries."""
+"""Pictures of placement: influence maps, and takeover rate against number of adversaries."""
 
 import io
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ def draw_maps(
     target: int = 8,
     columns: int = 5,
 ) -> bytes:
-    """Influence maps as a PNG file's bytes: the effect of one adversary at each cell.
+    """Draws influence maps, the effect of one adversary at each cell, as PNG bytes.
 
     Args:
         images: Digits ``(count, height, width)``.
         labels: Their classes.
-        maps: One for each.
-        placements: Cells to mark with a ring in each, the best of the map if empty.
-        target: The class that the adversary aims for.
-        columns: Digits in a row.
+        maps: One map per digit.
+        placements: Cells to mark with a ring in each digit; the map's best cell if empty.
+        target: The target class of the adversary.
+        columns: Digits per row.
     """
     from matplotlib.figure import Figure
 
@@ -40,22 +40,22 @@ def draw_maps(
         values = 100 * found.picture(found.outcome.value)
         shown = axis.imshow(values, cmap="YlGnBu", vmin=0, vmax=100)
         best = np.nanmax(values) if len(found.cells) else 0
-        axis.set_title(f"{labels[number]}: best place {best:.0f} %", fontsize=11)
-        # Sliced, so that a digit without a living cell has none.
+        axis.set_title(f"{labels[number]}: best cell {best:.0f} %", fontsize=11)
+        # A slice, because a digit without living cells has no strongest cell.
         strongest = found.cells[np.argsort(-found.outcome.value, kind="stable")[:1]]
         row, column = np.divmod(placements[number] if placements else strongest, found.shape[1])
         axis.plot(column, row, "o", markersize=9, markeredgewidth=2,
                   markeredgecolor="#d81b60", markerfacecolor="none")  # fmt: skip
     if shown is not None:
         bar = figure.colorbar(shown, ax=axes, shrink=0.7)
-        bar.set_label(f"cells that choose {target}, %")
+        bar.set_label(f"host cells that choose {target}, %")
     return _png(figure)
 
 
 def draw_curves(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Takeover against the number of adversaries, a line a method, as a PNG file's bytes.
+    """Draws takeover rate against number of adversaries, a line per method, as PNG bytes.
 
-    A method is shown on all the digits, or else dashed on those that it was tried on.
+    The line of a method that was tried on only some of the digits is dashed.
 
     Args:
         rows: ``curves`` of `study_placement`.
@@ -82,7 +82,7 @@ def draw_curves(rows: Sequence[dict[str, Any]]) -> bytes:
     axes.set_xscale("log")
     axes.set_xticks(budgets, [str(budget) for budget in budgets])
     axes.minorticks_off()
-    axes.set(xlabel="adversaries in the digit", ylabel="takeover rate, %", ylim=(0, 104))
+    axes.set(xlabel="adversaries per digit", ylabel="takeover rate, %", ylim=(0, 104))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
     return _png(figure)

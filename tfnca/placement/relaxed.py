@@ -1,4 +1,4 @@
-"""Placement by gradient: each cell is an adversary by a share, and the shares are trained."""
+"""Placement by gradient: each cell is an adversary to a degree, and the degrees are trained."""
 
 import numpy as np
 import tensorflow as tf
@@ -21,20 +21,20 @@ def relaxed(
     seed: int = 0,
     bar: Bar = SILENT,
 ) -> list[Placement]:
-    """Shares of adversaries that sum to the budget, trained to persuade; the largest are taken.
+    """Trains a weight per cell, and places adversaries at the cells with the largest weights.
 
-    A cell that is an adversary by a share moves by that share of the adversary's update and by
-    the rest of the host's. Shares are the budget times a softmax, at most 1. What is maximised is
-    the mean probability of the target over the digit's cells that are not adversaries.
+    A cell of weight w changes by w times the adversary's update plus 1 - w times the host's. The
+    weights are the budget times a softmax, at most 1. They are trained to maximise the mean
+    probability of the target over the digit's cells that are not adversaries.
 
     Args:
         trials: The digits.
-        budget: Adversaries in each digit.
-        updates: Updates of the shares, by Adam.
+        budget: Number of adversaries per digit.
+        updates: Number of updates of the weights by Adam.
         steps: CA steps that the gradient passes through.
-        rate: Adam's.
-        seed: Of fire masks and noise.
-        bar: Moves by one for each digit.
+        rate: Adam's learning rate.
+        seed: Random seed of fire masks and noise.
+        bar: Advanced by one for each digit.
     """
     host, adversary = trials.step.networks
     where, target = tf.constant(trials.alive, tf.float32), trials.target

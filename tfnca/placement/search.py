@@ -1,8 +1,8 @@
-"""Where a few adversaries should stand: searches that ask `Trials`, all digits side by side.
+"""Searches for the best cells for a few adversaries, in many digits at once, with `Trials`.
 
-Each takes a number of digits and a budget and returns for each digit its cells in the order in
-which they were chosen, so that the first b of them are the placement for a smaller budget b;
-`anneal` and `exhaust`, which improve a whole set, are for that budget alone.
+Each search takes digits and a budget, and returns the cells of each digit in the order in which
+they were chosen, so the first b cells are the placement for a smaller budget b. The exceptions are
+`anneal` and `exhaust`, which improve a whole set and are for that budget only.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ Placement = list[int]
 
 
 def at_random(trials: Trials, budget: int, seed: int = 0) -> list[Placement]:
-    """Any living cells: what every search must beat.
+    """Places adversaries at random living cells: the baseline for every search.
 
     Args:
         trials: The digits.
-        budget: Adversaries in each digit; fewer where it has fewer cells.
-        seed: Of the choice.
+        budget: Number of adversaries per digit, or all cells of a digit with fewer cells.
+        seed: Random seed of the choice.
     """
     draws = np.random.default_rng(seed)
     return [
@@ -39,22 +39,22 @@ def greedy(
     seed: int = 0,
     bar: Bar = SILENT,
 ) -> list[Placement]:
-    """One cell after another, each time the one that adds most; lazily (CELF).
+    """Chooses one cell after another, each time the cell that adds most; lazily (CELF).
 
-    What a cell adds beside fewer adversaries, or what is missing to 1 if that is less, is taken
-    for a bound of what it adds beside more, so that only the most promising are asked again. The
-    bound holds where returns diminish; whether they do is measured by `study.diminishing`.
+    The gain of a cell next to fewer adversaries, or the distance to a value of 1 if that is less,
+    serves as an upper bound of its gain next to more. Only the most promising cells are evaluated
+    again. The bound is valid where returns diminish, which `study.diminishing` measures.
 
     Args:
         trials: The digits.
-        budget: Adversaries in each digit.
-        first: The value of each single cell, in the order of `Trials.cells`, where an influence
-            map is at hand already.
-        width: Cells of a digit that are asked at once.
-        tolerance: A bound that exceeds what is known by no more than this is not looked into:
-            chance moves a single run by more.
-        seed: Of fire masks and noise.
-        bar: Moves by one for each rollout.
+        budget: Number of adversaries per digit.
+        first: The value of each single cell, in the order of `Trials.cells`, if an influence map
+            is already available.
+        width: Number of cells of a digit to evaluate at once.
+        tolerance: Cells whose bound exceeds the best known gain by at most this are not evaluated,
+            because chance changes a single run by more.
+        seed: Random seed of fire masks and noise.
+        bar: Advanced by one for each rollout.
     """
     cells = [trials.cells(digit) for digit in range(len(trials.alive))]
     if first is None:
@@ -85,7 +85,7 @@ class _Search:
     """The greedy search in one digit.
 
     Args:
-        gains: What each single cell adds.
+        gains: The gain of each single cell.
     """
 
     def __init__(self, gains: dict[int, float]) -> None:
@@ -94,19 +94,19 @@ class _Search:
         self.reached = 0.0
 
     def worth_asking(self, width: int, tolerance: float) -> list[int]:
-        """Cells that may add more than what is known to be the best, the most promising first."""
+        """Cells that may add more than the best known cell, the most promising first."""
         best = max((self.gains[cell] for cell in self.known), default=-np.inf)
         unknown = sorted(self.gains.keys() - self.known, key=self.gains.__getitem__, reverse=True)
         most = 1.0 - self.reached
         return [cell for cell in unknown[:width] if min(self.gains[cell], most) > best + tolerance]
 
     def hear(self, cell: int, value: float) -> None:
-        """The value of the chosen cells and one more."""
+        """Records the value of the chosen cells together with one more."""
         self.gains[cell] = value - self.reached
         self.known.add(cell)
 
     def choose(self) -> None:
-        """Takes the best cell; what the others add is then a bound again."""
+        """Chooses the best cell; the gains of all others become bounds again."""
         if self.gains:
             cell = max(self.known or self.gains, key=self.gains.__getitem__)
             self.reached += self.gains.pop(cell)
@@ -122,16 +122,16 @@ def anneal(
     seed: int = 0,
     bar: Bar = SILENT,
 ) -> list[Placement]:
-    """Simulated annealing: one adversary moves at a time, for the worse ever less often.
+    """Simulated annealing: moves one adversary at a time, and accepts losses ever less often.
 
     Args:
         trials: The digits.
-        budget: Adversaries in each digit.
-        tries: Moves that are tried in each digit.
-        warmth: Loss of value that is accepted in about a third of the cases, at first; it falls
-            to nothing.
-        seed: Of the moves, fire masks and noise.
-        bar: Moves by one for each rollout.
+        budget: Number of adversaries per digit.
+        tries: Number of moves to try in each digit.
+        warmth: The loss of value that is accepted in about a third of the cases at first. It
+            falls to zero.
+        seed: Random seed of moves, fire masks and noise.
+        bar: Advanced by one for each rollout.
     """
     draws = np.random.default_rng(seed)
     now = at_random(trials, budget, seed)
@@ -164,18 +164,18 @@ def exhaust(
     seed: int = 0,
     bar: Bar = SILENT,
 ) -> tuple[Placement, float]:
-    """The best of all pairs of cells of one digit, and its value.
+    """Finds the best of all pairs of cells of one digit, and its value.
 
-    One run tells the lucky from the good too badly: all pairs run once, and the best of them
-    again, so that the mean of their later runs decides.
+    A single run does not separate good pairs from lucky ones. So all pairs run once, the best of
+    them run again, and the mean of their later runs decides.
 
     Args:
         trials: The digits.
-        digit: Which of them.
-        finalists: Pairs that run again.
-        repeats: How often they do.
-        seed: Of fire masks and noise.
-        bar: Moves by one for each rollout.
+        digit: The index of the digit.
+        finalists: Number of pairs that run again.
+        repeats: Number of later runs.
+        seed: Random seed of fire masks and noise.
+        bar: Advanced by one for each rollout.
     """
     cells = trials.cells(digit).tolist()
     pairs = [(a, b) for place, a in enumerate(cells) for b in cells[:place]]

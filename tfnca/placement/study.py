@@ -1,4 +1,4 @@
-"""The study: every method's placements, and what they do under draws that no method has seen."""
+"""The study of placement: every method's cells, evaluated with random draws new to all methods."""
 
 import time
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tfnca.placement.trials import Trials
 
 BUDGETS = (1, 2, 4, 8)
 _UNSEEN = 1 << 10
-"""Added to a seed: the draws of the evaluation are none of those that a search has seen."""
+"""Added to a seed, so that the evaluation uses random draws that no search has used."""
 
 
 def study_placement(
@@ -33,28 +33,27 @@ def study_placement(
     steps: int = 200,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """Takeover by few adversaries, placed by each method.
+    """Measures the takeover rate of few adversaries, placed by each method.
 
     Args:
         step: `Injected(host, adversary)` of MNIST CAs.
-        digits: `Digits`; those that are the target already are left out.
-        budgets: Numbers of adversaries.
-        seeds: One evaluation each; a search has its own.
-        target: The class that the adversaries argue for.
-        searched: Digits, the first, for the slow methods: annealing, pairs, and whether returns
-            diminish. Every method is evaluated on these too, so that they compare.
-        annealed: The budgets for annealing, the slowest of all.
-        steps: CA steps from the empty state, the adversaries there from the first.
-        progress: Makes the bars that show how far it is, in rollouts.
+        digits: The digits; those of the target class are left out.
+        budgets: Numbers of adversaries per digit.
+        seeds: Random seeds, one evaluation each. The searches use other seeds.
+        target: The target class of the adversaries.
+        searched: Number of digits, from the first on, for the slow methods: annealing, pairs, and
+            diminishing returns. Every method is also evaluated on these digits, for comparison.
+        annealed: The budgets for annealing, the slowest method.
+        steps: CA steps from the empty state, with the adversaries from the start.
+        progress: Makes the progress bars, which count rollouts.
 
     Returns:
-        Dictionary: ``digits``, ``searched``, ``seeds``, ``target``; ``maps_seconds``, what all
-        influence maps took; ``curves``, a row for each method, budget and set of digits with
+        Dictionary: ``digits``, ``searched``, ``seeds``, ``target``; ``maps_seconds``, the time for
+        all influence maps; ``curves``, a row for each method, budget and set of digits with
         `takeover`, `host_takeover` (mean and ``_sd`` over seeds) and ``ci`` (half the 95 %
-        interval over digits); ``one_percent``, rows alike for as many adversaries as one percent
-        of the grid puts on each digit's stroke, at least one; ``pairs``, how far greedy is from
-        the best of all pairs; ``returns``, see `diminishing`;
-        ``placements``, the greedy ones.
+        interval over digits); ``one_percent``, rows of the same form for as many adversaries as
+        one percent of the grid puts on each digit's stroke, at least one; ``pairs``, see
+        `compare_pairs`; ``returns``, see `diminishing`; ``placements``, the greedy ones.
     """
     check_digits(step, digits, target, INJECTED)
     seeds = check_seeds(seeds)
@@ -116,7 +115,7 @@ def study_placement(
 def _counts(
     digits: Digits, kept: np.ndarray, trials: Trials, seed: int
 ) -> tuple[np.ndarray, list[Placement]]:
-    """How many adversaries one percent of the grid puts on each stroke, and where by chance."""
+    """How many adversaries one percent of the grid puts on each stroke, and at which cells."""
     mask = np.asarray(digit_mask(digits, 0.01, seed, at_least_one=True))[kept] * trials.alive
     cells = [np.flatnonzero(one).tolist() for one in mask]
     return np.array([len(own) for own in cells]), cells
@@ -149,7 +148,7 @@ def _evaluate(
 
 
 def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and spread over seeds of the rows of each method, budget and number of digits."""
+    """Mean and spread over seeds, for each method, budget and number of digits."""
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["method"], row["budget"], row["digits"]), []).append(row)
@@ -169,17 +168,18 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def compare_pairs(
     trials: Trials, seeds: Sequence[int], count: int = 10, repeats: int = 8
 ) -> dict[str, Any]:
-    """How far greedy pairs are from the best of all pairs, on the digits with the fewest cells.
+    """Compares greedy pairs with the best of all pairs, on the digits with the fewest cells.
 
     Args:
         trials: The digits.
-        seeds: Of the evaluation.
-        count: Digits.
-        repeats: Runs of the evaluation for each seed, whose mean counts.
+        seeds: Random seeds of the evaluation.
+        count: Number of digits.
+        repeats: Number of evaluation runs to average for each seed.
 
     Returns:
-        Dictionary: ``digits``, ``pairs`` (rollouts of the search), and the mean value, under
-        draws that neither has seen, of the ``best`` pair and of the ``greedy`` one.
+        Dictionary: ``digits``; ``pairs``, the number of rollouts of the search; ``best`` and
+        ``greedy``, the mean value of the best and of the greedy pair, with random draws that
+        neither search has used.
     """
     sizes = trials.alive.sum((1, 2))
     some = np.argsort(sizes, kind="stable")[:count]
@@ -200,21 +200,21 @@ def compare_pairs(
 def diminishing(
     trials: Trials, sizes: Sequence[int] = (0, 1, 2, 4, 8), repeats: int = 8, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Whether one more adversary adds the less, the more there are: submodularity, measured.
+    """Measures whether each further adversary adds less than the one before (submodularity).
 
-    In each digit one cell is added to nested random sets of others; a set function with
-    diminishing returns gives gains that only fall.
+    In each digit, one cell is added to nested random sets of other cells. If returns diminish, its
+    gain falls as the sets grow.
 
     Args:
         trials: The digits.
         sizes: Sizes of the sets.
-        repeats: Runs of each, whose mean counts.
-        seed: Of the sets, fire masks and noise.
+        repeats: Number of runs to average for each set.
+        seed: Random seed of the sets, fire masks and noise.
 
     Returns:
-        For each size a dictionary: ``others``, the size; ``gain``, the mean over digits of what
-        the cell adds to the value; ``gain_se``, its standard error; ``rises``, the share of
-        digits where it adds more than to the set before by over two standard errors.
+        A dictionary for each size: ``others``, the size; ``gain``, the mean gain over digits;
+        ``gain_se``, its standard error; ``rises``, the fraction of digits whose gain exceeds that
+        of the previous size by more than two standard errors.
     """
     draws = np.random.default_rng(seed)
     order = [draws.permutation(trials.cells(digit)).tolist() for digit in range(len(trials.alive))]

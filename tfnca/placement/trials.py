@@ -1,4 +1,4 @@
-"""What adversaries at chosen cells of a digit do: what all of placement asks."""
+"""Runs digits with adversaries at chosen cells, for all methods of placement."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from tfnca.measures.checks import INJECTED, check_step
 from tfnca.measures.progress import SILENT, Bar
 
 Query = tuple[int, Sequence[int]]
-"""The number of a digit, and the cells where adversaries stand: ``row * width + column`` each."""
+"""The index of a digit, and the cells of its adversaries: ``row * width + column`` each."""
 
 _BATCH = 256
-"""States that are run at once: 16 MB, which the processor's cache nearly holds."""
+"""Number of states to run at once: 16 MB, which nearly fits in the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a number of queries, one row each.
+    """The results of a number of queries, one row each.
 
     Attributes:
-        says: Share of the host's own living cells that say each class at the end,
+        says: Fraction of the living host cells that choose each class at the end,
             ``(queries, 10)``.
-        path: Share of them that say the target at each of the trial's `stops`,
-            ``(queries, stops)``.
-        taken: Whether more than half of all living cells, adversaries included, say the target at
-            the end, ``(queries,)``: the article's takeover.
-        flipped: The first stop at which half of the host's own cells said the target, NaN if none
-            did, ``(queries,)``.
+        path: Fraction of the living host cells that choose the target at each of the trial's
+            `stops`, ``(queries, stops)``.
+        taken: Whether more than half of all living cells, including adversaries, choose the target
+            at the end, ``(queries,)``: the article's takeover.
+        flipped: The first stop at which half of the living host cells choose the target,
+            ``(queries,)``; NaN if there is none.
     """
 
     says: np.ndarray
@@ -43,23 +43,25 @@ class Outcome:
 
     @property
     def value(self) -> np.ndarray:
-        """What placement maximises: `path`, its mean over the second half, ``(queries,)``."""
+        """The value that placement maximises, the mean of the second half of `path`."""
         return self.path[:, self.path.shape[1] // 2 :].mean(1)
 
 
 class Trials:
-    """Digits and an adversary, ready to be asked what it does at any cells.
+    """Digits and an adversary, to be run with the adversary at any cells.
 
     Args:
         step: `Injected(host, adversary)` of MNIST CAs.
         images: Digits, ``(count, height, width)`` in [0, 1].
-        target: The class that the adversary argues for, 0 to 9.
-        steps: CA steps from the empty state, the adversaries there from the first.
-        every: CA steps between two looks.
-        seed: Of fire masks and noise; a query's own draws depend on its place in the list too.
+        target: The target class of the adversary, 0 to 9.
+        steps: CA steps from the empty state, with the adversaries from the start.
+        every: CA steps between two measurements.
+        seed: Random seed of fire masks and noise. A query's draws also depend on its position in
+            the list.
 
     Raises:
-        ValueError: If the step has no adversary or is none of digits, or a value does not fit.
+        ValueError: If the step is not an attack on an MNIST CA with adversaries, or an argument is
+            out of range.
 
     Example:
 
@@ -91,30 +93,30 @@ class Trials:
         self.stops = [*range(every, self.steps, every), self.steps]
 
     def cells(self, digit: int) -> np.ndarray:
-        """The living cells of a digit, row after row: where an adversary does anything at all."""
+        """The living cells of a digit, row by row. An adversary has no effect anywhere else."""
         return np.flatnonzero(self.alive[digit])
 
     def mask(self, queries: Sequence[Query]) -> np.ndarray:
-        """Where the adversaries of queries stand, ``(queries, height, width)`` of 0 and 1.
+        """The masks of the adversaries of queries, ``(queries, height, width)`` of 0 and 1.
 
         Raises:
-            ValueError: If a cell lies outside the grid.
+            ValueError: If a cell is outside the grid.
         """
         mask = np.zeros((len(queries), *self.alive.shape[1:]), np.float32)
         for row, (_, chosen) in zip(mask, queries, strict=True):
             cells = np.asarray(chosen, int)
             if cells.size and not 0 <= cells.min() <= cells.max() < row.size:
-                raise ValueError(f"A cell must lie in 0 to {row.size - 1}. Received: {cells}")
+                raise ValueError(f"A cell must be in 0 to {row.size - 1}. Received: {cells}")
             row.reshape(-1)[cells] = 1
         return mask
 
     def ask(self, queries: Iterable[Query], seed: int | None = None, bar: Bar = SILENT) -> Outcome:
-        """Runs each query and says what came of it.
+        """Runs each query.
 
         Args:
             queries: See `Query`.
-            seed: In place of the trials' own.
-            bar: Moves by one for each query.
+            seed: Random seed; that of the trials if None.
+            bar: Advanced by one for each query.
 
         Returns:
             An `Outcome`.
@@ -123,7 +125,7 @@ class Trials:
         parts = []
         for first in range(0, len(queries), _BATCH):
             part = queries[first : first + _BATCH]
-            # A graph for each size of batch: powers of two, so that there are few.
+            # Each batch size needs its own graph, so sizes are powers of two.
             missing = (1 << (len(part) - 1).bit_length()) - len(part)
             found = self._run([*part, *part[:1] * missing], seed + (first << 20))
             parts.append([values[: len(part)] for values in found])

@@ -1,4 +1,4 @@
-"""What ``python -m tfnca.placement`` does."""
+"""The work of ``python -m tfnca.placement``."""
 
 import argparse
 import json
@@ -22,12 +22,12 @@ from tfnca.placement.trials import Trials
 
 
 def on_screen(total: int) -> Bar:
-    """A bar of rollouts on the terminal; without an end where the number is not known."""
+    """A progress bar of rollouts in the terminal, without a total if the number is unknown."""
     return Clock(desc="Placing", total=total or None, unit="rollout", dynamic_ncols=True)
 
 
 def one_map(step: Injected, options: argparse.Namespace) -> None:
-    """Draws the influence map of one test digit and four cells that greedy takes."""
+    """Draws the influence map of one test digit, and the first four greedy cells."""
     digits = load_digits("test", options.data_dir, options.map + 1)
     image, label = digits.images[-1:], digits.labels[-1:]
     began = time.monotonic()
@@ -40,12 +40,12 @@ def one_map(step: Injected, options: argparse.Namespace) -> None:
     path = Path(options.out) / f"map_{options.map}.png"
     write_atomically(path, draw_maps(image, label, maps, chosen, options.digit, columns=1))
     row, column = divmod(chosen[0][0], image.shape[2])
-    print(f"{len(maps[0].cells)} cells in {seconds:.1f} s. Best: row {row}, column {column}.")
+    print(f"{len(maps[0].cells)} cells in {seconds:.1f} s. Best cell: row {row}, column {column}.")
     print(f"Wrote {path}")
 
 
 def study(step: Injected, options: argparse.Namespace) -> None:
-    """The whole study, and its files."""
+    """Runs the whole study and writes its files."""
     digits = load_digits("test", options.data_dir, options.test_digits)
     began = time.monotonic()
     found = study_placement(
@@ -70,7 +70,10 @@ def study(step: Injected, options: argparse.Namespace) -> None:
     write_atomically(
         folder / "maps.png", draw_maps(images, labels[shown], maps, chosen, options.digit)
     )
-    print("| adversaries | method | digits | taken | host's own cells |\n|---|---|---|---|---|")
+    print(
+        "| adversaries | method | digits | takeover rate | host cells alone |\n"
+        "|---|---|---|---|---|"
+    )
     for row in [*found["one_percent"], *found["curves"]]:
         budget = row["budget"] or "1 % of the grid"
         print(
@@ -82,7 +85,7 @@ def study(step: Injected, options: argparse.Namespace) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Draws one map, or makes the whole study, as ``python -m tfnca.placement`` does."""
+    """Draws one map or runs the whole study, as ``python -m tfnca.placement`` does."""
     adversary, host = load(options.model, options.name), load(options.host, options.host_name)
     fill_in(options, settings_beside(options.model), digit=TARGET_DIGIT)
     step = Injected(host, adversary)

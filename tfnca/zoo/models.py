@@ -1,6 +1,7 @@
-"""The models that ship: what there is, and attacks ready to run."""
+"""The bundled models: a list of them, and attacks ready to run."""
 
 import functools
+import itertools
 import json
 import logging
 import os
@@ -24,25 +25,29 @@ from tfnca.zoo.summary import line, main_measures
 
 _log = logging.getLogger(__name__)
 
-ORDER = ("host", "adversary", "perturbation")
-"""The kinds of models, as they are listed."""
+TITLES = {"host": "Hosts", "adversary": "Adversaries", "perturbation": "Perturbations"}
+"""The kinds of models in the order of the list, with their titles."""
+
+HOST_NOT_BUNDLED = """\
+Attacks whose host is not bundled, because it is a file of the article or your own
+(in brackets; tfnca.load_attack(name, host=FILE) runs the attack)"""
 
 
 @dataclass(frozen=True)
 class ShippedModel:
-    """A trained model on disk; `dataclasses.asdict` gives what JSON can hold.
+    """A trained model on disk; `dataclasses.asdict` turns it into values that JSON can store.
 
     Attributes:
-        name: What `tfnca.load` takes: its folder below ``saved_models``.
-        short: What else it may be called, or None.
+        name: The name for `tfnca.load`, which is the model's folder below ``saved_models``.
+        short: A shorter name for `tfnca.load`, or None.
         kind: ``"host"``, ``"adversary"`` or ``"perturbation"``.
-        layer: Its class, such as ``"GrowingCA"``.
-        host: What it attacks: a model's name, or the name of a file that does not ship; None for
-            a host.
+        layer: The name of its class, for example ``"GrowingCA"``.
+        host: The host of an attack: a model's name, or the name of a file that is not bundled;
+            None for a host.
         host_ships: Whether `host` is the name of a model.
-        line: What it is, in one line.
-        measures: The main ones, by name.
-        path: Its file, for `keras.saving.load_model` or another program.
+        line: A description in one line.
+        measures: The main measures, by name.
+        path: The model's file, for `keras.saving.load_model` or another program.
     """
 
     name: str
@@ -56,35 +61,44 @@ class ShippedModel:
     path: str
 
     def __str__(self) -> str:
-        return "  ".join(self.columns())
+        return "  ".join(filter(None, self.columns()))
 
-    def columns(self) -> tuple[str, str, str, str]:
-        """Name, kind, host and the rest, as they are printed; what does not ship in brackets."""
+    @property
+    def title(self) -> str:
+        """The title of the model's table in a list."""
+        return TITLES[self.kind] if self.host_ships or not self.host else HOST_NOT_BUNDLED
+
+    def columns(self) -> tuple[str, str, str]:
+        """Name, description and host, as they are printed."""
         name = f"{self.name} ({self.short})" if self.short else self.name
-        host = self.host if self.host_ships else f"[{self.host}]" if self.host else ""
-        rest = [self.line, *(f"{name}: {value:.2g}" for name, value in self.measures.items())]
-        return name, self.kind, f"on {host}" if host else "", "; ".join(rest[:2])
+        host = self.host if self.host_ships else f"[{self.host}]"
+        return name, self.line, f"on {host}" if self.host else ""
 
 
 class ModelList(list[ShippedModel]):
-    """Models, printed as a table."""
+    """Models, printed as a table for each kind."""
 
     def __repr__(self) -> str:
-        rows = [model.columns() for model in self]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        padded = [map(str.ljust, row, widths) for row in rows]
-        return "\n".join("  ".join(row).rstrip() for row in padded)
+        tables = []
+        for title, group in itertools.groupby(self, key=lambda model: model.title):
+            rows = [model.columns() for model in group]
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+            tables.append("\n".join([title, *(f"  {line}" for line in lines)]))
+        return "\n\n".join(tables)
 
 
 def models(root: str | os.PathLike[str] | None = None) -> ModelList:
-    """The models that ship: hosts first, then adversaries and perturbations.
+    """Lists the bundled models: hosts first, then adversaries and perturbations.
+
+    Attacks on hosts that are not bundled come last.
 
     Args:
         root: Another folder of trained models.
 
     Returns:
-        A list of `ShippedModel` that prints as a table. A file that is no model is left out,
-        and named in the log, as is what else cannot be read.
+        A list of `ShippedModel` that prints as a table for each kind. A file that is not a model
+        is left out. The log names it, and any other file that cannot be read.
 
     Examples:
         >>> import tfnca
@@ -100,24 +114,25 @@ def models(root: str | os.PathLike[str] | None = None) -> ModelList:
             found.append(_describe(name, short.get(name), path, hosts))
         except ValueError as error:
             _log.warning("%s is left out: %s", path, error)
-    found.sort(key=lambda model: ("/" in model.name, ORDER.index(model.kind), model.name))
+    titles = [*TITLES.values(), HOST_NOT_BUNDLED]
+    found.sort(key=lambda model: (titles.index(model.title), model.name))
     return found
 
 
 def _describe(name: str, short: str | None, path: Path, hosts: dict[str, str]) -> ShippedModel:
-    """What there is to say of one model; ValueError if its file is none."""
+    """Describes one model; raises ValueError if its file is not a model."""
     layer, config = _layer(path), _tolerant(path, "config.json")
     kind, host = _kind(config, layer), _trained_for(config, hosts)
     try:
         about = line(config, kind, layer)
     except (LookupError, TypeError, ValueError) as error:
-        _log.warning("%s says too little in its config.json. Received: %r", path, error)
+        _log.warning("%s: its config.json lacks a setting. Received: %r", path, error)
         about = f"a model of the class {layer}"
     try:
         found = main_measures(_tolerant(path, "metrics.json"))
         measures = {each.name: float(each.value) for each in found}
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        _log.warning("%s has no measures of ours in its metrics.json. Received: %r", path, error)
+        _log.warning("%s: its metrics.json is not of tfnca.measures. Received: %r", path, error)
         measures = {}
     return ShippedModel(
         name=name,
@@ -135,21 +150,21 @@ def _describe(name: str, short: str | None, path: Path, hosts: dict[str, str]) -
 def load_attack(
     name: str | os.PathLike[str], host: Step | str | os.PathLike[str] | None = None
 ) -> Injected | Perturbed:
-    """An attack on its host, ready to run.
+    """Loads an attack together with its host, ready to run.
 
     Args:
-        name: An adversary or a perturbation that ships (``"no_tail"``, ``"mnist_adversary"``), or
-            a run's folder or file with its ``config.json`` beside it.
-        host: What to attack: a step, a path or a name. If not given, the shipped model that it was
-            trained for, found by the checksum of its weights. Another one is attacked with a
+        name: A bundled adversary or perturbation (``"no_tail"``, ``"mnist_adversary"``), or the
+            folder or file of a training run, with its ``config.json``.
+        host: The host to attack: a step, a path or a name. By default, the bundled model that the
+            attack was trained for, found by the checksum of its weights. Any other host causes a
             warning.
 
     Returns:
         `Injected` of host and adversary, or `Perturbed` of host and perturbation.
 
     Raises:
-        ValueError: If there is no such attack, it does not fit the host, or `host` is not given
-            and does not ship.
+        ValueError: If there is no such attack, if it does not fit the host, or if its host is not
+            bundled and `host` is None.
 
     Example:
 
@@ -176,8 +191,8 @@ def load_attack(
         attacked = load(files[shipped])
     else:
         raise ValueError(
-            f"load_attack needs host=: {name} was trained for {_host_file(config)}, which does not "
-            "ship. Give that file's path, or another host to attack. Received: host=None"
+            f"load_attack needs host=: {name} was trained for {_host_file(config)}, which is not "
+            "bundled. Give the path of that file, or another host to attack. Received: host=None"
         )
     wrap = Perturbed if isinstance(attack, StatePerturbation) else Injected
     step = wrap(attacked, attack)
@@ -193,25 +208,25 @@ def load_attack(
 
 
 def _hosts(files: dict[str, Path]) -> dict[str, str]:
-    """The hosts among models, ``{checksum: name}``: of all that a model is, and of its weights."""
+    """The hosts among models, ``{checksum: name}``, by their `identity` and by their weights."""
     hosts: dict[str, str] = {}
     for name, path in files.items():
         try:
             if _kind(_tolerant(path, "config.json"), _layer(path)) == "host":
                 for checksum in _checksums(path, path.stat().st_mtime_ns):
                     hosts.setdefault(checksum, name)
-        except ValueError as error:  # `models` says so where it matters
-            _log.debug("%s is no host: %s", path, error)
+        except ValueError as error:  # `models` logs a warning
+            _log.debug("%s is not a host: %s", path, error)
     return hosts
 
 
 def _wanted(config: dict[str, Any]) -> Any:
-    """The checksum by which a ``config.json`` names a host: `identity`, or once its weights'."""
+    """The host's checksum in a ``config.json``: its `identity`, or in old files of its weights."""
     return config.get("host_identity", config.get("host_sha256"))
 
 
 def _trained_for(config: dict[str, Any], hosts: dict[str, str]) -> str | None:
-    """The name of the host that a ``config.json`` speaks of, None if it is not among `hosts`."""
+    """The name of the host in a ``config.json``, None if it is not among `hosts`."""
     return hosts.get(str(_wanted(config)))
 
 
@@ -226,7 +241,7 @@ def _kind(config: dict[str, Any], layer: str) -> str:
 
 
 def _layer(path: Path) -> str:
-    """The class of the model in a file, without loading it; ValueError if it does not say."""
+    """The class of the model in a file, without loading it; ValueError if there is none."""
     if path.suffix == ".npy":
         return type(load_perturbation(path)).__name__
     with refusing(path, "Keras file"), zipfile.ZipFile(path) as parts:
@@ -238,25 +253,25 @@ def _layer(path: Path) -> str:
 
 @functools.cache
 def _checksums(path: Path, changed: int) -> tuple[str, str]:
-    """A file's `identity` and that of its weights; `changed` is when it was written."""
+    """The `identity` of a model's file and its weights' checksum; `changed` is its time stamp."""
     model = load(path)
     return identity(model), weights_sha256(model)
 
 
 def _json(path: Path, name: str) -> dict[str, Any]:
-    """A file beside a model, or nothing where there is none."""
+    """A JSON file next to a model; empty if there is none."""
     file = (path if path.is_dir() else path.parent) / name
     if not file.is_file():
         return {}
     with refusing(file, "JSON file"):
         found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
-            raise ValueError("it must hold an object")
+            raise ValueError("it must contain an object")
     return found
 
 
 def _tolerant(path: Path, name: str) -> dict[str, Any]:
-    """As `_json`, but nothing where the file cannot be read."""
+    """As `_json`, but empty if the file cannot be read."""
     try:
         return _json(path, name)
     except ValueError as error:

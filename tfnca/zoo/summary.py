@@ -1,4 +1,4 @@
-"""What a trained model's ``config.json`` and ``metrics.json`` say, in words and a few numbers."""
+"""Describes a trained model in words and a few numbers, from its ``config.json`` and measures."""
 
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -8,17 +8,17 @@ from tfnca.automata.perturbations import KINDS
 from tfnca.data.drawing import DRAWN
 
 WHOLE = {"lizard": "lizard", "lizard_complete": "lizard"}
-"""What a host grows, by the name of its target."""
+"""The noun for the pattern that a host grows, by the name of its target."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One of the numbers that say how good a model is.
+    """One of the main measures of a model.
 
     Attributes:
-        name: What was measured, and when.
+        name: The measure, and the step at which it was taken.
         value: The number.
-        kind: The hubs' word for it: ``"accuracy"``, ``"mse"`` or ``"success_rate"``.
+        kind: The model hubs' word for it: ``"accuracy"``, ``"mse"`` or ``"success_rate"``.
     """
 
     name: str
@@ -78,10 +78,10 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
 
 
 def main_measures(metrics: dict[str, Any]) -> list[Measure]:
-    """The few numbers that matter, the most telling first.
+    """The main measures of a model, the most important first.
 
     Args:
-        metrics: A ``metrics.json``: what `tfnca.measures` gives for any kind of model.
+        metrics: A ``metrics.json``, as `tfnca.measures` writes it for any kind of model.
     """
     if "attack" in metrics:
         return _digit_attack(metrics)

@@ -16,7 +16,7 @@ CAPTIONS = {
     "from_seed": "From the seed",
     "from_grown": "From the grown pattern",
 }
-"""The entries of ``metrics.json`` that are rows with a ``step``."""
+"""Captions of the entries of ``metrics.json`` that are rows with a ``step``."""
 
 COLUMNS = {
     "step": "step",
@@ -44,7 +44,7 @@ def tables(metrics: dict[str, Any]) -> list[Table]:
     found: list[Table] = []
     for key, caption in CAPTIONS.items():
         rows = metrics.get(key) or []
-        if key == "attack":  # every tenth step: the ends of the three phases say enough
+        if key == "attack":  # of every tenth step, only the ends of the three phases
             rows = [row for row in rows if row["step"] % 200 == 0]
         columns = [name for name in COLUMNS if any(name in row for row in rows)]
         if key in ("base", "swapped"):

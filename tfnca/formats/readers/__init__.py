@@ -1,6 +1,6 @@
-"""Readers of file formats, one a file.
+"""Readers of file formats, one per file.
 
-A file that is added to this folder is a format that `tfnca.load` knows.
+Add a file to this folder, and `tfnca.load` knows its format.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Graph models as JSON: frozen, with their weights inside or in ``.bin`` shards."""
+"""Reads frozen graph models as JSON, with their weights inside or in ``.bin`` shards."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ _DTYPES = {
 def read(source: Source) -> Models:
     where, document = source.where, source.json
     manifest = document.get("weightsManifest") or []
-    # What an export of ours says of itself; its graph has fire masks and noise as inputs.
+    # The metadata of an export by tfnca, whose graph has fire masks and noise as inputs.
     is_ours = document.get("convertedBy") == "tfnca"
     about = (document.get("userDefinedMetadata") or {}) if is_ours else {}
     graph = Graph(where, document, read_manifest(source, manifest), drops_zeros=is_ours)
@@ -45,7 +45,7 @@ def read(source: Source) -> Models:
     kind = "Perturbed" if graph.mixed else type(step).__name__
     found = [kind, step.channels, [type(ca).__name__ for ca in cas]]
     expected = [about.get(key) for key in ("kind", "channels", "networks")]
-    if about and found != expected:  # it may be a subclass of what its graph looks like
+    if about and found != expected:  # its class may be a subclass of the class in its graph
         raise ValueError(
             f"{where} must hold what it says (kind, channels, networks), {expected}. "
             f"Received: {found}"
@@ -54,7 +54,7 @@ def read(source: Source) -> Models:
 
 
 def _perturbed(where: str, step: Step, graph: Graph, names: list[str]) -> Models:
-    """A host and its perturbations, of which an export holds Aᵢ - I, or bᵢ, a row each."""
+    """A host and its perturbations; an export contains Aᵢ - I, or bᵢ, in a row each."""
     if len(graph.mixed) != 1:
         raise ValueError(f"perturbations must be of one kind, found {len(graph.mixed)}")
     channels, rows = step.channels, graph.value(graph.mixed[0])
@@ -64,25 +64,25 @@ def _perturbed(where: str, step: Step, graph: Graph, names: list[str]) -> Models
         name: build_perturbation(f"{where}: {name}", row)
         for name, row in zip(names, rows, strict=True)
     }
-    # Of one perturbation the export is that attack; several are the host's, like the demo data.
+    # An export of one perturbation is an attack; of several, a host with them, like the demo data.
     attack = {"": Perturbed(step, *perturbations.values())} if len(rows) == 1 else {}
     return {**attack, "host": step, **perturbations}
 
 
 def read_manifest(source: Source, manifest: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """The weights in the shards of a `weightsManifest`.
+    """Reads the weights in the shards of a `weightsManifest`.
 
     Args:
         source: The graph model.
-        manifest: Groups of ``paths``, whose bytes follow each other, and ``weights``, each with
-            its ``name``, ``shape``, ``dtype``, and maybe ``quantization``.
+        manifest: Groups of ``paths``, whose bytes are concatenated, and ``weights``, each with its
+            ``name``, ``shape``, ``dtype``, and possibly ``quantization``.
 
     Returns:
         ``{name: array}``, float32 where they were quantized.
 
     Raises:
-        ValueError: If a shard is missing, elsewhere, named twice, too short or too long, or a
-            weight is of no known type.
+        ValueError: If a shard is missing, outside the folder, named twice, too short or too long,
+            or if a weight has an unknown type.
     """
     where = source.where
     arrays: dict[str, np.ndarray] = {}
@@ -102,7 +102,7 @@ def read_manifest(source: Source, manifest: list[dict[str, Any]]) -> dict[str, n
             with refusing(where, "manifest of weights"):
                 name = str(weight["name"])
                 if name in arrays:
-                    raise ValueError(f"the weight {name!r} stands twice")
+                    raise ValueError(f"the weight {name!r} is there twice")
                 array, end = _weight(weight, data, end)
                 arrays[name] = array
         if end != len(data):
@@ -113,7 +113,7 @@ def read_manifest(source: Source, manifest: list[dict[str, Any]]) -> dict[str, n
 
 
 def _weight(weight: dict[str, Any], data: bytes, begin: int) -> tuple[np.ndarray, int]:
-    """One weight that begins there, and where it ends."""
+    """The weight that begins at a byte, and the byte at which it ends."""
     quantization = weight.get("quantization") or {}
     dtype, shape = weight["dtype"], weight["shape"]
     stored = quantization.get("dtype", dtype)
@@ -128,8 +128,8 @@ def _weight(weight: dict[str, Any], data: bytes, begin: int) -> tuple[np.ndarray
         )
     array = np.frombuffer(data[begin:end], _DTYPES[stored]).reshape(shape)
     if quantization:
-        with np.errstate(over="ignore", invalid="ignore"):  # found as not finite
-            # As TensorFlow.js: in double precision, then to float32.
+        with np.errstate(over="ignore", invalid="ignore"):  # detected as non-finite values
+            # As TensorFlow.js does: in double precision, then to float32.
             scale, low = quantization.get("scale", 1.0), quantization.get("min", 0.0)
             array = (array.astype(np.float64) * scale + low).astype(np.float32)
     return array, end

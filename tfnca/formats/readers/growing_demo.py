@@ -1,4 +1,4 @@
-"""``gca_data.js``: host and matrices of the article's demo page of the lizard."""
+"""Reads ``gca_data.js``: host and matrices of the article's demo page on the lizard."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""``data.js``: host and adversary of the article's demo page of digits."""
+"""Reads ``data.js``: host and adversary of the article's demo page on digits."""
 
 import re
 
@@ -17,7 +17,7 @@ def read(source: Source) -> Models:
         start = re.search(rf"\b{variable}\s*=\s*\[", text)
         end = text.find("]", start.end()) if start else -1
         if start is None or end < 0:
-            raise ValueError(f"{where} must hold a list {variable}. Received: none that is whole")
+            raise ValueError(f"{where} must hold a list {variable}. Received: no complete one")
         tensors = []
         quotes = text[start.end() : end].rstrip().removesuffix(",").split(",")
         for number, quoted in enumerate(quotes):

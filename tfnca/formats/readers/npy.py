@@ -1,4 +1,4 @@
-"""``.npy``: the array of a perturbation, a matrix or a vector."""
+"""Reads ``.npy``: the array of a perturbation, a matrix or a vector."""
 
 import io
 import math
@@ -19,7 +19,7 @@ def read(source: Source) -> Models:
 
 
 def parse_npy(where: str, data: bytes) -> np.ndarray:
-    """The array in a ``.npy`` file; never objects, and no larger than the file."""
+    """The array in a ``.npy`` file; it must not contain objects or be larger than the file."""
     file = io.BytesIO(data)
     with refusing(where, ".npy file"):
         major, _ = np.lib.format.read_magic(file)

@@ -1,4 +1,4 @@
-"""The Growing CA article's 8-bit WebGL models."""
+"""Reads the 8-bit WebGL models of the Growing CA article."""
 
 import numpy as np
 
@@ -23,9 +23,9 @@ def read(source: Source) -> Models:
                 f"Received: {values.size} values of type {kind}"
             )
         weights = values.reshape(rows, columns) / 255 - 0.5
-        with np.errstate(over="ignore"):  # an overflow is found as not finite
+        with np.errstate(over="ignore"):  # overflows are detected as non-finite values
             kernel = (weights[:-1] * scale).astype(np.float32)
             bias = (weights[-1] * bias_scale).astype(np.float32)
         tensors += [(f"{name} kernel", kernel), (f"{name} bias", bias)]
-    # The format says it: the first layer's rows come kernel by kernel.
+    # In this format, the rows of the first layer are ordered kernel by kernel.
     return {"": build_ca(where, tensors, "kernel")}
