@@ -87,7 +87,7 @@ def test_evaluate_is_the_loss_of_a_rollout():
     for wrong, message in [
         (state, "mask exactly if the step has adversaries.*Received: no mask for Injected"),
         (batch._replace(mask=mask + 6), "mask must be 1"),
-        (batch._replace(state=None), "needs states"),
+        (batch._replace(state=None), "needs initial states"),
         (batch._replace(state=state[..., :12]), "Received: shape="),
     ]:
         with pytest.raises(ValueError, match=message):
