@@ -460,25 +460,25 @@ def measure_left(
     first_step: int = 0,
     bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
-    """What is left of a part that an attack should remove, such as islands of a tail.
+    """Measures the remains of a part that an attack should remove, for example of a tail.
 
-    The error hardly sees it: a few cells that glow where nothing should be are little beside the
-    rest of the pattern, and the first thing that one notices.
+    They change the MSE very little, because they are a few cells of a whole pattern, but a viewer
+    notices them first.
 
     Args:
         step: A `Perturbed` or `Injected`.
-        state: Where the runs start, ``(runs, height, width, channels)``.
+        state: Initial states, ``(runs, height, width, channels)``.
         cells: The part's cells, boolean ``(height, width)``: see `lost_cells`.
-        at: Numbers of steps after which to measure, ascending.
-        seed: Of the fire masks.
-        mask: Where adversaries stand, ``(runs, height, width)``.
+        at: Numbers of steps after which to measure, in ascending order.
+        seed: Random seed of the fire masks.
+        mask: Positions of the adversaries, ``(runs, height, width)``.
         first_step: Number of the run's first step.
         bar: See `advance`.
 
     Returns:
-        List of dictionaries: ``step``; ``alpha``, the mean alpha over the cells, the median of
-        the runs; ``alpha_worst``, the largest. The whole part has about 0.8, for its rim is not
-        opaque; nothing at all has 0.
+        List of dictionaries: ``step``; ``alpha``, the mean alpha over the cells, as the median of
+        the runs; ``alpha_worst``, the largest. The whole part has about 0.8, because its rim is not
+        opaque. An empty grid has 0.
     """
     rows, now = [], 0
     for stop in at:

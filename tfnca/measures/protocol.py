@@ -141,7 +141,7 @@ def measure_adversary(
         density: The adversary fraction among the allowed cells.
         region: The picture whose opaque cells are the allowed cells: see `region_picture`. The
             target if None.
-        plain: What the host grows, to tell which part of it the target lacks; none if not given.
+        plain: The picture that the host grows, to find the part that the target lacks; optional.
         runs: Number of runs.
         at: CA steps at which to measure, in ascending order.
         progress: Makes the progress bar.
