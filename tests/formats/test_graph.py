@@ -94,7 +94,7 @@ SHARD = "group1-shard1of1.bin"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_paths("missing.bin"), "needs the file 'missing.bin' beside it"),
+        (_paths("missing.bin"), "needs the file 'missing.bin' next to it"),
         (_paths("../elsewhere.bin"), r"below its own folder. Received: '../elsewhere.bin'"),
         (_paths("a/../../elsewhere.bin"), "below its own folder"),
         (_paths("..\\elsewhere.bin"), "below its own folder"),
