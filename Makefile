@@ -9,7 +9,7 @@ HOST := saved_models/mnist/model.keras
 WEB := export/web
 
 # `make` alone sets up .venv.
-.PHONY: help reproduce test test-all test-bounds coverage versions fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
+.PHONY: help reproduce models test test-all test-bounds coverage versions fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"tfnca needs Python 3.11 to 3.13; this is {v.major}.{v.minor}. Name another: make PYTHON=python3.12")'
@@ -27,6 +27,10 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 	$(RUN) export/saved_model.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/saved_model
 	$(RUN) export/tfjs.py out/reproduce/model.keras --host $(HOST) --out out/reproduce/tfjs
 	$(RUN) -m tfnca.article.report out/reproduce
+
+# ONLY="name name": these alone. MNIST=folder: with its four files, which all of them need.
+models: $(READY)  ## the models that ship, each by one command, into out/models: hours
+	$(RUN) train/models.py $(if $(ONLY),--only $(ONLY)) $(if $(MNIST),--data-dir $(MNIST))
 
 # Each worker takes a file at a time, those that take longest first (tests/conftest.py).
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

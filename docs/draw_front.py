@@ -84,7 +84,9 @@ def frame(pictures, titles, gap=40, margin=16, size=18):
     left, top = margin, margin + row + height + size
     for text, colour in KEY:
         box = (left, top, left + size, top + size)
-        drawing.rectangle(box, fill=tuple(map(int, to_uint8(colour))), outline=(90, 90, 90))
+        drawing.rectangle(
+            box, fill=tuple(round(255 * part) for part in colour), outline=(90, 90, 90)
+        )
         drawing.text((left + size + 8, top - 2), text, fill=(30, 30, 30), font=font)
         left += size + 30 + int(drawing.textlength(text, font=font))
     return np.asarray(page, np.float32) / 255.0

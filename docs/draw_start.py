@@ -26,7 +26,6 @@ from tfnca.pictures import (
     png_bytes,
     save_png,
     tile,
-    to_uint8,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +68,7 @@ def key():
     picture = Image.new("RGB", (columns * width, 3 * height), "white")
     drawing = ImageDraw.Draw(picture)
     for (text, colour), (x, y) in zip(entries, places, strict=True):
-        fill = tuple(map(int, to_uint8(np.asarray(colour))))
+        fill = tuple(round(255 * part) for part in colour)
         drawing.rectangle((x + 8, y + 8, x + 36, y + 36), fill=fill, outline=(90, 90, 90))
         drawing.text((x + 46, y + 11), text, fill=(40, 40, 40), font=font)
     write_atomically(OUT / "key.png", png_bytes(np.asarray(picture) / 255.0))

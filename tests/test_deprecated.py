@@ -41,9 +41,10 @@ OLD_ARGUMENTS = {
 @pytest.mark.parametrize("old", OLD_ARGUMENTS)
 def test_an_old_argument_works_with_a_warning(old):
     make, value, new = OLD_ARGUMENTS[old]
-    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}") as warned:
         made = make(**{old: value})
     assert getattr(made, new) == value
+    assert warned[0].filename == __file__  # Python shows only those of the main program
     with pytest.raises(ValueError, match=r"one argument. Received: both"):
         make(**{old: value, new: value})
 
@@ -51,8 +52,9 @@ def test_an_old_argument_works_with_a_warning(old):
 @pytest.mark.parametrize(("holds", "mode"), [(False, "silence"), (True, "clip")])
 def test_the_old_argument_of_a_deviation_test(holds, mode):
     host = tfnca.MNISTCA(hidden=4)
-    with pytest.warns(DeprecationWarning, match="holds is now mode"):
+    with pytest.warns(DeprecationWarning, match="holds is now mode") as warned:
         assert tfnca.Verified(host, host, holds=holds).mode == mode
+    assert warned[0].filename == __file__
     config = tfnca.Verified(host, host).get_config()
     del config["mode"]
     assert tfnca.Verified.from_config(config | {"holds": holds}).mode == mode
@@ -65,8 +67,9 @@ def test_the_old_argument_of_a_deviation_test(holds, mode):
 def test_an_old_class_is_the_new_one_with_a_warning(old, module):
     if not hasattr(module, CLASSES[old]):
         return
-    with pytest.warns(DeprecationWarning, match=f"{old} is now {CLASSES[old]}"):
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {CLASSES[old]}") as warned:
         assert getattr(module, old) is getattr(tfnca, CLASSES[old])
+    assert warned[0].filename == __file__
     assert old not in dir(tfnca)
 
 

@@ -44,7 +44,7 @@ Each command with an example. A command followed by --help lists its options:
   tfnca detect mnist_adversary --host mnist        detect adversaries
   tfnca benchmark FOLDER                           compare hosts and attacks: a leaderboard
 
-  tfnca identify file.pth                          find the rule that a file belongs to
+  tfnca identify weights.pth                       find the rule that a file belongs to
   tfnca export growing_lizard --format tfjs --out out/lizard   export a model
 """
 

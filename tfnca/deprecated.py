@@ -28,10 +28,16 @@ CLASSES = {"Perturbation": "MatrixPerturbation", "StateShift": "ShiftPerturbatio
 """Old classes, each with its new name. In files they keep the old one."""
 
 
-def warn(old: str, new: str) -> str:
-    """Warns the caller of an old name and returns the message."""
+def warn(old: str, new: str, frames: int = 1) -> str:
+    """Warns of an old name and returns the message.
+
+    Args:
+        old: The old name.
+        new: The new name.
+        frames: Number of calls between the user's code and this one.
+    """
     message = f"{old} is now {new}. The old name works until the next release."
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    warnings.warn(message, DeprecationWarning, stacklevel=frames + 2)
     return message
 
 
@@ -65,9 +71,9 @@ def current_class(name: str, offered: Mapping[str, Any], module: str) -> Any:
     Raises:
         AttributeError: If it is not an old name.
     """
-    if (new := CLASSES.get(name)) not in offered:
+    if (new := CLASSES.get(name, "")) not in offered:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    warn(name, new)
+    warn(name, new, frames=2)
     return offered[new]
 
 

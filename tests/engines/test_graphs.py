@@ -22,15 +22,15 @@ class Fading(GrowingCA):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.own, self.table, self.rule = 1.0, np.ones(16, np.float32), Rule()
+        self.own, self.table, self.pace = 1.0, np.ones(16, np.float32), Pace()
         self.moved = self.add_weight(shape=(1,), trainable=False)
 
     def advance(self, state, context):
-        factor = self.rate * self.own * self.rule.factor * self.table[0] * self.moved[0]
+        factor = self.rate * self.own * self.pace.factor * self.table[0] * self.moved[0]
         return factor * super().advance(state, context)
 
 
-class Rule:
+class Pace:
     factor = 1.0
 
 
@@ -66,7 +66,7 @@ CHANGES = {
     "a bias": ("MNISTCA", lambda step: setattr(step.perceive, "use_bias", False)),
     "a user's attribute": (Fading, lambda step: setattr(step, "own", 0.5)),
     "a user's array": (Fading, set_table),
-    "a user's object": (Fading, lambda step: setattr(step.rule, "factor", 0.5)),
+    "a user's object": (Fading, lambda step: setattr(step.pace, "factor", 0.5)),
     "a class's attribute": (Fading, lambda step: setattr(Fading, "rate", 0.5)),
     "a method": (
         "GrowingCA",
@@ -117,9 +117,9 @@ def test_an_object_in_anothers_place_is_another():
     step = make(Fading)
     seen = []
     for _ in range(20):  # memory is given out again
-        step.rule = Rule()
+        step.pace = Pace()
         seen.append(fingerprint(step))
-        del step.rule
+        del step.pace
     assert all(a != b for number, a in enumerate(seen) for b in seen[:number])
 
 
@@ -211,8 +211,6 @@ ODD = {
     ),
     "a rate that is a variable": lambda: ca_with(GrowingCA, fire_rate=keras.Variable(0.5)),
     "noise": lambda: ca_with(GrowingCA, noise_std=0.1),
-    "a bound": lambda: ca_with(MNISTCA, message_bound=-1.0),
-    "channels": lambda: ca_with(GrowingCA, channels=2),
     "other channels": lambda: tfnca.Injected(ca_with(GrowingCA), ca_with(GrowingCA)),
 }
 
@@ -232,8 +230,18 @@ def test_our_own_steps_are_given_to_it(name):
     assert sparse.supports(LAYERS[name]()) is None
 
 
-def test_a_number_that_a_kind_does_not_use_changes_nothing():
-    ca = ca_with(MNISTCA, step_size=0.3, message_bound=0.0, noise_std=-1.0)
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [(MNISTCA, "message_bound", -1.0), (MNISTCA, "noise_std", -1.0), (GrowingCA, "channels", 2)],
+)
+def test_a_setting_that_no_rule_has_is_refused_by_both(kind, name, value, engine):
+    ca = ca_with(kind, **{name: value})
+    with pytest.raises(ValueError, match=rf"{name}.* Received: .*{value}"):
+        tfnca.rollout(ca, np.zeros((1, 6, 7, ca.channels), np.float32), 1, engine=engine)
+
+
+def test_the_step_size_of_any_rule_is_used_by_both():
+    ca = ca_with(MNISTCA, step_size=0.3)
     state = random_state(ca, SHAPE)
     dense, ours = (
         tfnca.rollout(ca, state, 3, seed=1, engine=engine) for engine in ("dense", "sparse")
@@ -254,7 +262,11 @@ FORMS = {
     "three networks": {"layers": (2, 2, 2), "trained": (True,) * 3},
     "no layers": {"layers": (0,)},
     "training": {"trained": (True, True)},
-    "digits under a matrix": {"growing": False, "has_matrix": True},
+    "filters": {"filters": (-1,)},
+    "one for each network": {"first": (1, 1)},
+    "fixed channels where cells die": {"changing": 15},
+    "more channels than there are": {"changing": 17},
+    "digits under a matrix": {"alive": 2, "has_matrix": True},
 }
 
 
@@ -262,7 +274,8 @@ FORMS = {
 def test_no_form_reaches_compiled_code_for_which_it_has_no_place(wrong):
     from tfnca.engines import sheets
 
-    form = sheets.Form(True, 16, (2,), (True,), has_matrix=False, has_vector=False)
+    of_network = {"layers": (2,), "trained": (True,), "filters": (3,), "first": (1,)}
+    form = sheets.Form(sheets.ALPHA, 3, False, 16, 16, False, False, hidden=(1,), **of_network)
     with pytest.raises(ValueError, match=r"Received: "):
         sheets._check_form(form._replace(**FORMS[wrong]))
     sheets._check_form(form)

@@ -25,6 +25,7 @@ from tfnca.measures.lizard import (
     measure_bounds,
     measure_damage,
     measure_drift,
+    measure_left,
     measure_lift,
     measure_strengths,
 )
@@ -352,6 +353,43 @@ def test_strengths_run_from_nothing_to_all():
     rows = measure_strengths(tfnca.GrowingCA(), shrink, cells, [0, 1, 2], runs=2, steps=2)
     assert [row["k"] for row in rows] == [0, 1, 2]
     assert [row["alpha"] for row in rows] == pytest.approx([1.0, 0.81, 0.64], abs=1e-6)
+
+
+class Fader(tfnca.GrowingCA):
+    """Halves the alpha of every cell, or of the cells that no adversary holds."""
+
+    def call(self, state, mask=None, **unused):
+        return tf.concat([state[..., :3], state[..., 3:4] / 2, state[..., 4:]], axis=-1)
+
+
+def test_what_is_left_of_a_part_is_its_mean_alpha():
+    cells = np.zeros((12, 12), bool)
+    cells[2:4, 5:7] = True
+    state = np.zeros((3, 12, 12, 16), np.float32)
+    state[:, 2:4, 5:7, 3] = np.array([0.4, 0.8, 1.6])[:, None, None]  # beyond 1 no more than 1
+    state[:, 8:, 8:, 3] = 1.0  # elsewhere: does not count
+    rows = measure_left(Fader(), state, cells, at=(0, 2))
+    assert [row["step"] for row in rows] == [0, 2]
+    assert [row["alpha"] for row in rows] == pytest.approx([0.8, 0.2])
+    assert [row["alpha_worst"] for row in rows] == pytest.approx([1.0, 0.4])
+
+
+@pytest.mark.parametrize("kind", ["adversary", "perturbation"])
+def test_what_is_left_is_measured_where_a_part_is_to_go(kind):
+    plain, target = (tfnca.pad_target(tfnca.load_target(name), 2) for name in ("lizard", "no_arm"))
+    ca, options = tfnca.GrowingCA(), {"runs": 2, "at": (1, 500)}
+    for wanted in (target, plain):
+        if kind == "adversary":
+            step = tfnca.Injected(ca, ca)
+            found = measure_adversary(step, wanted, 0.5, plain=plain, **options)
+        else:
+            found = measure_perturbation(tfnca.Perturbed(ca), wanted, plain, **options)
+        if wanted is plain:
+            assert "left" not in found
+        else:
+            # A rule that does nothing leaves a single cell, the seed's.
+            (row,) = found["left"]["rows"]
+            assert (found["left"]["runs"], row["step"], row["alpha"]) == (2, 500, 0.0)
 
 
 def test_lost_cells_are_the_part_left_out():

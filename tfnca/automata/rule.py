@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from tfnca.automata.alive import Alpha, Stroke, alive_config, check_alive
 from tfnca.automata.checks import check_integer, check_number, check_rate
@@ -97,20 +99,25 @@ class Rule:
         _check_choice("activation", self.activation, ACTIVATIONS)
         _check_choice("padding", self.padding, PADDINGS)
         self._set("alive", check_alive(self.alive, channels, fixed))
-        check_rate("fire_rate", self.fire_rate)
-        check_number("step_size", self.step_size)
-        check_number("negative_slope", self.negative_slope)
-        if self.noise_std is not None:
-            check_rate("noise_std", self.noise_std, 0.0, float("inf"))
+        self._check_numbers()
         if self.parameters > _MOST_PARAMETERS:
             raise ValueError(
                 f"A rule may have at most {_MOST_PARAMETERS:,} parameters. "
                 f"Received: {self.parameters:,}, for {self}"
             )
-        for name in ("state_clip", "network_clip", "message_bound"):
-            bound = getattr(self, name)
-            if bound is not None and not bound > 0:
-                raise ValueError(f"{name} must be positive. Received: {name}={bound}")
+
+    def _check_numbers(self) -> None:
+        """Those that are variables or tensors, which training may change, are not looked at."""
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if value is None or tf.is_tensor(value) or isinstance(value, keras.Variable):
+                continue
+            if name in ("fire_rate", "noise_std"):
+                check_rate(name, value, 0.0, 1.0 if name == "fire_rate" else float("inf"))
+            elif name in ("step_size", "negative_slope"):
+                check_number(name, value)
+            elif name in ("state_clip", "network_clip", "message_bound") and not value > 0:
+                raise ValueError(f"{name} must be positive. Received: {name}={value}")
 
     def _set(self, name: str, value: Any) -> Any:
         object.__setattr__(self, name, value)  # it is frozen to all others

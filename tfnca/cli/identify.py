@@ -13,9 +13,11 @@ WORK = "tfnca.measures.identify:main"
 
 def add_options(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="weights in any format that tfnca.load reads")
-    parser.add_argument("--name", help="which model, if FILE holds several")
-    add_numbers(parser, ("--steps", 300, "CA steps"), ("--size", 64, "side of the grid, in cells"))
-    parser.add_argument(
-        "--seed", type=int, default=0, check=NOT_NEGATIVE, help="(default: %(default)s)"
+    parser.add_argument("--name", help="name of the model, if FILE contains several")
+    add_numbers(
+        parser, ("--steps", 300, "number of CA steps"), ("--size", 64, "side of the grid, in cells")
     )
-    parser.add_argument("--out", help="PNG file for a picture of each candidate")
+    parser.add_argument(
+        "--seed", type=int, default=0, check=NOT_NEGATIVE, help="random seed (default: %(default)s)"
+    )
+    parser.add_argument("--out", help="output file, PNG: a picture of each candidate")

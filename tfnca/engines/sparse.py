@@ -34,7 +34,9 @@ _CONVOLUTION = _DENSE | {
     "groups": 1,
     "data_format": "channels_last",
 }
-_METHODS = ("call", "advance", "living", "confine", "_read", "_update")
+_METHODS = ("call", "advance", "living", "confine", "layers_in_order", "_read", "_update")
+_CLIPS = "message_bound", "state_clip", "network_clip"
+_VALUES = "fire_rate", "step_size", "noise_std", "negative_slope", *_CLIPS
 _ACTIVATIONS = {"linear": 0, "relu": 1, "leaky_relu": 2, "tanh": 3}
 """Their numbers in `tfnca.engines.kernels`."""
 _ALIVE = {type(None): 0, Alpha: 1, Stroke: 2}
@@ -74,6 +76,10 @@ def supports(step: Step) -> str | None:
 
 def unsupported(rule: Rule) -> str | None:
     """None if this engine runs a rule; else why it does not."""
+    for name in _VALUES:
+        value = getattr(rule, name)
+        if value is not None and not isinstance(value, numbers.Real):
+            return f"{name} is not a number but a {type(value).__name__}"
     learned, dies = rule.learned, isinstance(rule.alive, Alpha)
     activations = [rule.activation] * bool(rule.hidden)
     activations += [] if learned is None else [learned.activation]
@@ -136,6 +142,8 @@ def _unlike(ca: NeuralCA, rule: Rule) -> str | None:
         shape, width = tuple(layer.kernel.shape), layer.kernel.shape[-1]
         if shape != ((3, 3) if learned else ()) + (inputs, width):
             return f"the kernel of '{layer.name}' has the shape {shape}"
+        if layer.use_bias != (layer.bias is not None):
+            return f"'{layer.name}' has use_bias={layer.use_bias}, which its bias belies"
         if layer.bias is not None and tuple(layer.bias.shape) != (width,):
             return f"'{layer.name}' has no bias of its width {width}"
         inputs = width

@@ -79,7 +79,12 @@ def main(config: Config) -> None:
     facts = attack_facts(config, host)
     history = train(config, trainer, pool, config.steps, preview, **facts)
     measure = functools.partial(
-        measure_adversary, step, padded_target(config), config.density, region(config)
+        measure_adversary,
+        step,
+        padded_target(config),
+        config.density,
+        region(config),
+        padded_target(config, name="host_target"),
     )
     metrics = measured(config, measure, QUICK_LIZARD)
     save_results(config, history, metrics, preview(), **facts)

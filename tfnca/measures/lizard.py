@@ -446,6 +446,53 @@ def measure_strengths(
     return rows
 
 
+LEFT_AT, LEFT_RUNS = (500, 1500), 8
+"""When, and in how many runs, what is left of a removed part is measured."""
+
+
+def measure_left(
+    step: Step,
+    state: tf.Tensor | np.ndarray,
+    cells: np.ndarray,
+    at: Sequence[int] = LEFT_AT,
+    seed: int = 0,
+    mask: np.ndarray | None = None,
+    first_step: int = 0,
+    bar: Bar = SILENT,
+) -> list[dict[str, Any]]:
+    """What is left of a part that an attack should remove, such as islands of a tail.
+
+    The error hardly sees it: a few cells that glow where nothing should be are little beside the
+    rest of the pattern, and the first thing that one notices.
+
+    Args:
+        step: A `Perturbed` or `Injected`.
+        state: Where the runs start, ``(runs, height, width, channels)``.
+        cells: The part's cells, boolean ``(height, width)``: see `lost_cells`.
+        at: Numbers of steps after which to measure, ascending.
+        seed: Of the fire masks.
+        mask: Where adversaries stand, ``(runs, height, width)``.
+        first_step: Number of the run's first step.
+        bar: See `advance`.
+
+    Returns:
+        List of dictionaries: ``step``; ``alpha``, the mean alpha over the cells, the median of
+        the runs; ``alpha_worst``, the largest. The whole part has about 0.8, for its rim is not
+        opaque; nothing at all has 0.
+    """
+    rows, now = [], 0
+    for stop in at:
+        state = advance(
+            step, state, stop - now, bar, mask=mask, seed=seed, step_offset=first_step + now
+        )
+        now = stop
+        left = np.clip(_bounded(state)[..., ALPHA], 0.0, 1.0)[:, cells].mean(1)
+        rows.append(
+            {"step": now, "alpha": float(np.median(left)), "alpha_worst": float(left.max())}
+        )
+    return rows
+
+
 def lost_cells(plain: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The cells with alpha above 0.1 in `plain` but not in `target`, ``(height, width)``."""
     plain = check_target("plain", plain)

@@ -64,9 +64,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if host is None:
         return measure_base(model, picture(options.target), progress=on_screen)
     target = picture(options.target)
-    region = region_picture(options.region, target, picture(options.host_target))
+    plain = picture(options.host_target)
+    region = region_picture(options.region, target, plain)
     step = Injected(host, model)
-    return measure_adversary(step, target, options.density, region, progress=on_screen)
+    return measure_adversary(step, target, options.density, region, plain, progress=on_screen)
 
 
 def main(options: argparse.Namespace) -> None:

@@ -13,16 +13,20 @@ from tfnca.deprecated import takes_old_names
 from tfnca.measures.checks import ALONE, INJECTED, PERTURBED, check_ascending, check_step
 from tfnca.measures.lizard import (
     HORIZONS,
+    LEFT_AT,
+    LEFT_RUNS,
     RUNS,
     grown_states,
+    lost_cells,
     measure_bounds,
     measure_damage,
     measure_drift,
     measure_growing,
+    measure_left,
     measure_lift,
     target_masks,
 )
-from tfnca.measures.progress import Progress, Silent
+from tfnca.measures.progress import SILENT, Bar, Progress, Silent
 
 WOUNDS_PER_RUN = 4
 """Number of wounds per run: with one each in 16 runs, the fraction that heals is known to ±0.12."""
@@ -88,8 +92,10 @@ def measure_perturbation(
 
     Returns:
         Dictionary: ``runs``; ``host``, the host unattacked against the same target, at 500 steps;
-        ``from_seed`` and ``from_grown``, rows of `measure_growing`; what `measure_lift` and
-        `measure_drift` give; and the perturbation's own measures, such as a matrix's ``spectrum``.
+        ``from_seed`` and ``from_grown``, rows of `measure_growing`; ``left``, rows of
+        `measure_left` from the grown pattern, where the target lacks a part of it; what
+        `measure_lift` and `measure_drift` give; and the perturbation's own measures, such as a
+        matrix's ``spectrum``.
     """
     check_step(step, GROWING, PERTURBED)
     check_target("target", target)
@@ -97,7 +103,9 @@ def measure_perturbation(
     check_ascending(at)
     size, host = target.shape[:2], step.host
     drifting = min(1000, at[-1])
-    bar = progress(200 + 500 + 2 * at[-1] + 1000 + drifting)
+    part = lost_cells(plain, target)
+    left = max(_left_at(part, at), default=0)
+    bar = progress(200 + 500 + 2 * at[-1] + left + 1000 + drifting)
     seeds = seed_state(size, runs, host.channels)
     grown = grown_states(host, size, runs, seed=1, bar=bar)
     found = {
@@ -105,6 +113,7 @@ def measure_perturbation(
         "host": measure_growing(host, seeds, target, at=(500,), seed=1, bar=bar),
         "from_seed": measure_growing(step, seeds, target, at, seed=1, bar=bar),
         "from_grown": measure_growing(step, grown, target, at, seed=1, first_step=200, bar=bar),
+        **_left(step, grown, part, at, bar=bar),
         "lifted": measure_lift(step, seeds, plain, seed=1, bar=bar),
         "drift": measure_drift(step, seeds, drifting, seed=1, bar=bar),
         **step.perturbation.describe(),
@@ -119,6 +128,7 @@ def measure_adversary(
     target: np.ndarray,
     density: float,
     region: np.ndarray | None = None,
+    plain: np.ndarray | None = None,
     runs: int = RUNS,
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
@@ -131,23 +141,52 @@ def measure_adversary(
         density: The adversary fraction among the allowed cells.
         region: The picture whose opaque cells are the allowed cells: see `region_picture`. The
             target if None.
+        plain: What the host grows, to tell which part of it the target lacks; none if not given.
         runs: Number of runs.
         at: CA steps at which to measure, in ascending order.
         progress: Makes the progress bar.
 
     Returns:
         Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` without adversaries,
-        over the same cells; ``from_grown``, rows with adversaries.
+        over the same cells; ``from_grown``, rows with adversaries; ``left``, rows of
+        `measure_left`, if the target lacks a part.
     """
     check_step(step, GROWING, INJECTED)
     check_target("target", target)
     check_ascending(at)
-    size, host, bar = target.shape[:2], step.host, progress(200 + 500 + at[-1])
+    size, host = target.shape[:2], step.host
+    if plain is None:
+        plain = target
+    check_target("plain", plain, size)
+    part = lost_cells(plain, target)
+    bar = progress(200 + 500 + at[-1] + max(_left_at(part, at), default=0))
     grown = grown_states(host, size, runs, seed=1, bar=bar)
     region = target if region is None else region
     masks = np.asarray(target_masks(region, density, runs, seed=1))
     nothing = Injected(host, host)
     unattacked = measure_growing(nothing, grown, target, (500,), 1, masks, first_step=200, bar=bar)
     attacked = measure_growing(step, grown, target, at, 1, masks, first_step=200, bar=bar)
+    left = _left(step, grown, part, at, masks, bar)
     bar.close()
-    return {"runs": runs, "density": density, "host": unattacked, "from_grown": attacked}
+    return {"runs": runs, "density": density, "host": unattacked, "from_grown": attacked, **left}
+
+
+def _left_at(part: np.ndarray, at: Sequence[int]) -> list[int]:
+    """When to look at what is left of a part: within the measure's horizon, if one is to go."""
+    return [step for step in LEFT_AT if step <= at[-1]] if part.any() else []
+
+
+def _left(
+    step: Step,
+    grown: np.ndarray,
+    part: np.ndarray,
+    at: Sequence[int],
+    masks: np.ndarray | None = None,
+    bar: Bar = SILENT,
+) -> dict[str, Any]:
+    """The entry ``left``, if there is one."""
+    if not (at := _left_at(part, at)):
+        return {}
+    states, masks = grown[:LEFT_RUNS], None if masks is None else masks[:LEFT_RUNS]
+    rows = measure_left(step, states, part, at, seed=1, mask=masks, first_step=200, bar=bar)
+    return {"left": {"runs": len(states), "rows": rows}}

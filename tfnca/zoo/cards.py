@@ -6,6 +6,7 @@ may add:
 - ``earlier_runs``: the parts of the training before the last, each with ``steps`` and, where
   known, ``command``, ``note``, ``seconds``, ``learning_rates`` (``[[until step, rate], …]``);
 - ``from_step``: where the last run began to count, if not at 0;
+- ``sha256``: of the weights, where the model's recipe made them (`train/models.py --ship`);
 - ``machine``: more about the computer than ``device`` says;
 - ``notes``: sentences.
 """
@@ -20,6 +21,7 @@ from tfnca.automata.perturbations import KINDS
 from tfnca.files import write_atomically
 from tfnca.measures.lizard import MEASURED_PADDING
 from tfnca.zoo.models import ShippedModel, models
+from tfnca.zoo.recipes import RECIPES
 from tfnca.zoo.summary import aim, main_measures, number, pattern, percent
 from tfnca.zoo.tables import counts, tables, text_table
 
@@ -247,6 +249,8 @@ def training(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
     machine = f", {config['machine']}" if "machine" in config else ""
     source = f" Data: {config['source']}." if "source" in config else ""
     yield f"{steps:,} steps, {cost}, on {config['device']}{machine}, seed {config['seed']}.{source}"
+    if "sha256" in config:
+        yield f"SHA-256 of the weights: `{config['sha256']}`."
     if earlier:
         yield "The model was trained in parts, so no single command gives these weights:"
         last = f"{own:,} steps: {_rates(_schedule(config))}, with this command:"
@@ -255,6 +259,27 @@ def training(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"Learning rate {_rates(_schedule(config))}."
     yield f"```sh\n{config['command']}\n```"
+    yield from _recipe(model.name, made_by_it="sha256" in config)
+
+
+def _recipe(name: str, made_by_it: bool) -> Iterator[str]:
+    """How to make the model again."""
+    if name not in RECIPES:
+        return
+    others = ", ".join(f"`{needed}`" for needed in RECIPES[name].needs)
+    start = f"from {others}" if others else "from nothing"
+    data = " --data-dir IDX" if RECIPES[name].needs_data else ""
+    command = f"`python train/models.py --only {name}{data}`"
+    if made_by_it:
+        yield (
+            f"{command} makes it {start}, in about {RECIPES[name].minutes} minutes: on the same "
+            "machine these very weights, on another ones that measure alike."
+        )
+    else:
+        yield (
+            f"{command} is a recipe for a model like it {start}, in one run; these weights are "
+            "older, and the recipe has not been run to its end."
+        )
 
 
 def _part(run: dict[str, Any]) -> str:

@@ -52,6 +52,13 @@ def tables(metrics: dict[str, Any]) -> list[Table]:
         if rows:
             cells = [[_cell(row, name) for name in columns] for row in rows]
             found.append((caption, [COLUMNS[name] for name in columns], cells))
+    if left := metrics.get("left"):
+        what = f"What is left of the part that is to go: its mean alpha, {left['runs']} runs"
+        rows = [
+            [f"{row['step']:,}", number(row["alpha"]), number(row["alpha_worst"])]
+            for row in left["rows"]
+        ]
+        found.append((what, ["step", "median", "worst"], rows))
     if damaged := metrics.get("damaged_at_200"):
         when = f"A circle of radius {damaged['radius']:g} cut out at step 200"
         rows = [

@@ -1,9 +1,9 @@
 """Trains an adversary of a Growing CA: a fraction of its cells change the pattern to another one.
 
 The host is frozen. In a random fraction of the cells the adversary's rule replaces the host's. They
-are drawn among the opaque cells of the target (--region host: also of the host's picture), again
-whenever a state is reset. The article trains no_tail at 10 %, with 32 empty cells around the
-picture, and red at 60 %, with 16.
+are drawn among the opaque cells of the target (--region host: also of the host's picture). A reset
+draws new ones. The article trains no_tail at 10 %, with 32 empty cells around the picture, and red
+at 60 %, with 16.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,138 @@
+"""How each model that ships is made: the recipes, and the script that runs them."""
+
+import importlib
+import json
+import os
+import runpy
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import pytest
+
+import tfnca
+from tfnca.files import weights_sha256
+from tfnca.jobs.options import flag
+from tfnca.zoo.recipes import RECIPES, Recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_model_comes_after_those_that_it_is_made_from():
+    seen = set()
+    for name, recipe in RECIPES.items():
+        assert set(recipe.needs) <= seen, name
+        seen.add(name)
+
+
+def test_each_model_that_ships_has_a_recipe_and_the_other_way_round():
+    shipped = {model.name for model in tfnca.models(ROOT / "saved_models") if "/" not in model.name}
+    assert {name for name, recipe in RECIPES.items() if recipe.ships} == shipped
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_gives_options_that_its_script_has(name):
+    recipe = RECIPES[name]
+    config = importlib.import_module(f"tfnca.jobs.options.{Path(recipe.script).stem}").Config
+    words = recipe.words("out/x", lambda needed: f"{needed}.keras", "IDX")
+    assert words[0] == recipe.script
+    known = {flag(field) for field in config.__dataclass_fields__}
+    assert {word for word in words if word.startswith("--")} <= known
+    assert not [word for word in words if "{" in word]
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """`train/models.py` with three recipes, and a stand-in for what they run."""
+    recipes = {
+        "host": Recipe("train/growing.py", "--steps 3", 1),
+        "step_on_the_way": Recipe("train/perturbation.py", "--host {host}", 1, ships=False),
+        "attack": Recipe("train/perturbation.py", "--host {host} --target no_tail", 1),
+    }
+    monkeypatch.setattr("tfnca.zoo.recipes.RECIPES", recipes)
+    script = runpy.run_path(str(ROOT / "train/models.py"))
+    here = script["main"].__globals__
+    here["ROOT"], here["SHIPPED"] = tmp_path, tmp_path / "saved_models"
+    runs, clock = [], iter(range(1, 100))
+
+    def run(words, cwd, env):
+        assert {env[name] for name in here["THREADS"]} == {"1"}
+        runs.append(words[1:])
+        folder = Path(words[words.index("--out") + 1])
+        folder.mkdir(parents=True, exist_ok=True)
+        if fail := folder.name in failing:
+            (folder / "snapshot.bin").touch()
+            (folder / "config.json").write_text("{}")  # a script says its command at its end
+        else:
+            keras.saving.save_model(tfnca.GrowingCA(), folder / "model.keras")
+            (folder / "config.json").write_text(
+                json.dumps({"command": "python " + " ".join(words[1:])})
+            )
+            (folder / "metrics.json").write_text("{}")
+        (folder / "history.csv").write_text("step\n")
+        now = next(clock)
+        for file in folder.iterdir():
+            os.utime(file, (now, now))
+        return SimpleNamespace(returncode=int(fail))
+
+    failing = set()
+    monkeypatch.setattr("subprocess.run", run)
+
+    def start(*words):
+        monkeypatch.setattr(sys, "argv", ["models.py", *words, "--folder", str(tmp_path / "out")])
+        runs.clear()
+        here["main"]()
+        return [(Path(words[words.index("--out") + 1]).name, words[-1]) for words in runs]
+
+    return SimpleNamespace(start=start, failing=failing, folder=tmp_path, runs=runs)
+
+
+def names(runs):
+    return [name for name, _ in runs]
+
+
+def test_makes_what_is_asked_for_and_nothing_twice(models):
+    assert names(models.start("--only", "attack", "host")) == ["host", "attack"]
+    assert models.start("--only", "attack", "host") == []
+    (models.folder / "out/host/config.json").write_text('{"command": "python another"}')
+    # The recipe has changed: the host is made anew, and so is what is made from it.
+    assert names(models.start("--only", "attack", "host")) == ["host", "attack"]
+
+
+def test_goes_on_from_a_snapshot(models):
+    models.failing.add("host")
+    with pytest.raises(SystemExit):
+        models.start("--only", "host")
+    models.failing.clear()
+    assert models.start("--only", "host") == [("host", "--resume")]
+    assert models.start("--only", "host") == []
+
+
+def test_ships_the_command_and_the_checksum(models):
+    models.start("--only", "host", "step_on_the_way", "attack")
+    models.start("--only", "host", "step_on_the_way", "attack", "--ship")
+    shipped = models.folder / "saved_models"
+    assert sorted(path.name for path in shipped.iterdir()) == ["attack", "host"]
+    config = json.loads((shipped / "host/config.json").read_text())
+    assert config["command"].startswith("python train/growing.py --steps 3 --out ")
+    assert config["sha256"] == weights_sha256(tfnca.load(shipped / "host/model.keras"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--only", "attack"], "Make host first"),
+        (["--only", "host", "--ship"], "Received: host, which is not"),
+        ([], "All models need MNIST"),
+    ],
+)
+def test_says_what_is_missing(models, capsys, words, message):
+    with pytest.raises(SystemExit):
+        models.start(*words)
+    assert message in capsys.readouterr().err
+
+
+def test_lists_what_is_made_from_what(models, capsys):
+    assert models.start("--list") == []
+    assert "| attack | host | 1 | yes |" in capsys.readouterr().out

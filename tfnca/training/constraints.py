@@ -1,0 +1,30 @@
+"""What weights must hold while they are trained."""
+
+import keras
+from keras import ops
+
+from tfnca.automata.state import ALPHA
+from tfnca.types import Array
+
+
+class SlowColours(keras.constraints.Constraint):
+    """Holds down how fast a Growing CA's red, green and blue can change.
+
+    An attack pushes each colour a little in every step, and what it reaches is the push over the
+    pace of return: a slow colour lets itself be shifted far (docs/findings.md).
+
+    Args:
+        limit: What the norm of the last layer's weights may be at most, for each of the three;
+            the published lizard's are 0.78 to 0.87.
+
+    Call arguments:
+        weights: The last layer's kernel, ``(hidden, channels)``.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+    def __call__(self, weights: Array) -> Array:
+        colours, others = weights[:, :ALPHA], weights[:, ALPHA:]
+        norms = ops.maximum(ops.norm(colours, axis=0), 1e-6)
+        return ops.concatenate([colours * ops.minimum(1.0, self.limit / norms), others], axis=1)

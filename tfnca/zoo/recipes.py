@@ -1,0 +1,134 @@
+"""How each model that ships is made: one command for each, from nothing or from models before it.
+
+`train/models.py` runs them (``make models``), and cards say them.
+"""
+
+import string
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Recipe(NamedTuple):
+    """How a model is made."""
+
+    script: str
+    options: str
+    """Of the script. ``{name}`` stands for the file of a model made before, ``{data}`` for the
+    folder with MNIST's four files."""
+    minutes: int
+    """Expected, on one core of two, the measures included."""
+    ships: bool = True
+    """Whether the model ships; else it is only there for another to be made from."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The models that it is made from."""
+        names = [name for _, name, _, _ in string.Formatter().parse(self.options) if name]
+        return tuple(dict.fromkeys(name for name in names if name != "data"))
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it is trained on all of MNIST, and not on the sample that ships."""
+        return "{data}" in self.options
+
+    def words(self, out: str, model_file: Callable[[str], str], data: str = "IDX") -> list[str]:
+        """The command's words, after ``python``.
+
+        Args:
+            out: Folder for the results.
+            model_file: Function of a model's name to its file.
+            data: Folder with MNIST's four files.
+        """
+        files = {name: model_file(name) for name in self.needs}
+        options = [word.format(**files, data=data) for word in self.options.split()]
+        return [self.script, *options, "--out", out]
+
+
+def _matrix(target: str, steps: int, minutes: int) -> Recipe:
+    options = f"--host {{growing_lizard}} --target {target} --steps {steps}"
+    return Recipe("train/perturbation.py", options, minutes)
+
+
+def _adversary(target: str, density: float, own_weight: float, steps: int, minutes: int) -> Recipe:
+    options = (
+        f"--host {{growing_lizard}} --target {target} --density {density} --chosen any "
+        f"--damaged 0 --own-weight {own_weight} --steps {steps} --learning-rate 2e-3 "
+        "--drops 0.6,0.9"
+    )
+    return Recipe("train/growing_adversary.py", options, minutes)
+
+
+def _defence(start: str, bank: str, options: str, minutes: int, ships: bool = False) -> Recipe:
+    options = f"--start {start} --bank {bank} {options} --data-dir {{data}}"
+    return Recipe("train/mnist_defence.py", options, minutes, ships)
+
+
+def _liar(host: str, ships: bool = False) -> Recipe:
+    """An adversary of a digit reader that resists those before it."""
+    options = (
+        f"--host {{{host}}} --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 "
+        "--data-dir {data} --measure quick --test-digits 300"
+    )
+    return Recipe("train/mnist_adversary.py", options, 5, ships)
+
+
+RECIPES = {
+    "growing_lizard": Recipe(
+        "train/growing.py",
+        "--steps 12000 --drops 0.6,0.9 --pool-size 256 --max-radius 0.5",
+        100,
+    ),
+    "perturbation_no_tail": _matrix("no_tail", 1300, 15),
+    "perturbation_no_leg": _matrix("no_leg", 500, 7),
+    "perturbation_no_head": _matrix("no_head", 800, 10),
+    "perturbation_no_arm": _matrix("no_arm", 800, 10),
+    "perturbation_red": _matrix("red", 1200, 14),
+    "perturbation_blue": _matrix("blue", 1000, 12),
+    "shift_no_tail": Recipe(
+        "train/perturbation.py",
+        "--host {growing_lizard} --kind shift --target no_tail --steps 300",
+        4,
+    ),
+    "growing_adversary_no_tail": _adversary("no_tail --among host", 0.3, 0.2, 2000, 20),
+    "growing_adversary_red": _adversary("red", 0.6, 1, 2000, 20),
+    "mnist": Recipe(
+        "train/mnist.py",
+        "--steps 100000 --drops 0.84,0.95 --ema 0.999 --fresh 2 --mutated 2 --data-dir {data}",
+        100,
+    ),
+    "mnist_adversary": Recipe(
+        "train/mnist_adversary.py",
+        "--host {mnist} --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 --lifted 2 "
+        "--test-digits 600",
+        3,
+    ),
+    "mnist_hardened_1": _defence("{mnist}", "{mnist_adversary}", "--steps 3000 --lowest 0.7", 5),
+    "mnist_liar_1": _liar("mnist_hardened_1"),
+    "mnist_hardened_2": _defence(
+        "{mnist}", "{mnist_adversary},{mnist_liar_1}", "--steps 3000 --lowest 0.7", 5
+    ),
+    "mnist_liar_2": _liar("mnist_hardened_2"),
+    "mnist_hardened_3": _defence(
+        "{mnist}",
+        "{mnist_adversary},{mnist_liar_1},{mnist_liar_2}",
+        "--steps 3000 --lowest 0.7",
+        5,
+    ),
+    "mnist_liar_3": _liar("mnist_hardened_3"),
+    "mnist_bounded": _defence(
+        "{mnist}",
+        "{mnist_adversary},{mnist_liar_1},{mnist_liar_2},{mnist_liar_3}",
+        "--steps 5000 --message-bound 1 --measure quick",
+        8,
+    ),
+    "mnist_bounded_liar": _liar("mnist_bounded"),
+    "mnist_defended": _defence(
+        "{mnist_bounded}",
+        "{mnist_adversary},{mnist_liar_1},{mnist_liar_2},{mnist_liar_3},{mnist_bounded_liar}",
+        "--steps 20000 --drops 0.7,0.9 --ema 0.999",
+        45,
+        ships=True,
+    ),
+    "mnist_defended_adversary": _liar("mnist_defended", ships=True),
+}
+"""By the model's name, each after those that it is made from."""

@@ -1,0 +1,144 @@
+"""Makes the models that ship, each by its recipe in tfnca/zoo/recipes.py, what others need first.
+
+Stopped or killed, the same command goes on from the last snapshot; what is made is not made again,
+unless its recipe or a model that it is made from has changed. The recipes fix the threads, so that
+a command gives the same weights again on the same machine. MNIST's own models need its four files
+in --data-dir.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tfnca.commands import Parser, plain_errors
+from tfnca.files import weights_sha256, write_atomically
+from tfnca.formats.load import load
+from tfnca.zoo.recipes import RECIPES
+from tfnca.zoo.tables import text_table
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "saved_models"
+THREADS = dict.fromkeys(
+    ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS"),
+    "1",
+)
+SHIPS = ("model.keras", "perturbation.npy", "metrics.json", "history.csv", "preview.png")
+
+
+def model_file(name: str, folder: Path) -> str:
+    """A model that another is made from: the one made here, or else the one that ships."""
+    for parent in (folder, SHIPPED):
+        if (path := parent / name / "model.keras").is_file():
+            return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+    raise ValueError(f"Make {name} first: --only {name}. Received: no {folder / name}/model.keras")
+
+
+def command(name: str, folder: Path, data: str | None) -> list[str]:
+    """The words of a model's command, after ``python``."""
+    recipe = RECIPES[name]
+    if recipe.needs_data and data is None:
+        raise ValueError(f"{name} needs MNIST's four files: --data-dir FOLDER. Received: none")
+    return recipe.words(str(folder / name), lambda needed: model_file(needed, folder), data or "")
+
+
+def settings(name: str, folder: Path) -> dict:
+    """What a run has left in its ``config.json``; nothing where there is none."""
+    path = folder / name / "config.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def older_than_its_needs(name: str, folder: Path) -> bool:
+    """Whether a model that it is made from was made after the run in its folder began."""
+    run = folder / name / "history.csv"
+    needs = [folder / needed / "model.keras" for needed in RECIPES[name].needs]
+    return run.is_file() and any(
+        path.is_file() and path.stat().st_mtime > run.stat().st_mtime for path in needs
+    )
+
+
+def is_made(name: str, folder: Path, words: list[str]) -> bool:
+    """Whether this command has come to its end in the folder."""
+    said = settings(name, folder).get("command", "").removesuffix(" --resume")
+    return said == " ".join(["python", *words]) and not older_than_its_needs(name, folder)
+
+
+def make(name: str, folder: Path, data: str | None) -> None:
+    """Runs a recipe to its end, from its last snapshot if it has one."""
+    words = command(name, folder, data)
+    if is_made(name, folder, words):
+        print(f"{name}: made.", flush=True)
+        return
+    snapshots = list((folder / name).glob("snapshot*.bin"))
+    if snapshots and not older_than_its_needs(name, folder):
+        words.append("--resume")
+    print(f"{name}: about {RECIPES[name].minutes} minutes: python {' '.join(words)}", flush=True)
+    ended = subprocess.run([sys.executable, *words], cwd=ROOT, env=os.environ | THREADS)
+    if ended.returncode:
+        raise SystemExit(ended.returncode)
+
+
+def ship(name: str, folder: Path, data: str | None) -> None:
+    """Copies a model that is made to `SHIPPED`, with its command and its weights' checksum."""
+    words = command(name, folder, data)
+    if not is_made(name, folder, words):
+        raise ValueError(f"--ship takes models that are made. Received: {name}, which is not")
+    source, target = folder / name, SHIPPED / name
+    config = settings(name, folder) | {
+        "command": " ".join(["python", *words]),
+        "sha256": weights_sha256(load(source / "model.keras")),
+    }
+    target.mkdir(parents=True, exist_ok=True)
+    for file in SHIPS:
+        if (source / file).is_file():
+            shutil.copy(source / file, target / file)
+    write_atomically(target / "config.json", json.dumps(config, indent=2))
+    print(f"Wrote {target.relative_to(ROOT)}; now: make cards exports", flush=True)
+
+
+def listed() -> str:
+    """All recipes as a table."""
+    rows = [
+        [name, ", ".join(recipe.needs), str(recipe.minutes), "yes" if recipe.ships else ""]
+        for name, recipe in RECIPES.items()
+    ]
+    rows.append(["all", "", str(sum(recipe.minutes for recipe in RECIPES.values())), ""])
+    return text_table(["model", "made from", "minutes", "ships"], rows)
+
+
+def main() -> None:
+    parser = Parser(description=__doc__)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=RECIPES,
+        metavar="NAME",
+        help="these alone; what they are made from is taken from --folder, or else as it ships",
+    )
+    parser.add_argument("--list", action="store_true", help="print the recipes, make nothing")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("out/models"), help="(default: %(default)s)"
+    )
+    parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
+    parser.add_argument(
+        "--ship", action="store_true", help="copy what is made to saved_models/, make nothing"
+    )
+    options = parser.parse_args()
+    if options.list:
+        print(listed())
+        return
+    names = [name for name in RECIPES if options.only is None or name in options.only]
+    with plain_errors():
+        if options.only is None and options.data_dir is None:
+            raise ValueError("All models need MNIST: --data-dir FOLDER. Received: none")
+        for name in names:
+            if not options.ship:
+                make(name, options.folder, options.data_dir)
+            elif RECIPES[name].ships:
+                ship(name, options.folder, options.data_dir)
+
+
+if __name__ == "__main__":
+    main()
