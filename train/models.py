@@ -1,8 +1,8 @@
-"""Makes the models that ship, each by its recipe in tfnca/zoo/recipes.py, what others need first.
+"""Makes the bundled models by their recipes in tfnca/zoo/recipes.py, in the order of their needs.
 
-Stopped or killed, the same command goes on from the last snapshot; what is made is not made again,
-unless its recipe or a model that it is made from has changed. The recipes fix the threads, so that
-a command gives the same weights again on the same machine. MNIST's own models need its four files
+After a stop, the same command continues from the last snapshot. A finished model is made again only
+if its recipe, or a model that it is made from, has changed. The number of threads is fixed, so a
+command gives the same weights again on the same machine. Models of digits need MNIST's four files
 in --data-dir.
 """
 
@@ -29,7 +29,7 @@ SHIPS = ("model.keras", "perturbation.npy", "metrics.json", "history.csv", "prev
 
 
 def model_file(name: str, folder: Path) -> str:
-    """A model that another is made from: the one made here, or else the one that ships."""
+    """The file of a model that another is made from: made here, or else the bundled one."""
     for parent in (folder, SHIPPED):
         if (path := parent / name / "model.keras").is_file():
             return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
@@ -105,7 +105,7 @@ def listed() -> str:
         for name, recipe in RECIPES.items()
     ]
     rows.append(["all", "", str(sum(recipe.minutes for recipe in RECIPES.values())), ""])
-    return text_table(["model", "made from", "minutes", "ships"], rows)
+    return text_table(["model", "made from", "minutes", "bundled"], rows)
 
 
 def main() -> None:
@@ -115,15 +115,15 @@ def main() -> None:
         nargs="+",
         choices=RECIPES,
         metavar="NAME",
-        help="these alone; what they are made from is taken from --folder, or else as it ships",
+        help="make only these, from the models in --folder or else from the bundled models",
     )
-    parser.add_argument("--list", action="store_true", help="print the recipes, make nothing")
+    parser.add_argument("--list", action="store_true", help="print the recipes and make nothing")
     parser.add_argument(
         "--folder", type=Path, default=Path("out/models"), help="(default: %(default)s)"
     )
     parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
     parser.add_argument(
-        "--ship", action="store_true", help="copy what is made to saved_models/, make nothing"
+        "--ship", action="store_true", help="copy finished models to saved_models/, make nothing"
     )
     options = parser.parse_args()
     if options.list:

@@ -447,7 +447,7 @@ def measure_strengths(
 
 
 LEFT_AT, LEFT_RUNS = (500, 1500), 8
-"""When, and in how many runs, what is left of a removed part is measured."""
+"""The steps and the number of runs at which the remains of a removed part are measured."""
 
 
 def measure_left(
@@ -460,25 +460,25 @@ def measure_left(
     first_step: int = 0,
     bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
-    """What is left of a part that an attack should remove, such as islands of a tail.
+    """Measures the remains of a part that an attack should remove, for example islands of a tail.
 
-    The error hardly sees it: a few cells that glow where nothing should be are little beside the
-    rest of the pattern, and the first thing that one notices.
+    The MSE hardly shows them: a few visible cells where there should be none change it little,
+    compared with the rest of the pattern, but they are the first thing that one sees.
 
     Args:
         step: A `Perturbed` or `Injected`.
-        state: Where the runs start, ``(runs, height, width, channels)``.
+        state: Initial states, ``(runs, height, width, channels)``.
         cells: The part's cells, boolean ``(height, width)``: see `lost_cells`.
-        at: Numbers of steps after which to measure, ascending.
-        seed: Of the fire masks.
-        mask: Where adversaries stand, ``(runs, height, width)``.
+        at: Numbers of steps after which to measure, in ascending order.
+        seed: Random seed of the fire masks.
+        mask: Positions of the adversaries, ``(runs, height, width)``.
         first_step: Number of the run's first step.
         bar: See `advance`.
 
     Returns:
-        List of dictionaries: ``step``; ``alpha``, the mean alpha over the cells, the median of
-        the runs; ``alpha_worst``, the largest. The whole part has about 0.8, for its rim is not
-        opaque; nothing at all has 0.
+        List of dictionaries: ``step``; ``alpha``, the mean alpha over the cells, the median of the
+        runs; ``alpha_worst``, the largest mean of a run. A complete part has about 0.8, because
+        its rim is not opaque; an empty one has 0.
     """
     rows, now = [], 0
     for stop in at:
