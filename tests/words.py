@@ -56,8 +56,8 @@ NOT_PROSE = re.compile(
     r"^(```|~~~).*?^\1$|<!--.*?-->|`[^`\n]+`|\]\([^)]*\)|<[a-z/][^>]*>", flags=re.M | re.S
 )
 """Of Markdown: code, comments, addresses of links, HTML tags."""
-NAMES = re.compile(r"``[^`]+``|`[^`]+`|^ +\w+(?=: )|\{[^{}]*\}|^ *>>>.*$", flags=re.M)
-"""Of Python's strings and comments: names, arguments, the values in an f-string, examples."""
+NAMES = re.compile(r"``[^`]+``|`[^`]+`|^ +\w+(?=: )|--[a-z-]+|\{[^{}]*\}|^ *>>>.*$", flags=re.M)
+"""Of Python's strings and comments: names, arguments, options, values in an f-string, examples."""
 
 
 def words() -> list[tuple[re.Pattern, str]]:

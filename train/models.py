@@ -105,7 +105,7 @@ def listed() -> str:
         for name, recipe in RECIPES.items()
     ]
     rows.append(["all", "", str(sum(recipe.minutes for recipe in RECIPES.values())), ""])
-    return text_table(["model", "made from", "minutes", "ships"], rows)
+    return text_table(["model", "made from", "minutes", "bundled"], rows)
 
 
 def main() -> None:

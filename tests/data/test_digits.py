@@ -187,8 +187,8 @@ IMAGES, LABELS = NAMES["test"]
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        (IMAGES, None, f"must hold {IMAGES} or {IMAGES}.gz. Received: data_dir="),
-        (LABELS, None, f"must hold {LABELS} or {LABELS}.gz. Received: data_dir="),
+        (IMAGES, None, f"must contain {IMAGES} or {IMAGES}.gz. Received: data_dir="),
+        (LABELS, None, f"must contain {LABELS} or {LABELS}.gz. Received: data_dir="),
         (IMAGES, lambda data: b"", "must start with the magic number 00000803. Received: ''"),
         (IMAGES, lambda data: b"\x89PNG" + data, "Received: '89504e47'"),
         (LABELS, lambda data: data[:3] + b"\3" + data[4:], "00000801. Received: '00000803'"),
@@ -197,7 +197,7 @@ IMAGES, LABELS = NAMES["test"]
         (IMAGES, lambda data: data + b"0", "for its 20 items. Received: 15697 bytes"),
         (IMAGES, lambda data: data[:11] + b"\5" + data[12:], r"items of \(28, 28\). .*\(5, 28\)"),
         (LABELS, lambda data: idx_bytes(np.zeros(9, np.uint8)), "20 images and 9 labels"),
-        (LABELS, lambda data: data[:-1] + b"\x0a", "must lie in 0..9. Received: 10"),
+        (LABELS, lambda data: data[:-1] + b"\x0a", "must be in 0 to 9. Received: 10"),
     ],
 )
 def test_damaged_idx_files_are_named(tmp_path, name, damage, message):

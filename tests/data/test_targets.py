@@ -347,7 +347,7 @@ def test_a_transparent_palette_keeps_its_transparency(tmp_path):
         ("a" * 300, "no such name or file"),
         ("1", "no such name or file"),
         (8, "must be a string or a path"),
-        (Path(__file__), "no picture"),
+        (Path(__file__), "not a picture"),
     ],
 )
 def test_an_unknown_target_is_answered_with_what_is_accepted(spec, reason):

@@ -395,5 +395,5 @@ FILES = {
     ),
     "safetensors with bytes left over": (safetensors(body=lambda body: body + b"more"), "4 bytes"),
     "cut safetensors": (safetensors(body=lambda body: body[:-1]), "x must take bytes 0 to 16"),
-    "a torch pickle": (plain("a.pth", b"\x80\x02}q\x00."), "a pickle that PyTorch did not write"),
+    "a torch pickle": (plain("a.pth", b"\x80\x02}q\x00."), "not a pickle by PyTorch"),
 }

@@ -275,7 +275,7 @@ NETWORKS = {
     ),
     "demo that opens a list a million times": (
         plain("data.js", "WEIGHTS_B64 = [" * 10**6),
-        "WEIGHTS_B64.*none that is whole",
+        "WEIGHTS_B64.*no complete one",
     ),
     "demo that opens a graph a million times": (
         plain("data.js", "GRAPH_URL = " * 10**6),

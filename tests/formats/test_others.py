@@ -345,7 +345,7 @@ def test_digits_are_of_one_rule(tmp_path):
 @pytest.mark.parametrize("convention", ["growing", "takeover", "texture", "med-nca"])
 def test_a_convention_that_does_not_fit(tmp_path, convention):
     np.savez(tmp_path / "ca.npz", *SMALL[1])
-    with pytest.raises(ValueError, match=f"ca.npz is not laid out as {convention}"):
+    with pytest.raises(ValueError, match=f"ca.npz does not have the layers of {convention}"):
         load(tmp_path / "ca.npz", convention=convention)
 
 
@@ -357,7 +357,7 @@ def test_a_rule_in_place_of_a_name(tmp_path):
     assert ca.rule == rule.rule
     for weight, tensor in zip(ca.get_weights(), SMALL[0], strict=True):
         np.testing.assert_array_equal(weight, tensor.reshape(weight.shape))
-    with pytest.raises(ValueError, match=r"not laid out as rule=.*the rule's"):
+    with pytest.raises(ValueError, match=r"does not have the layers of rule=.*the rule's"):
         load(tmp_path / "ca.npz", rule=tfnca.NeuralCA(6, hidden=5))
 
 
@@ -378,7 +378,7 @@ def test_a_pickle_is_never_unpickled(tmp_path):
     (tmp_path / "old.pth").write_bytes(b"\x80\x02cos\nsystem\n.")
     formats.write_zip(tmp_path / "ca.pt", {"ca/data.pkl": b"\x80\x02cos\nsystem\n."})
     formats.write_zip(tmp_path / "renamed.bin", {"archive/data.pkl": b"\x80\x02cos\nsystem\n."})
-    with pytest.raises(ValueError, match=r"old.pth.*a pickle that PyTorch did not write"):
+    with pytest.raises(ValueError, match=r"old.pth.*not a pickle by PyTorch"):
         load(tmp_path / "old.pth")
     for name in ("ca.pt", "renamed.bin"):
         with pytest.raises(ValueError, match=f"{name}.* the name os.system") as caught:

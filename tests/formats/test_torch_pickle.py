@@ -97,7 +97,7 @@ def test_parts_in_parts():
     inner = [Tensor("0", (1,), (1,))]
     for _ in range(30):
         inner = [inner, inner]
-    with pytest.raises(ValueError, match="parts in parts"):
+    with pytest.raises(ValueError, match="nested too deeply"):
         read({"a": inner}, {"0": NUMBERS})
 
 

@@ -1,4 +1,4 @@
-"""What weights must hold while they are trained."""
+"""Constraints on weights in training."""
 
 import numpy as np
 import pytest

@@ -166,7 +166,9 @@ def _injected(models, mutation, steps, at):
     """Six grown lizards, each with its own adversaries; also returns the states."""
     step = Injected(models.lizard, models.adversary(mutation))
     target = pad_target(models.target(mutation), 16)
-    region = region_picture(models.region(mutation), target, pad_target(models.target("lizard"), 16))
+    region = region_picture(
+        models.region(mutation), target, pad_target(models.target("lizard"), 16)
+    )
     mask = np.asarray(target_masks(region, models.density(mutation), 6, SEED))
     state = grown_states(models.lizard, SIZE, 6, seed=SEED)
     labels = [f"run {run}" for run in range(1, 7)]

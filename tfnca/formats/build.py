@@ -1,4 +1,4 @@
-"""From arrays to layers."""
+"""Builds layers from arrays."""
 
 import math
 from collections.abc import Mapping
@@ -35,24 +35,24 @@ def build_ca(
     options: Mapping[str, float] | None = None,
     flat: bool = False,
 ) -> CellularAutomaton:
-    """The CA whose layers hold `tensors`.
+    """Builds a CA with `tensors` as its weights.
 
-    Channels and widths are what most shapes say, so that the error names the odd one out.
+    Channels and widths are those of most shapes, so that an error names the tensor that differs.
 
     Args:
-        where: What messages call the file.
+        where: Name of the file in messages.
         tensors: (name, array) of kernel, bias, kernel, bias …; 4 or 6 of them.
-        row_order: How a Growing CA's first kernel orders its rows: ``"channel"``, row 3c + k for
-            channel c and perception kernel k, as `GrowingCA` has them, or ``"kernel"``, row
-            k·channels + c, as a perception that concatenates its three results does.
-        options: What else the layer is made with, such as its ``fire_rate``.
-        flat: Whether kernels come without a shape.
+        row_order: The order of the rows of a Growing CA's first kernel: ``"channel"``, row 3c + k
+            for channel c and perception kernel k, as in `GrowingCA`; or ``"kernel"``, row
+            k·channels + c, as in a perception that concatenates its three results.
+        options: Further arguments of the layer, for example ``fire_rate``.
+        flat: Whether the kernels are flattened.
 
     Returns:
         A `GrowingCA` for 4 tensors, an `MNISTCA` for 6.
 
     Raises:
-        ValueError: If a tensor is too many or too few, of the wrong shape, or not finite.
+        ValueError: If the number of tensors or a shape is wrong, or if a value is not finite.
     """
     if len(tensors) not in (4, 6):
         raise ValueError(
@@ -62,7 +62,7 @@ def build_ca(
     kernels = [array.shape for _, array in tensors[0::2] if array.ndim > 1]
     biases = [array.shape[0] for _, array in tensors[1::2] if array.ndim == 1]
     growing = len(tensors) == 4
-    fixed = 0 if growing else 1  # the grey never changes, so an MNIST CA's update has no such row
+    fixed = 0 if growing else 1  # the grey never changes, so an MNIST CA's update lacks it
     widths = [*(shape[-1] for shape in kernels[:-1]), *(shape[-2] for shape in kernels[1:])]
     hidden = mode([*widths, *biases[:-1], 128 if growing else 80])
     sizes = [shape[-1] + fixed for shape in kernels[-1:]] + [n + fixed for n in biases[-1:]]
@@ -98,29 +98,29 @@ def build_ca(
 
 
 def ca_shapes(growing: bool, channels: int, hidden: int) -> list[tuple[int, ...]]:
-    """The shapes of a CA's kernel, bias, kernel, bias …, of a `GrowingCA` or else an `MNISTCA`."""
+    """The shapes of kernel, bias, kernel, bias … of a `GrowingCA`, or else an `MNISTCA`."""
     shapes: list[tuple[int, ...]] = [(1, 1, NUM_KERNELS * channels, hidden)]
     if not growing:
         shapes = [(3, 3, channels, hidden), (hidden,), (1, 1, hidden, hidden)]
-        channels -= 1  # the grey never changes, so the update has no such row
+        channels -= 1  # the grey never changes, so the update does not include it
     return [*shapes, (hidden,), (1, 1, hidden, channels), (channels,)]
 
 
 def build_foreign(
     source: "Source", arrays: Mapping[str, np.ndarray], convention: str | None = None
 ) -> dict[str, CellularAutomaton]:
-    """The CA of arrays whose file does not say by which rule they were trained.
+    """Builds the CA of a file that does not tell with which rule it was trained.
 
     Args:
-        source: The file; its `rule` or `convention` says how its arrays are meant.
+        source: The file, with the caller's `rule` or `convention` for its arrays.
         arrays: The arrays by their names.
-        convention: What the format itself says.
+        convention: The convention of the format, if it has one.
 
     Returns:
-        ``{"": the CA}``; empty if the file holds no weights.
+        ``{"": the CA}``; empty if the file contains no weights.
 
     Raises:
-        ValueError: If no rule fits, or several do and none is named.
+        ValueError: If no rule fits, or if several fit and the caller named none.
     """
     where = source.where
     source.arrays.update(arrays)
@@ -151,11 +151,11 @@ def build_foreign(
             arrange(where, arrays)
         except ValueError as error:
             raise ValueError(
-                f"{error}. A rule of other layers is given as rule=tfnca.NeuralCA(...)"
+                f"{error}. For a rule with other layers, give rule=tfnca.NeuralCA(...)"
             ) from None
     raise ValueError(
-        f"{where} fits several rules, which shapes do not tell apart; say which one it was trained "
-        "with, or run `tfnca identify` on it, which shows what each of them does. "
+        f"{where} fits several rules, because shapes alone do not distinguish them. Name the rule "
+        "that it was trained with, or run `tfnca identify` on it to see each of them. "
         + "; ".join(f"convention={each!r}: {CONVENTIONS[each].about}" for each in fitting)
         + f"; or rule=tfnca.NeuralCA(...). Received: convention={source.convention!r}, rule=None"
     )
@@ -175,35 +175,35 @@ def _by_rule(
 
 def _misfit(source: "Source", name: str, reasons: list[str]) -> ValueError:
     return ValueError(
-        f"{source.where} is not laid out as {name} is. "
+        f"{source.where} does not have the layers of {name}. "
         f"Received: {some(dict.fromkeys(reasons)) if reasons else 'other layers'}"
     )
 
 
 def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:
-    """The perturbation that an array describes.
+    """Builds a perturbation from its array.
 
     Args:
-        where: What messages call it.
-        array: As a perturbation's `to_array` gives it: a square matrix, or a vector.
+        where: Name of the file in messages.
+        array: The result of a perturbation's `to_array`: a square matrix, or a vector.
 
     Returns:
         A perturbation of the kind whose array has these axes.
 
     Raises:
-        ValueError: If no kind's has, or several have, or if what it holds is not valid there.
+        ValueError: If no kind or several kinds have these axes, or if the values are not valid.
     """
     if not array.size or not array.ndim:
         raise ValueError(f"{where} must be a matrix or a vector. Received: shape={array.shape}")
     if array.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # an overflow is found as not finite
+        with np.errstate(over="ignore"):  # overflows are detected as non-finite values
             array = array.astype(np.float32)
     found: dict[str, StatePerturbation] = {}
     refusals = []
     for name, kind in KINDS.items():
         try:
             perturbation = kind.from_array(array, where)
-        except ValueError as error:  # it may be another kind's
+        except ValueError as error:  # another kind may accept it
             refusals.append(error)
             continue
         if perturbation is not None:

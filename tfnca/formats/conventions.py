@@ -1,7 +1,8 @@
-"""Rules that files were trained with, by name: what the shapes in a file do not say.
+"""Rules with which other projects' files were trained, by name.
 
-Projects of one and the same layer sizes differ in their filters, in the order of a kernel's rows,
-in padding, and in which cells live. Read by another rule a model runs, and is wrong.
+Projects with the same layer sizes differ in their filters, in the order of a kernel's rows, in
+padding, and in which cells are alive, and the shapes in a file do not tell. With the wrong rule, a
+model runs but gives wrong results.
 """
 
 from collections.abc import Mapping
@@ -26,15 +27,14 @@ _FOUR = (*_SOBEL, "laplacian")
 
 
 class Convention(NamedTuple):
-    """A rule but for its sizes, and how files of it are laid out.
+    """A rule without its sizes, and the layout of its files.
 
     Attributes:
-        about: Where it is found, and what is particular.
-        settings: Arguments of `NeuralCA` but `channels`, `hidden` and biases.
+        about: The projects that use it, and its special features.
+        settings: Arguments of `NeuralCA` except `channels`, `hidden` and biases.
         rows: `CHANNEL` or `FILTER`.
-        kind: The layer that it makes.
-        learned: Whether cells perceive through a learned convolution: ``"full"``,
-            ``"depthwise"``, or None.
+        kind: The class of the CA.
+        learned: The kind of a learned perception: ``"full"``, ``"depthwise"``, or None.
     """
 
     about: str
@@ -94,8 +94,8 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
             },
         ),
         "med-nca": Convention(
-            "Med-NCA (Kalkhof et al., 2023): learned convolutions beside the state itself, "
-            "reflect padding, channel 0 holds the image and never changes",
+            "Med-NCA (Kalkhof et al., 2023): learned convolutions together with the state itself, "
+            "reflect padding, channel 0 contains the image and never changes",
             {"filters": ("identity",), "padding": "reflect", "fixed": 1},
             kind=NeuralCA,
             learned="full",
@@ -115,21 +115,21 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
         ),
     }
 )
-"""What `tfnca.load` takes as `convention`."""
+"""The values of `convention` in `tfnca.load`."""
 
 GOAL_CHANNELS = 32
-"""Channels of a GoalNCA's goal."""
+"""Number of channels of a GoalNCA's goal."""
 
 
 class DoesNotFitError(ValueError):
-    """A file's layers are not those of a convention."""
+    """A file's layers do not match a convention."""
 
 
 def make(convention: Convention, layout: Layout) -> CellularAutomaton:
-    """The CA that a file's layers are under a convention.
+    """Builds the CA of a file's layers with a convention.
 
     Raises:
-        DoesNotFitError: If the layers are not those of one.
+        DoesNotFitError: If the layers do not match the convention.
     """
     settings, arrays, has_bias = _weights(convention, layout)
     hidden = settings.pop("hidden")
@@ -142,10 +142,10 @@ def make(convention: Convention, layout: Layout) -> CellularAutomaton:
 
 
 def make_by_rule(rule: CellularAutomaton, layout: Layout) -> CellularAutomaton:
-    """A copy of a rule with the weights of a file's layers, rows channel by channel.
+    """Copies a rule with the weights of a file's layers, with rows channel by channel.
 
     Raises:
-        DoesNotFitError: If the layers are not those of the rule.
+        DoesNotFitError: If the layers do not match the rule.
     """
     settings = rule.rule.config()
     learned = settings["learned"]
@@ -191,7 +191,7 @@ def _weights(
 
 
 def _filled(ca: CellularAutomaton, arrays: list[np.ndarray], has_bias: bool) -> CellularAutomaton:
-    """The CA with these weights; a last bias that a file lacks is one of zeros."""
+    """The CA with these weights; a missing last bias is replaced by zeros."""
     shapes = [tuple(variable.shape) for variable in ca.weights]
     if len(shapes) == len(arrays) + 1 and not has_bias:
         arrays = [*arrays, np.zeros(shapes[-1], np.float32)]
@@ -214,7 +214,7 @@ def _channel_major(kernel: np.ndarray, filters: int, channels: int) -> np.ndarra
 
 
 def _perception(learned: list[Layer], depthwise: bool) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """The weights of a learned perception, several convolutions side by side as one."""
+    """The weights of a learned perception, with several parallel convolutions joined into one."""
     sizes = {layer.kernel.shape[2] for layer in learned}
     biases = [layer.bias for layer in learned if layer.bias is not None]
     _expect(len(sizes) == 1 and len(biases) in (0, len(learned)), "convolutions that differ")
@@ -228,10 +228,10 @@ def _perception(learned: list[Layer], depthwise: bool) -> tuple[list[np.ndarray]
 def _see_the_goal(
     perception: list[np.ndarray], kernel: np.ndarray, channels: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """A goal that is added to the last channels, as inputs that are perceived beside them.
+    """Turns a goal that is added to the last channels into inputs that are perceived separately.
 
-    Perception and the first layer are linear up to there, so the goal's own channels take the
-    filters and the rows of those that it was added to.
+    Perception and the first layer are linear up to its activation, so the inputs take the filters
+    and rows of the channels that the goal was added to.
     """
     filters = perception[0]
     multiplier = filters.shape[3]

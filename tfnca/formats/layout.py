@@ -1,4 +1,4 @@
-"""Arrays of any names as the layers of a CA: learned perceptions, then dense layers."""
+"""Arranges arrays with any names as the layers of a CA: learned perceptions, then dense layers."""
 
 import itertools
 import math
@@ -38,19 +38,19 @@ class Layout(NamedTuple):
 
 
 def layouts(where: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Layout]:
-    """The ways in which arrays can be the layers of a CA, the likeliest first.
+    """Lists the ways in which arrays can be the layers of a CA, the most likely first.
 
-    Kernels may have Keras' order of axes or PyTorch's. Their shapes say which dense layer follows
-    which. A bias belongs to the kernel whose name differs in the role only, or else to the one of
-    its width. Scalars, what optimisers keep, and embeddings are left aside.
+    Kernels may have Keras' order of axes or PyTorch's. Their shapes determine the order of the
+    dense layers. A bias belongs to the kernel whose name differs only in the role, or else to the
+    kernel of its width. Scalars, variables of optimisers, and embeddings are ignored.
 
     Args:
-        where: What messages call the file.
+        where: Name of the file in messages.
         arrays: The arrays by their names.
 
     Raises:
-        ValueError: If an array holds no floating-point numbers, is not finite, or can be part of
-            no layer.
+        ValueError: If an array does not contain finite floating-point numbers, or cannot be part
+            of any layer.
     """
     names = sorted(
         (name for name, array in arrays.items() if array.ndim and not _is_aside(name)),
@@ -61,7 +61,7 @@ def layouts(where: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Layout]:
             raise ValueError(
                 f"{where}: {name} must hold floating-point numbers. Received: {arrays[name].dtype}"
             )
-    with np.errstate(over="ignore"):  # an overflow is found as not finite
+    with np.errstate(over="ignore"):  # overflows are detected as non-finite values
         floats = {name: arrays[name].astype(np.float32) for name in names}
     for name, array in floats.items():
         check_finite(where, name, array)
@@ -117,14 +117,14 @@ def _read_as(
         layers = [Layer(name, kernel, found.get(name)) for name, kernel in shaped.items()]
         first, ordered = layers[: len(learned)], layers[len(learned) :]
         yield Layout(first, is_depthwise, ordered)
-        if learned and not is_torch:  # a depthwise kernel of Keras looks like a full one
+        if learned and not is_torch:  # in Keras, a depthwise kernel looks like a full one
             yield Layout(first, True, ordered)
 
 
 def _match_biases(
     kernels: dict[str, np.ndarray], biases: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray] | None:
-    """Each kernel's bias by the kernel's name; None if any bias is left over."""
+    """The bias of each kernel, by the kernel's name; None if a bias is left over."""
     found: dict[str, str] = {}
     for by_name in (True, False):
         for kernel, array in kernels.items():

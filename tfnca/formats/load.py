@@ -1,8 +1,8 @@
-"""Models from files: every published format, our own, and what others save, told apart by content.
+"""Loads models from files in tfnca's, the article's and other projects' formats, by their content.
 
-Files from elsewhere are not trusted: everything is checked before a weight is assigned, and
-whatever is wrong with a file ends in a ValueError that names it. The formats are in
-`tfnca.formats.readers`; here a reader is chosen for each file, and a model among what they read.
+Files are not trusted: everything is checked before a weight is assigned, and any fault raises a
+ValueError that names the file. The formats are in `tfnca.formats.readers`. This module chooses a
+reader for each file, and a model among those that the readers find.
 """
 
 import logging
@@ -32,7 +32,7 @@ from tfnca.formats.readers import READERS, Model, Reader, Source
 _log = logging.getLogger(__name__)
 
 Entry = tuple[list[str], bool, Model]
-"""What a model may be called, whether it is what its file stands for, and the model."""
+"""The names of a model, whether it is the main model of its file, and the model."""
 
 
 def load(
@@ -42,36 +42,38 @@ def load(
     rule: CellularAutomaton | None = None,
     row_order: str | None = None,
 ) -> Step | StatePerturbation:
-    """Loads a model in any of these formats, also from inside a zip or a folder.
+    """Loads a model from a file, or from a file in a zip or a folder.
 
-    - Ours: ``.keras``, the ``model.json`` of `tfnca.export` with its ``.bin``, and ``.npy`` of a
+    `load` reads these formats:
+
+    - tfnca's: ``.keras``, the ``model.json`` of `tfnca.export` with its ``.bin``, and ``.npy`` of a
       perturbation (a matrix ``(channels, channels)`` or a vector ``(channels,)``).
     - The article's: TF2 checkpoints (``X.index``, ``X.data-…``; also of TensorFlow 2.0), graph
       models as JSON, the demo data ``data.js`` and ``gca_data.js``, 8-bit WebGL JSON, ``.npy``.
     - Any graph model of TensorFlow.js: ``model.json`` and ``.bin`` shards, quantized or not.
-    - Other people's: PyTorch state dicts (``.pt``, ``.pth``, ``.ckpt``), ``.safetensors``,
+    - Other projects': PyTorch state dicts (``.pt``, ``.pth``, ``.ckpt``), ``.safetensors``,
       ``.npz``, ``.h5``, ``.keras``, ``tf.train.Checkpoint``, flax ``.msgpack``, ``.onnx``, and the
-      JSON of Self-Organising Textures. Of these the weights alone are read, whatever they are
-      called, and told apart by their shapes.
+      JSON of Self-Organising Textures. From these, only the weights are read. They may have any
+      names, because they are recognised by their shapes.
 
-    Shapes do not say which filters, which padding and which alive rule a file was trained with,
-    nor in which order its rows come. Where several rules fit, `load` lists them and asks for
-    `convention` or `rule`. Fire rate and noise are not part of others' files: they get the layers'
-    defaults. Nothing that a file says is run: only classes of steps and perturbations that are
-    registered with Keras are made, yours too, and a pickle is read without unpickling it.
+    Shapes do not tell with which filters, padding and alive rule a file was trained, or how its
+    rows are ordered. If several rules fit, `load` lists them and asks for `convention` or `rule`.
+    Other projects' files do not contain fire rate and noise, so these get the layers' defaults.
+    No code in a file is run. `load` only creates steps and perturbations whose classes are
+    registered with Keras, including yours, and reads a pickle without unpickling it.
 
     Args:
-        path: A file, a checkpoint's prefix, a zip, or a folder (its own files, no subfolders); or,
-            where nothing of that name is there, the name of a model that ships (`tfnca.models`).
-        name: Which model to take where there are several: a file's name with or without its
-            ending, a matrix (``"tail"``), or ``"host"`` and ``"adversary"`` of an injection.
-        convention: By which rule the weights of another project's file were trained:
-            ``"growing"`` (the article's, rows channel by channel), ``"filter-major"``,
-            ``"transposed"``, ``"takeover"``, ``"texture"``, ``"med-nca"``, ``"goal"`` …; all are
-            in `tfnca.formats.conventions.CONVENTIONS`. Files that say it themselves (our own, the
-            article's) do not ask.
-        rule: A CA of that rule in place of a name, such as ``tfnca.NeuralCA(channels=12, …)``: the
-            file's weights go into a copy of it.
+        path: A file, a checkpoint's prefix, a zip, or a folder (without its subfolders). If no
+            such file exists, the name of a bundled model (`tfnca.models`).
+        name: The model to take if there are several: a file's name with or without its ending, a
+            matrix (``"tail"``), or ``"host"`` or ``"adversary"`` of an injection.
+        convention: The rule with which another project's file was trained: ``"growing"`` (the
+            article's, rows channel by channel), ``"filter-major"``, ``"transposed"``,
+            ``"takeover"``, ``"texture"``, ``"med-nca"``, ``"goal"`` …; all are in
+            `tfnca.formats.conventions.CONVENTIONS`. It is not needed for files that tell their
+            rule (tfnca's and the article's).
+        rule: A CA with that rule in place of a convention, for example
+            ``tfnca.NeuralCA(channels=12, …)``. The file's weights are loaded into a copy of it.
         row_order: Deprecated: ``"channel"`` is ``convention="growing"``, ``"kernel"`` is
             ``convention="filter-major"``.
 
@@ -79,9 +81,9 @@ def load(
         A step or a perturbation. A `data.js` gives an `Injected`, a `gca_data.js` its host.
 
     Raises:
-        ValueError: If there is no such file, nothing or more than one model in it, or anything
-            in it is missing, left over, of the wrong shape, not finite, or not safe to read. A
-            file that cannot be read beside one that can is passed over, and named in the log.
+        ValueError: If there is no such file, if it contains no model or several, or if anything
+            in it is missing, left over, of the wrong shape, not finite, or not safe to read. In a
+            folder or zip with a readable file, unreadable ones are skipped and named in the log.
 
     Example:
 
@@ -95,8 +97,8 @@ def load(
         by_order = {order: convention for convention, order in ROW_ORDERS.items()}
         if row_order not in by_order or convention is not None or rule is not None:
             raise ValueError(
-                f"row_order must be one of {tuple(by_order)}, and is given alone; convention says "
-                f"the same and more. Received: row_order={row_order!r}, convention={convention!r}"
+                f"row_order must be one of {tuple(by_order)}, without a convention, which replaces "
+                f"it. Received: row_order={row_order!r}, convention={convention!r}"
             )
         convention = by_order[row_order]
         warnings.warn(
@@ -110,7 +112,7 @@ def load(
         )
     if rule is not None and (convention is not None or not isinstance(rule, CellularAutomaton)):
         raise ValueError(
-            "rule must be a CA, such as a tfnca.NeuralCA, and is given in place of a convention. "
+            "rule must be a CA, for example a tfnca.NeuralCA, and replaces a convention. "
             f"Received: rule={rule!r}, convention={convention!r}"
         )
     return _pick(find(path), name, None, convention, rule)
@@ -119,7 +121,7 @@ def load(
 def candidates(
     path: str | os.PathLike[str], name: str | None = None
 ) -> dict[str, CellularAutomaton]:
-    """A file of another project under each convention that fits it.
+    """Loads another project's file with each convention that fits it.
 
     Args:
         path: See `load`.
@@ -144,16 +146,16 @@ def candidates(
 
 
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays in another project's file by their names, whether they make a CA or not.
+    """Loads the arrays in another project's file by their names, even if they are not a CA's.
 
     Args:
         path: A file of weights; see `load`.
 
     Returns:
-        ``{name: array}``, for example the goals that stand beside a GoalNCA's weights.
+        ``{name: array}``, for example the goals next to a GoalNCA's weights.
 
     Raises:
-        ValueError: If no such file is there, or it cannot be read.
+        ValueError: If there is no such file, or it cannot be read.
 
     Example:
 
@@ -172,7 +174,7 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         try:
             if reader:
                 reader.read(source)
-        except ValueError as error:  # its arrays may make no CA
+        except ValueError as error:  # its arrays may not be a CA's
             refusals.append(str(error))
         if source.arrays:
             return source.arrays
@@ -183,19 +185,19 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def load_perturbation(path: str | os.PathLike[str], name: str | None = None) -> StatePerturbation:
-    """Loads a perturbation: a matrix, or a vector.
+    """Loads a perturbation: a matrix or a vector.
 
     Args:
-        path: A `.npy`, our `.keras`, the article's `gca_data.js`, or a zip or folder of them; or a
-            name, as `load`.
-        name: Which one to take where there are several, such as ``"tail"``.
+        path: A `.npy`, a `.keras` of tfnca, the article's `gca_data.js`, a zip or folder of them,
+            or a name; see `load`.
+        name: The perturbation to take if there are several, for example ``"tail"``.
 
     Returns:
         A `StatePerturbation`: a `MatrixPerturbation` for a matrix, a `ShiftPerturbation` for a
         vector.
 
     Raises:
-        ValueError: As `load`.
+        ValueError: See `load`.
 
     Example:
 
@@ -228,7 +230,7 @@ def _pick(
         try:
             if reader := _reader(member, files[member]):
                 readers[member] = reader
-        except Exception as error:  # it may be no one's to read, or gone
+        except Exception as error:  # it may be unreadable, or deleted
             unreadable.append(_complaint(f"{path}/{member}", error))
     ordered = sorted(readers, key=lambda member: (-readers[member].priority, member))
     for member in [member for member in ordered if name in _names(member)] or ordered:
@@ -238,7 +240,7 @@ def _pick(
         except Exception as error:
             unreadable.append(_complaint(where, error))
             continue
-        # Of several models of one kind none is what the file stands for.
+        # A file with several models of one kind has no main model.
         equals = len(models) > 1 and len({*map(type, models.values())}) == 1
         for number, (inner, model) in enumerate(models.items()):
             is_main = number == 0 and not equals
@@ -256,7 +258,7 @@ def _pick(
 
 
 def _complaint(where: str, error: Exception) -> str:
-    """What a reader says of a file, or what it ran into there."""
+    """A reader's message about a file, or one about the exception in the reader."""
     message = " ".join(str(error).split())
     if isinstance(error, ValueError) and where in message and "Received" in message:
         return message
@@ -291,10 +293,10 @@ def _choose(
 
 
 def _gather(path: Path, budget: Budget) -> tuple[Mapping[str, bytes], list[str], bool]:
-    """The files that `path` stands for.
+    """The files that `path` refers to.
 
     Returns:
-        ``(files, names of those that may be models, whether they come from a zip or a folder)``.
+        ``(files, names of possible models, whether they come from a zip or a folder)``.
     """
     with refusing(path, "file or folder"):
         mains = [reader.main_file(path) for reader in READERS if reader.main_file]
@@ -303,7 +305,7 @@ def _gather(path: Path, budget: Budget) -> tuple[Mapping[str, bytes], list[str],
     if is_folder:
         files = Folder(main, budget)
         with refusing(path, "file or folder"):
-            # Snapshots and videos may stand beside a model, and no model is as large as they are.
+            # Large files next to a model, for example snapshots and videos, are not models.
             members = [name for name in files if (main / name).stat().st_size <= MAX_TEXT_BYTES]
         budget.take(path, len(members), 0)
         return files, members, True
@@ -320,21 +322,21 @@ def _gather(path: Path, budget: Budget) -> tuple[Mapping[str, bytes], list[str],
 
 
 def _reader(member: str, data: bytes) -> Reader | None:
-    """The reader for a file, or None if it is no model."""
+    """The reader for a file, or None if it is not a model."""
     if PurePosixPath(member).name.startswith(".") or member.startswith("__MACOSX/"):
         return None
     return next((reader for reader in READERS if reader.recognises(member, data)), None)
 
 
 def _names(member: str) -> tuple[str, ...]:
-    """What a file may be called; the last is its short name."""
+    """The names of a file; the last is its short name."""
     file = PurePosixPath(member)
     short = file.stem.removesuffix(".weights").removesuffix("_sym_t")
     return member, file.name, file.stem, short
 
 
 def _same(model: Model, other: Model) -> bool:
-    """Whether two models are of one kind and hold the same numbers."""
+    """Whether two models have the same class and the same weights."""
     if type(model) is not type(other):
         return False
     numbers = [

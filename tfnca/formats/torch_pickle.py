@@ -1,8 +1,8 @@
-"""PyTorch state dicts, read without PyTorch and without unpickling: nothing in the file is run.
+"""Reads PyTorch state dicts without PyTorch and without unpickling, so nothing in a file is run.
 
-`pickle` calls whatever a file names. Here a small machine of the thirty operations that a state
-dict needs builds dictionaries, lists, numbers, texts and descriptions of tensors; a name that is
-not one of `_NAMES` is refused.
+`pickle` would call any function that a file names. The small machine in this module knows only the
+thirty operations that a state dict needs. It builds dictionaries, lists, numbers, texts and
+descriptions of tensors, and refuses every name that is not in `_NAMES`.
 """
 
 import math
@@ -28,10 +28,10 @@ _NAMES = {
     ("torch", "Size"): _SIZE,
     **{("torch", name): name for name in _DTYPES},
 }
-"""All that a file may name, and what it stands for here."""
+"""All names that a file may contain, with their meanings in this module."""
 
 _OLD_MAGIC = 0x1950A86A20F9469CFC6C
-"""The first object of a file that PyTorch before 1.6 wrote."""
+"""The first object in a file by PyTorch before 1.6."""
 
 _MOST_OPERATIONS = 200_000
 _DEEPEST = 16
@@ -56,24 +56,24 @@ class _Tensor(NamedTuple):
 
 
 def is_old_format(data: bytes) -> bool:
-    """Whether a file is of the format that PyTorch before 1.6 wrote."""
+    """Whether a file has the format of PyTorch before 1.6."""
     return data[:2] == b"\x80\x02" and data[2:14] == b"\x8a\x0a" + _OLD_MAGIC.to_bytes(10, "little")
 
 
 def arrays_in_zip(files: Mapping[str, bytes], main: str, budget: Budget) -> dict[str, np.ndarray]:
-    """The arrays of a file that PyTorch 1.6 or later wrote.
+    """Reads the arrays in a file by PyTorch 1.6 or later.
 
     Args:
         files: The files in its zip.
         main: The name of its ``data.pkl``.
-        budget: What the arrays count against: several may show one storage.
+        budget: The budget for the arrays, because several may share one storage.
 
     Returns:
-        Arrays by their names; a name below other names is joined with dots.
+        Arrays by their names; nested names are joined with dots.
 
     Raises:
-        UnknownNameError: If it names anything that a state dict does not need.
-        Exception: Whatever a broken file leads to.
+        UnknownNameError: If the file contains a name that a state dict does not need.
+        Exception: If the file is broken.
     """
     folder = main.removesuffix("data.pkl")
     if files.get(f"{folder}byteorder", b"little") != b"little":
@@ -83,7 +83,7 @@ def arrays_in_zip(files: Mapping[str, bytes], main: str, budget: Budget) -> dict
 
 
 def arrays_in_old_file(data: bytes, budget: Budget) -> dict[str, np.ndarray]:
-    """The arrays of a file that PyTorch before 1.6 wrote; see `arrays_in_zip`."""
+    """Reads the arrays in a file by PyTorch before 1.6; see `arrays_in_zip`."""
     place, objects = 0, []
     for _ in range(5):  # magic number, protocol, system, the object, the storages' keys
         found, place = _run(data, place)
@@ -104,12 +104,12 @@ def arrays_in_old_file(data: bytes, budget: Budget) -> dict[str, np.ndarray]:
 
 
 def _run(data: bytes, place: int) -> tuple[Any, int]:
-    """The object that a pickle at `place` describes, and where the pickle ends."""
+    """The object that a pickle at `place` describes, and the end of the pickle."""
     return _Machine(data, place).run()
 
 
 class _Machine:
-    """Builds one object from a pickle's operations."""
+    """Builds one object from the operations of a pickle."""
 
     def __init__(self, data: bytes, place: int) -> None:
         self.data, self.place = data, place
@@ -155,7 +155,7 @@ class _Machine:
     def several(self, count: int) -> tuple:
         values = tuple(self.stack[len(self.stack) - count :])
         if len(values) != count:
-            raise ValueError("it takes more from its stack than is there")
+            raise ValueError("it takes more from its stack than the stack has")
         del self.stack[len(self.stack) - count :]
         return values
 
@@ -167,7 +167,7 @@ class _Machine:
     def call(self) -> None:
         what, arguments = self.several(2)
         if not isinstance(what, _Name) or not isinstance(arguments, tuple):
-            raise ValueError("it calls what is no function of a state dict")
+            raise ValueError("it calls something that is not a function of a state dict")
         self.push(_call(what.meaning, arguments))
 
     def refer(self) -> None:
@@ -178,7 +178,7 @@ class _Machine:
 
     def set_items(self, items: list[Any]) -> None:
         if len(items) % 2 or not isinstance(self.stack[-1], dict):
-            raise ValueError("it sets items of what is no dictionary")
+            raise ValueError("it sets items of something that is not a dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str | int):
                 raise ValueError("it has a key that is neither a text nor a number")
@@ -186,11 +186,11 @@ class _Machine:
 
     def append(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise ValueError("it appends to what is no list")
+            raise ValueError("it appends to something that is not a list")
         self.stack[-1].extend(items)
 
     def build(self) -> None:
-        # The state of an object: of a dictionary its `_metadata`, which says nothing of weights.
+        # The state of an object. That of a dictionary is its `_metadata`, which has no weights.
         self.several(1)
 
 
@@ -259,7 +259,7 @@ def _leaves(value: Any) -> list[tuple[str, _Tensor]]:
         name, value, depth = left.pop()
         visited += 1
         if visited > MAX_NODES or depth > _DEEPEST:
-            raise ValueError(f"it holds more than {MAX_NODES} parts, or parts in parts in parts")
+            raise ValueError(f"it holds more than {MAX_NODES} parts, or is nested too deeply")
         if isinstance(value, _Tensor):
             found.append((name, value))
         elif isinstance(value, dict | list):

@@ -447,7 +447,7 @@ def measure_strengths(
 
 
 LEFT_AT, LEFT_RUNS = (500, 1500), 8
-"""When, and in how many runs, what is left of a removed part is measured."""
+"""The steps and the number of runs at which the remains of a removed part are measured."""
 
 
 def measure_left(

@@ -91,11 +91,11 @@ def measure_perturbation(
         progress: Makes the progress bar.
 
     Returns:
-        Dictionary: ``runs``; ``host``, the host unattacked against the same target, at 500 steps;
-        ``from_seed`` and ``from_grown``, rows of `measure_growing`; ``left``, rows of
-        `measure_left` from the grown pattern, where the target lacks a part of it; what
-        `measure_lift` and `measure_drift` give; and the perturbation's own measures, such as a
-        matrix's ``spectrum``.
+        Dictionary: ``runs``; ``host``, the baseline: the host without the attack, against the same
+        target, at step 500; ``from_seed`` and ``from_grown``, rows of `measure_growing`; ``left``,
+        rows of `measure_left` from the grown pattern if the attack removes a part; the results of
+        `measure_lift` and `measure_drift`; and the perturbation's own measures, for example the
+        ``spectrum`` of a matrix.
     """
     check_step(step, GROWING, PERTURBED)
     check_target("target", target)
@@ -149,7 +149,7 @@ def measure_adversary(
     Returns:
         Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` without adversaries,
         over the same cells; ``from_grown``, rows with adversaries; ``left``, rows of
-        `measure_left`, if the target lacks a part.
+        `measure_left` if the attack removes a part.
     """
     check_step(step, GROWING, INJECTED)
     check_target("target", target)
@@ -172,7 +172,7 @@ def measure_adversary(
 
 
 def _left_at(part: np.ndarray, at: Sequence[int]) -> list[int]:
-    """When to look at what is left of a part: within the measure's horizon, if one is to go."""
+    """The steps at which to measure a part's remains; none if the attack removes no part."""
     return [step for step in LEFT_AT if step <= at[-1]] if part.any() else []
 
 

@@ -1,4 +1,4 @@
-"""What weights must hold while they are trained."""
+"""Constraints on weights in training."""
 
 import keras
 from keras import ops
@@ -8,14 +8,14 @@ from tfnca.types import Array
 
 
 class SlowColours(keras.constraints.Constraint):
-    """Holds down how fast a Growing CA's red, green and blue can change.
+    """Limits how fast a Growing CA's red, green and blue can change.
 
-    An attack pushes each colour a little in every step, and what it reaches is the push over the
-    pace of return: a slow colour lets itself be shifted far (docs/findings.md).
+    An attack pushes each colour a little in every step, and the host pulls it back. The slower the
+    host's colours change, the farther the attack can shift them (docs/findings.md).
 
     Args:
-        limit: What the norm of the last layer's weights may be at most, for each of the three;
-            the published lizard's are 0.78 to 0.87.
+        limit: Largest norm of the last layer's weights for each colour. The article's lizard has
+            0.78 to 0.87.
 
     Call arguments:
         weights: The last layer's kernel, ``(hidden, channels)``.

@@ -272,12 +272,13 @@ def _recipe(name: str, made_by_it: bool) -> Iterator[str]:
     command = f"`python train/models.py --only {name}{data}`"
     if made_by_it:
         yield (
-            f"{command} makes it {start}, in about {RECIPES[name].minutes} minutes: on the same "
-            "machine these very weights, on another ones that measure alike."
+            f"{command} makes this model {start} in about {RECIPES[name].minutes} minutes. On the "
+            "same machine it gives exactly these weights, and on another machine weights with "
+            "similar measures."
         )
     else:
         yield (
-            f"{command} is a recipe for a model like it {start}, in one run; these weights are "
+            f"{command} is a recipe for a similar model {start}, in one run. These weights are "
             "older, and the recipe has not been run to its end."
         )
 

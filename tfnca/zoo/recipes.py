@@ -1,6 +1,6 @@
-"""How each model that ships is made: one command for each, from nothing or from models before it.
+"""The recipe of each bundled model: one command, from nothing or from models with earlier recipes.
 
-`train/models.py` runs them (``make models``), and cards say them.
+`train/models.py` runs them (``make models``), and model cards show them.
 """
 
 import string
@@ -9,26 +9,26 @@ from typing import NamedTuple
 
 
 class Recipe(NamedTuple):
-    """How a model is made."""
+    """The command that makes a model."""
 
     script: str
     options: str
-    """Of the script. ``{name}`` stands for the file of a model made before, ``{data}`` for the
-    folder with MNIST's four files."""
+    """The script's options. ``{name}`` is the file of an earlier model, ``{data}`` the folder with
+    MNIST's four files."""
     minutes: int
-    """Expected, on one core of two, the measures included."""
+    """Expected minutes, including the measurements, on one core of two."""
     ships: bool = True
-    """Whether the model ships; else it is only there for another to be made from."""
+    """Whether the model is bundled, or only needed to make another one."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The models that it is made from."""
+        """The models that this one is made from."""
         names = [name for _, name, _, _ in string.Formatter().parse(self.options) if name]
         return tuple(dict.fromkeys(name for name in names if name != "data"))
 
     @property
     def needs_data(self) -> bool:
-        """Whether it is trained on all of MNIST, and not on the sample that ships."""
+        """Whether it is trained on all of MNIST and not on the bundled sample."""
         return "{data}" in self.options
 
     def words(self, out: str, model_file: Callable[[str], str], data: str = "IDX") -> list[str]:
@@ -36,7 +36,7 @@ class Recipe(NamedTuple):
 
         Args:
             out: Folder for the results.
-            model_file: Function of a model's name to its file.
+            model_file: Function from a model's name to its file.
             data: Folder with MNIST's four files.
         """
         files = {name: model_file(name) for name in self.needs}
@@ -64,7 +64,7 @@ def _defence(start: str, bank: str, options: str, minutes: int, ships: bool = Fa
 
 
 def _liar(host: str, ships: bool = False) -> Recipe:
-    """An adversary of a digit reader that resists those before it."""
+    """An adversary of a host of digits that resists the earlier adversaries."""
     options = (
         f"--host {{{host}}} --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 "
         "--data-dir {data} --measure quick --test-digits 300"
@@ -131,4 +131,4 @@ RECIPES = {
     ),
     "mnist_defended_adversary": _liar("mnist_defended", ships=True),
 }
-"""By the model's name, each after those that it is made from."""
+"""The recipes by the model's name, each after those of the models that it is made from."""

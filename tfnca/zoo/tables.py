@@ -53,7 +53,7 @@ def tables(metrics: dict[str, Any]) -> list[Table]:
             cells = [[_cell(row, name) for name in columns] for row in rows]
             found.append((caption, [COLUMNS[name] for name in columns], cells))
     if left := metrics.get("left"):
-        what = f"What is left of the part that is to go: its mean alpha, {left['runs']} runs"
+        what = f"Mean alpha of the part that the attack removes, {left['runs']} runs"
         rows = [
             [f"{row['step']:,}", number(row["alpha"]), number(row["alpha_worst"])]
             for row in left["rows"]

@@ -1,4 +1,4 @@
-"""What a reader is: how a format is recognised, and how a file of it becomes models."""
+"""Readers: how a format is recognised, and how its files become models."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -14,22 +14,22 @@ from tfnca.formats.build import ARTICLES, ROW_ORDERS
 
 Model = Step | StatePerturbation
 Models = dict[str, Model]
-"""Models by their names; the first is what the file stands for and may be called ``""``."""
+"""Models by their names; the first is the file's main model and may be called ``""``."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One file, and what it was found among.
+    """A file, together with the files of its zip or folder.
 
     Attributes:
-        where: What messages call it.
+        where: Name of the file in messages.
         member: Its name among `files`.
         files: The files of its zip or folder.
-        budget: What else is unpacked counts against it.
-        convention: By which rule its weights were trained, a name of
-            `tfnca.formats.conventions.CONVENTIONS`; None if the caller did not say.
-        rule: A CA of that rule, or None.
-        arrays: What its reader found in it, by name; filled while it is read.
+        budget: The budget for everything that is unpacked.
+        convention: The rule with which its weights were trained, a name of
+            `tfnca.formats.conventions.CONVENTIONS`; None if the caller named none.
+        rule: A CA with that rule, or None.
+        arrays: The arrays that the reader finds, by name; filled during reading.
     """
 
     where: str
@@ -42,41 +42,41 @@ class Source:
 
     @property
     def is_article(self) -> bool:
-        """Whether nothing says that it is of another rule than the article's."""
+        """Whether the rule may be the article's."""
         return self.rule is None and self.convention in (None, *ARTICLES)
 
     @property
     def row_order(self) -> str:
-        """How a Growing CA's first kernel orders its rows; see `tfnca.formats.build.build_ca`."""
+        """The order of the rows of a Growing CA's first kernel; see `build_ca`."""
         return ROW_ORDERS.get(self.convention or "", "channel")
 
     @property
     def data(self) -> bytes:
-        """Its bytes."""
+        """The file's bytes."""
         return self.files[self.member]
 
     @property
     def text(self) -> str:
-        """Its text."""
+        """The file's text."""
         return decode(self.where, self.data)
 
     @property
     def json(self) -> Any:
-        """The value of its JSON."""
+        """The value of the file's JSON."""
         return parse_json(self.where, self.text)
 
     def beside(self, name: str) -> bytes:
-        """The bytes of a file beside this one, or below its folder.
+        """The bytes of another file in the same folder or below.
 
         Args:
-            name: Its path, relative to this file.
+            name: The other file's path, relative to this file's folder.
 
         Raises:
-            ValueError: If there is no such file, or it lies elsewhere.
+            ValueError: If there is no such file, or it is outside the folder.
         """
         folder = PurePosixPath(self.member).parent
         inside = isinstance(name, str) and is_inside(name)
-        if inside and isinstance(self.files, Folder):  # a link may lead out, too
+        if inside and isinstance(self.files, Folder):  # a link may also lead outside
             root = self.files.path.resolve()
             inside = (root / name).resolve().is_relative_to(root)
         if not inside:
@@ -87,22 +87,22 @@ class Source:
             return self.files[str(folder / name)]
         except KeyError:
             raise ValueError(
-                f"{self.where} needs the file {name!r} beside it. Received: it is missing"
+                f"{self.where} needs the file {name!r} next to it. Received: it is missing"
             ) from None
 
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """How one format is read.
+    """A reader of one format.
 
     Attributes:
-        read: Makes the models in a `Source`, or raises a ValueError that names its `where`; none
-            if the file, though of this format, is no model's.
-        recognises: Whether a file is of the format, by its name and its bytes.
-        priority: Readers of a higher one are asked first whether they recognise a file, and their
-            models stand first among equal ones.
-        main_file: For a format of several files: the one to read where a path stands for them all,
-            None if it does not.
+        read: Returns the models in a `Source`, or none if the file has this format but is not a
+            model. Raises a ValueError that names its `where` if something is wrong.
+        recognises: Whether a file has the format, by its name and its bytes.
+        priority: Readers of higher priority are tried first, and among equal models theirs come
+            first.
+        main_file: For formats of several files, returns the file to read for a path that refers to
+            all of them, or None.
     """
 
     read: Callable[[Source], Models]

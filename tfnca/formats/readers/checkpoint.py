@@ -1,4 +1,4 @@
-"""TF2 object checkpoints: ``X.index`` and ``X.data-0000i-of-0000n``."""
+"""Reads TF2 object checkpoints: ``X.index`` and ``X.data-0000i-of-0000n``."""
 
 import math
 import re
@@ -17,7 +17,7 @@ _FILES = r"\.(index|data-\d{5}-of-\d{5})"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _PUBLISHED = re.compile(r"(dmodel|perceive)/layer_with_weights-\d+/")
 _ARTICLE = re.compile(r"(dmodel|perceive)/layer(_with_weights)?-\d+/")
-"""Names in the article's own checkpoints; those with ``layer-0`` are of TensorFlow 2.0."""
+"""Names in the article's own checkpoints; those with ``layer-0`` are from TensorFlow 2.0."""
 
 
 def _index(path: Path) -> Path | None:
@@ -56,7 +56,7 @@ def read(source: Source) -> Models:
 
 
 def _published_keys(where: str, found: list[str], dtypes: dict[str, tf.DType]) -> list[str]:
-    """The keys of kernel, bias, kernel, bias … where all are named as in the published files."""
+    """The keys of kernel, bias, kernel, bias …, if all have the names of the article's files."""
     layers = ["dmodel/layer_with_weights-0", "dmodel/layer_with_weights-1"]
     if any(key.startswith("perceive/") for key in found):
         layers.insert(0, "perceive/layer_with_weights-0")

@@ -1,4 +1,4 @@
-"""``.msgpack``: trees of arrays, as flax writes them (`flax.serialization.to_bytes`)."""
+"""Reads ``.msgpack``: trees of arrays, as flax writes them (`flax.serialization.to_bytes`)."""
 
 import math
 from typing import Any
@@ -29,7 +29,7 @@ def read(source: Source) -> Models:
 
 
 def _flatten(tree: Any, path: tuple[str, ...], arrays: dict[str, np.ndarray]) -> None:
-    """Adds the arrays in a tree to `arrays`, their names joined by slashes."""
+    """Adds the arrays in a tree to `arrays`, with names joined by slashes."""
     if isinstance(tree, dict | list):
         for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
             _flatten(value, (*path, str(key)), arrays)
@@ -40,7 +40,7 @@ def _flatten(tree: Any, path: tuple[str, ...], arrays: dict[str, np.ndarray]) ->
 
 
 def _unpack(code: int, data: bytes) -> np.ndarray | None:
-    """An array, or None for what is none."""
+    """An array, or None if the data are not an array."""
     if code not in (_ARRAY, _SCALAR):
         return None
     shape, name, values = msgpack.unpackb(data, raw=True)

@@ -1,4 +1,4 @@
-"""HDF5: the weights of a Keras model, as Keras 2 and 3 write ``.weights.h5`` and ``.h5``."""
+"""Reads HDF5: the weights of a Keras model in ``.weights.h5`` or ``.h5`` of Keras 2 or 3."""
 
 from tfnca.formats.build import build_foreign
 from tfnca.formats.hdf5 import read_hdf5

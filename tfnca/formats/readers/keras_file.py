@@ -1,4 +1,4 @@
-"""``.keras`` files: our own models; of a model of others, the weights alone."""
+"""Reads ``.keras`` files: tfnca's models, and only the weights of other models."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import keras
 
-# What ships is registered with Keras when it is imported.
+# tfnca's classes are registered with Keras when they are imported.
 from tfnca.automata import injection, perturbed, verified  # noqa: F401
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.mnist import MNISTCA
@@ -45,12 +45,12 @@ _PARTS = {"config.json", "metadata.json", _WEIGHTS}
 
 
 def _is_keras(name: str, data: bytes) -> bool:
-    """A zip that is a ``.keras`` file itself, not an archive that holds some; even one cut off."""
+    """Whether a zip, possibly truncated, is a ``.keras`` file and not an archive of such files."""
     names = zip_names(data)
     return is_zip(data) and (_WEIGHTS in names if names else _WEIGHTS.encode() in data)
 
 
-@reader(_is_keras, priority=1)  # it knows more than a published file of the same weights
+@reader(_is_keras, priority=1)  # it contains more than a file of the article with equal weights
 def read(source: Source) -> Models:
     where = source.where
     parts = unzip(where, source.data, source.budget)
@@ -82,10 +82,10 @@ def read(source: Source) -> Models:
 
 
 def _weights_alone(source: Source, config: dict[str, Any], weights: bytes) -> Models:
-    """A model of somebody else's class, such as the published ``CAModel``: no code of it is run."""
+    """A model of another project's class, for example ``CAModel``; none of its code is run."""
     where, foreign = source.where, _foreign(config)
     arrays = read_hdf5(where, weights, source.budget)
-    if any("update_layers" in name for name in arrays):  # ours alone call them that
+    if any("update_layers" in name for name in arrays):  # only classes of tfnca have these
         raise ValueError(
             f"{where} must be of a class that is known; a subclass of tfnca's loads once it is "
             "imported, registered by @keras.saving.register_keras_serializable with a package name "
@@ -100,7 +100,7 @@ def _weights_alone(source: Source, config: dict[str, Any], weights: bytes) -> Mo
 
 
 def known_classes() -> set[str]:
-    """The registered names of the classes that a file may ask for: steps and perturbations."""
+    """The registered names of the classes that a file may contain: steps and perturbations."""
     return {
         name
         for name, known in keras.saving.get_custom_objects().items()
@@ -110,9 +110,9 @@ def known_classes() -> set[str]:
 
 @contextlib.contextmanager
 def _ours_by_name(config: Any) -> Iterator[None]:
-    """Within this, what a file says is the package's own is so, whoever took that name since.
+    """Makes tfnca's registered names mean tfnca's classes for files that contain them.
 
-    A user's class may be registered under ``tfnca>GrowingCA`` too; its files say another module.
+    A user's class may be registered as ``tfnca>GrowingCA`` too; its files name another module.
     """
     known = keras.saving.get_custom_objects()
     named = [each.get("registered_name") for each in _made(config) if _is_ours(each)]
@@ -147,9 +147,9 @@ def _foreign(config: dict[str, Any]) -> str:
 
 
 def _check_config(config: Any, count: int) -> None:
-    """Raises ValueError unless a Keras file's configuration is safe to follow.
+    """Raises ValueError unless a Keras file's configuration is safe to build.
 
-    It may name only classes that are known, and ask for no more weights than the file has.
+    It may contain only known classes, and must not need more weights than the file has.
 
     Args:
         config: The configuration.
@@ -161,7 +161,7 @@ def _check_config(config: Any, count: int) -> None:
 
 
 def _weights_asked_for(config: dict[str, Any]) -> int:
-    """How many weights, at least, the class that a configuration names will make by itself."""
+    """The minimal number of weights that the class in a configuration will create."""
     made = [config.get(key) for key in ("registered_name", "module", "class_name")]
     if made == [None, "keras", "DTypePolicy"]:
         return 0
@@ -171,7 +171,7 @@ def _weights_asked_for(config: dict[str, Any]) -> int:
     sizes = {"channels": 1, "hidden": 1, **(config.get("config") or {})}
     channels, hidden = (sizes[name] for name in ("channels", "hidden"))
     if not all(isinstance(size, int | float) and size >= 1 for size in (channels, hidden)):
-        return 0  # the constructor says what is wrong with it
+        return 0  # the constructor will say what is wrong
     channels, hidden = int(channels), int(hidden)
     if issubclass(kind, GrowingCA | MNISTCA):
         shapes = ca_shapes(issubclass(kind, GrowingCA), channels, hidden)

@@ -1,4 +1,4 @@
-"""``.npz``: a CA's arrays by any names."""
+"""Reads ``.npz``: a CA's arrays with any names."""
 
 from tfnca.formats.archive import unzip, zip_names
 from tfnca.formats.build import build_foreign
@@ -7,7 +7,7 @@ from tfnca.formats.readers.npy import parse_npy
 
 
 def _is_npz(name: str, data: bytes) -> bool:
-    """The ending tells it from a zip of matrices."""
+    """Whether the ending is ``.npz``; otherwise it could be a zip of matrices."""
     return name.endswith(".npz") and all(n.endswith(".npy") for n in zip_names(data))
 
 

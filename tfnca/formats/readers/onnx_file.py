@@ -1,4 +1,4 @@
-"""``.onnx``: the initialisers of a graph, which are a CA's arrays by any names."""
+"""Reads ``.onnx``: the initialisers of a graph, a CA's arrays with any names."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def read(source: Source) -> Models:
         arrays: dict[str, np.ndarray] = {}
         for tensor in initialisers:
             if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                raise ValueError(f"{tensor.name} is kept in another file")
+                raise ValueError(f"{tensor.name} is stored in another file")
             array = onnx.numpy_helper.to_array(tensor)
             if array.dtype.kind == "f":  # what is not floats says how, not what
                 arrays[tensor.name] = array

@@ -1,4 +1,4 @@
-"""``.pt``, ``.pth``, ``.ckpt``: PyTorch state dicts, read without running anything in them."""
+"""Reads PyTorch state dicts, ``.pt``, ``.pth`` or ``.ckpt``, without running any of their code."""
 
 from pathlib import PurePosixPath
 
@@ -37,14 +37,14 @@ def read(source: Source) -> Models:
             elif is_old_format(data):
                 arrays = arrays_in_old_file(data, source.budget)
             else:
-                raise ValueError("a pickle that PyTorch did not write")
+                raise ValueError("it is not a pickle by PyTorch")
         except UnknownNameError as error:
             unknown = str(error)
     if unknown:
         name = PurePosixPath(source.member).name
         raise ValueError(
-            f"{where} holds more than a state dict, and nothing else in a pickle is read, for it "
-            "could run anything. If you trust the file, these three lines turn it into one that "
+            f"{where} holds more than a state dict. Nothing else in a pickle is read, because it "
+            "could run any code. If you trust the file, these three lines turn it into one that "
             f"loads: import torch; model = torch.load({name!r}, weights_only=False); "
             f"torch.save(model.state_dict(), {PurePosixPath(name).stem + '_state.pt'!r}). "
             f"Received: the name {unknown}"

@@ -1,7 +1,7 @@
-"""``.safetensors``: a CA's arrays by any names, as PyTorch ports keep theirs.
+"""Reads ``.safetensors``: a CA's arrays with any names, for example from a port to PyTorch.
 
-The length of a JSON header in 8 bytes, the header, ``{name: {dtype, shape, data_offsets}}``, and
-the arrays' bytes, which the offsets count from the header's end.
+The file contains the length of a JSON header in 8 bytes, the header
+``{name: {dtype, shape, data_offsets}}``, and the arrays' bytes, with offsets from the header's end.
 """
 
 import math
@@ -36,7 +36,7 @@ def parse_safetensors(where: str, data: bytes) -> dict[str, np.ndarray]:
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(len(data) - 8, MAX_TEXT_BYTES):
         raise ValueError(
-            f"{where} must start with the length of its header, which follows. "
+            f"{where} must start with the length of its header, followed by the header. "
             f"Received: {length} of {len(data)} bytes"
         )
     header = parse_json(where, decode(where, data[8 : 8 + length]))
@@ -55,7 +55,7 @@ def parse_safetensors(where: str, data: bytes) -> dict[str, np.ndarray]:
 
 
 def _array(name: str, entry: dict[str, Any], body: bytes, begin: int) -> np.ndarray:
-    """One array, whose bytes must begin where the last one's ended."""
+    """One array, whose bytes must follow those of the previous array."""
     shape, offsets = entry["shape"], entry["data_offsets"]
     if set(entry) != {"dtype", "shape", "data_offsets"} or entry["dtype"] not in _DTYPES:
         raise ValueError(f"{name} is described by {entry}")

@@ -1,8 +1,8 @@
-"""JSON of texture CAs: many models in one file, their weights as the pixels of two PNG pictures.
+"""Reads the JSON of texture CAs: many models in a file, with weights as pixels of two PNG pictures.
 
-``model_names`` lists the models; each of two ``layers`` has a picture in which model after model
-is a tile, and four columns of a matrix are the red, green, blue and alpha of a pixel. A matrix's
-last row is its bias. The first layer's rows come filter by filter.
+``model_names`` lists the models. Each of the two ``layers`` has a picture with a tile per model.
+Four columns of a matrix are the red, green, blue and alpha of a pixel, and a matrix's last row is
+its bias. The rows of the first layer are ordered filter by filter.
 """
 
 import io
@@ -55,7 +55,7 @@ def _matrices(where: str, layer: dict[str, Any], count: int, budget: Budget) -> 
         raise ValueError(f"its data begin with {kind!r}")
     with Image.open(io.BytesIO(decode_base64(where, "data", text)), formats=["PNG"]) as image:
         size = across * -(-columns // 4), down * rows
-        budget.take(where, 1, 8 * size[0] * size[1])  # pixels, and what becomes of them
+        budget.take(where, 1, 8 * size[0] * size[1])  # the pixels and the arrays made from them
         if image.size != size or image.mode != "RGBA":
             raise ValueError(f"its picture is {image.mode} of {image.size}, not RGBA of {size}")
         pixels = np.asarray(image, np.float32)
