@@ -17,6 +17,11 @@ from tfnca.jobs.options import flag
 from tfnca.zoo.recipes import RECIPES, Recipe
 
 ROOT = Path(__file__).parents[2]
+SHIPPED = tfnca.models(ROOT / "saved_models")
+
+
+def config(model):
+    return json.loads((Path(model.path).parent / "config.json").read_text())
 
 
 def test_a_model_comes_after_those_that_it_is_made_from():
@@ -27,17 +32,24 @@ def test_a_model_comes_after_those_that_it_is_made_from():
 
 
 def test_each_model_that_ships_has_a_recipe_and_the_other_way_round():
-    shipped = {model.name for model in tfnca.models(ROOT / "saved_models") if "/" not in model.name}
+    shipped = {model.name for model in SHIPPED if "/" not in model.name}
     assert {name for name, recipe in RECIPES.items() if recipe.ships} == shipped
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in SHIPPED if "sha256" in config(model)], ids=lambda model: model.name
+)
+def test_the_checksum_on_a_card_is_that_of_its_weights(model):
+    assert config(model)["sha256"] == weights_sha256(tfnca.load(model.path))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_gives_options_that_its_script_has(name):
     recipe = RECIPES[name]
-    config = importlib.import_module(f"tfnca.jobs.options.{Path(recipe.script).stem}").Config
+    options = importlib.import_module(f"tfnca.jobs.options.{Path(recipe.script).stem}").Config
     words = recipe.words("out/x", lambda needed: f"{needed}.keras", "IDX")
     assert words[0] == recipe.script
-    known = {flag(field) for field in config.__dataclass_fields__}
+    known = {flag(field) for field in options.__dataclass_fields__}
     assert {word for word in words if word.startswith("--")} <= known
     assert not [word for word in words if "{" in word]
 
@@ -114,9 +126,9 @@ def test_ships_the_command_and_the_checksum(models):
     models.start("--only", "host", "step_on_the_way", "attack", "--ship")
     shipped = models.folder / "saved_models"
     assert sorted(path.name for path in shipped.iterdir()) == ["attack", "host"]
-    config = json.loads((shipped / "host/config.json").read_text())
-    assert config["command"].startswith("python train/growing.py --steps 3 --out ")
-    assert config["sha256"] == weights_sha256(tfnca.load(shipped / "host/model.keras"))
+    settings = json.loads((shipped / "host/config.json").read_text())
+    assert settings["command"].startswith("python train/growing.py --steps 3 --out ")
+    assert settings["sha256"] == weights_sha256(tfnca.load(shipped / "host/model.keras"))
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ def _defence(start: str, bank: str, options: str, minutes: int, ships: bool = Fa
 def _liar(host: str, ships: bool = False) -> Recipe:
     """An adversary of a host of digits that resists the earlier adversaries."""
     options = (
-        f"--host {{{host}}} --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 "
-        "--data-dir {data} --measure quick --test-digits 300"
+        f"--host {{{host}}} --steps 2600 --drops 0.85 --ema 0.99 --new-digits 1 "
+        "--swapped-digits 1 --data-dir {data} --measure quick --test-digits 300"
     )
     return Recipe("train/mnist_adversary.py", options, 5, ships)
 
@@ -93,13 +93,14 @@ RECIPES = {
     "growing_adversary_red": _adversary("red", 0.6, 1, 2000, 20),
     "mnist": Recipe(
         "train/mnist.py",
-        "--steps 100000 --drops 0.84,0.95 --ema 0.999 --fresh 2 --mutated 2 --data-dir {data}",
+        "--steps 100000 --drops 0.84,0.95 --ema 0.999 --new-digits 2 --swapped-digits 2 "
+        "--data-dir {data}",
         100,
     ),
     "mnist_adversary": Recipe(
         "train/mnist_adversary.py",
-        "--host {mnist} --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 --recovery-items 2 "
-        "--test-digits 600",
+        "--host {mnist} --steps 2600 --drops 0.85 --ema 0.99 --new-digits 1 --swapped-digits 1 "
+        "--recovery-items 2 --test-digits 600",
         3,
     ),
     "mnist_hardened_1": _defence("{mnist}", "{mnist_adversary}", "--steps 3000 --lowest 0.7", 5),
