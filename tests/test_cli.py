@@ -116,7 +116,7 @@ def test_a_plugin_is_imported_from_the_working_folder(tmp_path, monkeypatch, cap
             command.main(["--plugin", name, "models"])
         assert stop.value.code == 2
         said = capsys.readouterr().err
-        assert "error: --plugin must name a Python module that can be imported" in said
+        assert "error: --plugin must name a Python module in this folder or PYTHONPATH" in said
         assert f"Received: {name}, " in said
 
 

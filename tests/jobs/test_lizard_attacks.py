@@ -542,7 +542,7 @@ def test_a_picture_that_is_empty_in_its_middle_is_told_of(tmp_path, capsys, holl
     )
     (tmp_path / "out").mkdir()
     growing.main(config)
-    assert ("empty in its middle" in capsys.readouterr().out) == hollow
+    assert ("empty at its centre" in capsys.readouterr().out) == hollow
 
 
 @pytest.mark.parametrize(
