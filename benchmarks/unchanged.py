@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from revisions import ROOT, checked_out
 
+from tfnca.deprecated import ARGUMENTS, flag
+
 ENGINES = ("sparse", "dense")
 TRAIN = ["train/mnist_adversary.py", "--drops", "0.85", "--ema", "0.99", "--new-digits", "1",
          "--swapped-digits", "1", "--recovery-items", "2", "--test-digits", "600"]  # fmt: skip
@@ -105,12 +107,20 @@ def states(code: dict[str, Path], folder: Path, engines: list[str]):
         yield compare(name, old[name], new[name])
 
 
+def training_command(code: Path) -> list[str]:
+    """The command of the training, with the names of options that a revision knows."""
+    if (code / "tfnca/deprecated.py").is_file():
+        return TRAIN
+    old = {flag(new): flag(name) for name, new in ARGUMENTS.items()}
+    return [old.get(word, word) for word in TRAIN]
+
+
 def training(code: dict[str, Path], folder: Path, steps: int):
     """Compares a takeover, trained and measured by each revision."""
     rows = {}
     for side, path in code.items():
         out = folder / f"takeover_{side}"
-        python(path, *TRAIN, "--steps", steps, "--out", out)
+        python(path, *training_command(path), "--steps", steps, "--out", out)
         rows[side] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     for name in sorted(rows["old"].keys() & rows["new"].keys()):
         old, new = rows["old"][name], rows["new"][name]

@@ -26,6 +26,7 @@ import ours  # noqa: E402
 import problems  # noqa: E402
 import published  # noqa: E402
 import recipes  # noqa: E402
+import unchanged  # noqa: E402
 import worker  # noqa: E402
 
 
@@ -203,3 +204,10 @@ def test_unknown_recipes_are_named():
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Received: ['magic']" in done.stderr
+
+
+def test_an_older_revision_trains_with_the_old_names_of_options(tmp_path):
+    assert unchanged.training_command(tmp_path)[5:] == [
+        *("--fresh", "1", "--mutated", "1", "--lifted", "2", "--test-digits", "600")
+    ]
+    assert unchanged.training_command(unchanged.ROOT) == unchanged.TRAIN

@@ -3,6 +3,7 @@
 import argparse
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,7 +17,9 @@ from tfnca.deprecated import ARGUMENTS, CLASSES, flag
 from tfnca.jobs.options import growing_adversary, mnist, perturbation
 from tfnca.jobs.resume import check_same_run
 from tfnca.measures.settings import settings_beside
+from tfnca.zoo.models import _layer
 
+ROOT = Path(__file__).parents[1]
 TARGET = np.zeros((8, 8, 4))
 PAIR = tfnca.Injected(tfnca.GrowingCA(), tfnca.GrowingCA())
 DIGITS = tfnca.load_digits("test", count=8, source="sample")
@@ -134,6 +137,11 @@ def test_a_run_that_was_begun_with_old_names_is_resumed(tmp_path):
     check_same_run(now, {})
     with pytest.raises(ValueError, match="--region was host, is now target"):
         check_same_run(replace(now, region="target"), {})
+
+
+@pytest.mark.parametrize("old", CLASSES)
+def test_the_class_of_an_old_file_goes_by_its_new_name(old):
+    assert _layer(ROOT / f"tests/goldens/layers/{old.lower()}.keras") == CLASSES[old]
 
 
 def test_new_files_of_renamed_classes_are_named_as_the_old_ones_are(tmp_path):

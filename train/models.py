@@ -1,9 +1,9 @@
-"""Makes the bundled models by their recipes in tfnca/zoo/recipes.py, in the order of their needs.
+"""Trains the bundled models by the recipes in tfnca/zoo/recipes.py, each after those it needs.
 
-After a stop, the same command continues from the last snapshot. A finished model is made again only
-if its recipe, or a model that it is made from, has changed. The number of threads is fixed, so a
-command gives the same weights again on the same machine. Models of digits need MNIST's four files
-in --data-dir.
+After an interruption the same command continues from the last snapshot. A finished model is not
+trained again, unless its recipe or a model that it needs has changed. Each run uses one thread, so
+that a command gives the same weights again on the same machine. Models trained on all of MNIST
+require its four files in --data-dir.
 """
 
 import json
@@ -29,7 +29,7 @@ SHIPS = ("model.keras", "perturbation.npy", "metrics.json", "history.csv", "prev
 
 
 def model_file(name: str, folder: Path) -> str:
-    """The file of a model that another is made from: made here, or else the bundled one."""
+    """The file of a model that a recipe needs: the one in the folder, or else the bundled one."""
     for parent in (folder, SHIPPED):
         if (path := parent / name / "model.keras").is_file():
             return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
@@ -37,21 +37,21 @@ def model_file(name: str, folder: Path) -> str:
 
 
 def command(name: str, folder: Path, data: str | None) -> list[str]:
-    """The words of a model's command, after ``python``."""
+    """The words of a model's command after ``python``."""
     recipe = RECIPES[name]
     if recipe.needs_data and data is None:
-        raise ValueError(f"{name} needs MNIST's four files: --data-dir FOLDER. Received: none")
+        raise ValueError(f"{name} requires MNIST's four files: --data-dir FOLDER. Received: none")
     return recipe.words(str(folder / name), lambda needed: model_file(needed, folder), data or "")
 
 
 def settings(name: str, folder: Path) -> dict:
-    """What a run has left in its ``config.json``; nothing where there is none."""
+    """The ``config.json`` of a run, or an empty dictionary."""
     path = folder / name / "config.json"
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def older_than_its_needs(name: str, folder: Path) -> bool:
-    """Whether a model that it is made from was made after the run in its folder began."""
+    """Whether a model that this one needs is newer than the run in its folder."""
     run = folder / name / "history.csv"
     needs = [folder / needed / "model.keras" for needed in RECIPES[name].needs]
     return run.is_file() and any(
@@ -60,13 +60,13 @@ def older_than_its_needs(name: str, folder: Path) -> bool:
 
 
 def is_made(name: str, folder: Path, words: list[str]) -> bool:
-    """Whether this command has come to its end in the folder."""
+    """Whether this command has finished in the folder."""
     said = settings(name, folder).get("command", "").removesuffix(" --resume")
     return said == " ".join(["python", *words]) and not older_than_its_needs(name, folder)
 
 
 def make(name: str, folder: Path, data: str | None) -> None:
-    """Runs a recipe to its end, from its last snapshot if it has one."""
+    """Runs a recipe until it is finished, from its last snapshot if there is one."""
     words = command(name, folder, data)
     if is_made(name, folder, words):
         print(f"{name}: made.", flush=True)
@@ -81,10 +81,10 @@ def make(name: str, folder: Path, data: str | None) -> None:
 
 
 def ship(name: str, folder: Path, data: str | None) -> None:
-    """Copies a model that is made to `SHIPPED`, with its command and its weights' checksum."""
+    """Copies a finished model to `SHIPPED`, with its command and its weights' checksum."""
     words = command(name, folder, data)
     if not is_made(name, folder, words):
-        raise ValueError(f"--ship takes models that are made. Received: {name}, which is not")
+        raise ValueError(f"--ship takes finished models. Received: {name}, which is not finished")
     source, target = folder / name, SHIPPED / name
     config = settings(name, folder) | {
         "command": " ".join(["python", *words]),
@@ -115,15 +115,18 @@ def main() -> None:
         nargs="+",
         choices=RECIPES,
         metavar="NAME",
-        help="make only these, from the models in --folder or else from the bundled models",
+        help="train only these models; those that they need are in --folder, or bundled",
     )
-    parser.add_argument("--list", action="store_true", help="print the recipes and make nothing")
+    parser.add_argument("--list", action="store_true", help="only print the recipes")
     parser.add_argument(
-        "--folder", type=Path, default=Path("out/models"), help="(default: %(default)s)"
+        "--folder",
+        type=Path,
+        default=Path("out/models"),
+        help="output folder (default: %(default)s)",
     )
     parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
     parser.add_argument(
-        "--ship", action="store_true", help="copy finished models to saved_models/, make nothing"
+        "--ship", action="store_true", help="only copy finished models to saved_models/"
     )
     options = parser.parse_args()
     if options.list:
@@ -132,7 +135,7 @@ def main() -> None:
     names = [name for name in RECIPES if options.only is None or name in options.only]
     with plain_errors():
         if options.only is None and options.data_dir is None:
-            raise ValueError("All models need MNIST: --data-dir FOLDER. Received: none")
+            raise ValueError("To train all models, give MNIST: --data-dir FOLDER. Received: none")
         for name in names:
             if not options.ship:
                 make(name, options.folder, options.data_dir)

@@ -19,8 +19,7 @@ from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.verified import Verified
 from tfnca.data.digits import load_digits
-from tfnca.engines import sheets, tapes
-from tfnca.engines.rollout import run
+from tfnca.engines import sheets, sparse, tapes
 from tfnca.formats.load import load, load_perturbation
 
 SHAPE = (4, 9, 12)
@@ -356,15 +355,8 @@ def recorded(step, state, record, before_gradient=lambda: None):
 def run_recorded(step, state, record=True):
     mask = random_masks(step, SHAPE).get("mask")
     numbers = [tf.constant(number, tf.int64) for number in (6, 3, 0)]
-    return run(
-        step,
-        tf.convert_to_tensor(state),
-        numbers[0],
-        mask,
-        *numbers[1:],
-        engine="sparse",
-        record=record,
-    )
+    state = tf.convert_to_tensor(state)
+    return sparse.run(step, state, numbers[0], mask, *numbers[1:], record=record)
 
 
 @pytest.mark.parametrize("name", STEPS)

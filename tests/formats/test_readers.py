@@ -201,7 +201,7 @@ def test_what_is_registered_but_no_step_does_not_load(tmp_path, registered):
 
     registered(Loose)
     assert "tfnca>Loose" not in known_classes()
-    assert known_classes() >= {"tfnca>GrowingCA", "tfnca>Perturbed", "tfnca>ShiftPerturbation"}
+    assert known_classes() >= {"tfnca>GrowingCA", "tfnca>Perturbed", "tfnca>StateShift"}
     layer = Loose()
     layer.build((None, 3))
     keras.saving.save_model(layer, tmp_path / "loose.keras")

@@ -87,7 +87,7 @@ def test_evaluate_is_the_loss_of_a_rollout():
     for wrong, message in [
         (state, "mask exactly if the step has adversaries.*Received: no mask for Injected"),
         (batch._replace(mask=mask + 6), "mask must be 1"),
-        (batch._replace(state=None), "needs states"),
+        (batch._replace(state=None), "needs initial states"),
         (batch._replace(state=state[..., :12]), "Received: shape="),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -164,7 +164,7 @@ def test_another_optimiser_goes_on_where_the_draws_were():
             lambda t: t.train_on_batch(np.zeros((1, SIZE, SIZE, 16))),
             r"fit\(pool, steps_per_epoch=1",
         ),
-        (lambda t: t.test_on_batch(STATES), "evaluate gives"),
+        (lambda t: t.test_on_batch(STATES), "Call evaluate"),
         (lambda t: t.predict(STATES), "tfnca.rollout"),
         (lambda t: t.predict_on_batch(STATES), "tfnca.rollout"),
         (lambda t: t.compile("adam", loss="mse"), "argument of Trainer.*Received: loss"),

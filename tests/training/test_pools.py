@@ -521,7 +521,7 @@ WRONG_GROWING = {
     "NaN": (dict(reset_threshold=float("nan")), "reset_threshold must be"),
 }
 WRONG_DIGITS = {
-    "three densities": (dict(density=(0.1, 0.2, 0.3)), "density must be a share"),
+    "three densities": (dict(density=(0.1, 0.2, 0.3)), "density must be a fraction"),
     "half a digit": (dict(new_digits=0.5), "new_digits must be an integer"),
     "no digits": (dict(digits=DIGITS.images), "digits must be"),
     "too large a batch": (dict(batch_size=500), "batch_size must be an integer in 1 to"),

@@ -124,7 +124,7 @@ def test_ships_the_command_and_the_checksum(models):
     [
         (["--only", "attack"], "Make host first"),
         (["--only", "host", "--ship"], "Received: host, which is not"),
-        ([], "All models need MNIST"),
+        ([], "To train all models, give MNIST"),
     ],
 )
 def test_says_what_is_missing(models, capsys, words, message):

@@ -460,10 +460,10 @@ def measure_left(
     first_step: int = 0,
     bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
-    """Measures the remains of a part that an attack should remove, for example islands of a tail.
+    """Measures the remains of a part that an attack should remove, for example of a tail.
 
-    The MSE hardly shows them: a few visible cells where there should be none change it little,
-    compared with the rest of the pattern, but they are the first thing that one sees.
+    They change the MSE very little, because they are a few cells of a whole pattern, but a viewer
+    notices them first.
 
     Args:
         step: A `Perturbed` or `Injected`.
@@ -476,9 +476,9 @@ def measure_left(
         bar: See `advance`.
 
     Returns:
-        List of dictionaries: ``step``; ``alpha``, the mean alpha over the cells, the median of the
-        runs; ``alpha_worst``, the largest mean of a run. A complete part has about 0.8, because
-        its rim is not opaque; an empty one has 0.
+        List of dictionaries: ``step``; ``alpha``, the mean alpha over the cells, as the median of
+        the runs; ``alpha_worst``, the largest. The whole part has about 0.8, because its rim is not
+        opaque. An empty grid has 0.
     """
     rows, now = [], 0
     for stop in at:

@@ -141,8 +141,7 @@ def measure_adversary(
         density: The adversary fraction among the allowed cells.
         region: The picture whose opaque cells are the allowed cells: see `region_picture`. The
             target if None.
-        plain: The picture that the host grows, to find the part that the attack removes; None if
-            the attack removes no part.
+        plain: The picture that the host grows, to find the part that the target lacks; optional.
         runs: Number of runs.
         at: CA steps at which to measure, in ascending order.
         progress: Makes the progress bar.

@@ -60,8 +60,8 @@ class Trainer(keras.Model):
         seed: Every draw depends only on this and the number of the training step.
         normalize_gradients: Whether to divide each variable's gradient by its norm.
         recovery_items: Number of batch items, the last ones, that continue without the attack, for
-            as many steps again. Their `recovery_loss` is added to the loss, so that the host learns
-            to recover after the attack is removed. The pool stores the states from before.
+            as many steps again. Their `recovery_loss` is added to the loss, so that the host can
+            recover after the attack is removed. The pool stores the states from before.
         recovery_loss: The loss of these items, a function like `loss`. Its batch has no mask.
 
     Raises:

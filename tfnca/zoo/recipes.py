@@ -51,7 +51,7 @@ def _matrix(target: str, steps: int, minutes: int) -> Recipe:
 
 def _adversary(target: str, density: float, own_weight: float, steps: int, minutes: int) -> Recipe:
     options = (
-        f"--host {{growing_lizard}} --target {target} --density {density} --chosen any "
+        f"--host {{growing_lizard}} --target {target} --density {density} --reset-policy any "
         f"--damaged 0 --own-weight {own_weight} --steps {steps} --learning-rate 2e-3 "
         "--drops 0.6,0.9"
     )
@@ -89,7 +89,7 @@ RECIPES = {
         "--host {growing_lizard} --kind shift --target no_tail --steps 300",
         4,
     ),
-    "growing_adversary_no_tail": _adversary("no_tail --among host", 0.3, 0.2, 2000, 20),
+    "growing_adversary_no_tail": _adversary("no_tail --region host", 0.3, 0.2, 2000, 20),
     "growing_adversary_red": _adversary("red", 0.6, 1, 2000, 20),
     "mnist": Recipe(
         "train/mnist.py",
@@ -98,7 +98,7 @@ RECIPES = {
     ),
     "mnist_adversary": Recipe(
         "train/mnist_adversary.py",
-        "--host {mnist} --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 --lifted 2 "
+        "--host {mnist} --steps 2600 --drops 0.85 --ema 0.99 --fresh 1 --mutated 1 --recovery-items 2 "
         "--test-digits 600",
         3,
     ),
