@@ -434,7 +434,7 @@ NO_DIGITS = {
     "bytes": (np.full((3, 4, 5), 200, np.uint8), THREE_LABELS, "divide bytes by 255"),
     "a picture": (GREY_IMAGES[0], THREE_LABELS, "images must be"),
     "no numbers": (GREY_IMAGES.astype(str), THREE_LABELS, "images must be"),
-    "a class of 10": (GREY_IMAGES, [1, 2, 10], "labels must lie"),
+    "a class of 10": (GREY_IMAGES, [1, 2, 10], "labels must be in"),
     "half a class": (GREY_IMAGES, [1, 2, 2.5], "labels must be integers"),
     "one-hot": (GREY_IMAGES, np.eye(10)[:3], "labels must be integers"),
 }
@@ -460,5 +460,5 @@ def test_lists_are_digits_too():
 def test_each_image_has_a_label_of_its_own():
     with pytest.raises(ValueError, match="equally many"):
         cell_labels(np.ones((2, 3, 3)), [8])
-    with pytest.raises(ValueError, match="labels must lie"):
+    with pytest.raises(ValueError, match="labels must be in"):
         cell_labels(np.ones((1, 3, 3)), [10])

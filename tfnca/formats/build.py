@@ -76,7 +76,7 @@ def build_ca(
         )
     if not growing and row_order != "channel":
         raise ValueError(
-            f"{where} holds an MNIST CA, whose perception is learned: its rows have one order. "
+            f"{where} holds an MNIST CA, whose learned perception has only one order of rows. "
             f"Received: row_order={row_order!r}"
         )
     shapes = ca_shapes(growing, channels, hidden)
@@ -210,8 +210,8 @@ def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:
             found[name] = perturbation
     if len(found) > 1:
         raise ValueError(
-            f"{where} may be of several kinds of perturbations, whose `from_array` must differ in "
-            f"the axes that they take. Received: {array.shape}, taken by {', '.join(found)}"
+            f"{where} may be of several kinds of perturbations. Each kind's `from_array` must take "
+            f"different axes. Received: {array.shape}, taken by {', '.join(found)}"
         )
     if found:
         return found.popitem()[1]

@@ -87,9 +87,9 @@ def _weights_alone(source: Source, config: dict[str, Any], weights: bytes) -> Mo
     arrays = read_hdf5(where, weights, source.budget)
     if any("update_layers" in name for name in arrays):  # only classes of tfnca have these
         raise ValueError(
-            f"{where} must be of a class that is known; a subclass of tfnca's loads once it is "
-            "imported, registered by @keras.saving.register_keras_serializable with a package name "
-            f"of its own. Received: {foreign}"
+            f"{where} must be of a known class; a subclass of tfnca's loads once it is imported "
+            "and registered with @keras.saving.register_keras_serializable under its own package "
+            f"name. Received: {foreign}"
         )
     try:
         if found := build_foreign(source, arrays):
