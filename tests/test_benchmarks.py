@@ -26,6 +26,7 @@ import ours  # noqa: E402
 import problems  # noqa: E402
 import published  # noqa: E402
 import recipes  # noqa: E402
+import rule_speed  # noqa: E402
 import worker  # noqa: E402
 
 
@@ -203,3 +204,10 @@ def test_unknown_recipes_are_named():
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Received: ['magic']" in done.stderr
+
+
+@pytest.mark.parametrize("name", rule_speed.RULES)
+def test_both_engines_run_every_rule_that_is_timed(name):
+    ca, state = rule_speed.problem(8, rule_speed.RULES[name][1], batch=1)
+    assert ca.living(state) is None or np.any(ca.living(state))
+    assert set(rule_speed.measure(ca, state, steps=1)) == {"dense", "sparse"}
