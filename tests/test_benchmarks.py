@@ -26,6 +26,7 @@ import ours  # noqa: E402
 import problems  # noqa: E402
 import published  # noqa: E402
 import recipes  # noqa: E402
+import rule_speed  # noqa: E402
 import unchanged  # noqa: E402
 import worker  # noqa: E402
 
@@ -211,3 +212,10 @@ def test_an_older_revision_trains_with_the_old_names_of_options(tmp_path):
         *("--fresh", "1", "--mutated", "1", "--lifted", "2", "--test-digits", "600")
     ]
     assert unchanged.training_command(unchanged.ROOT) == unchanged.TRAIN
+
+
+@pytest.mark.parametrize("name", rule_speed.RULES)
+def test_both_engines_run_every_rule_that_is_timed(name):
+    ca, state = rule_speed.problem(8, rule_speed.RULES[name][1], batch=1)
+    assert ca.living(state) is None or np.any(ca.living(state))
+    assert set(rule_speed.measure(ca, state, steps=1)) == {"dense", "sparse"}

@@ -1,0 +1,78 @@
+"""Times one step of rules like those of other projects in both engines, milliseconds per step.
+
+    python benchmarks/rule_speed.py [--batch 1] [--steps 50]
+
+The weights are random and small, so all living cells stay alive. Each figure is the fastest of
+several runs, and the engines run in turn.
+"""
+
+import argparse
+import time
+
+import numpy as np
+
+import tfnca
+from tfnca.engines import sparse
+
+RUNS = 5
+FILTERS = ("identity", "sobel_x", "sobel_y")
+RULES = {
+    "texture, 128x128x12": (
+        128,
+        {"channels": 12, "filters": (*FILTERS, "laplacian"), "hidden": 96, "padding": "circular"}
+        | {"network_clip": 2.0, "state_clip": 2.0},
+    ),
+    "growing on a torus, 72x72x16": (72, {"alive": tfnca.Alpha(), "padding": "circular"}),
+    "growing, every cell alive, 72x72x16": (72, {"hidden": 192}),
+    "learned perception, 64x64x32": (
+        64,
+        {"channels": 32, "filters": None, "learned": {"filters": 96}, "fixed": 1},
+    ),
+    "two hidden layers and a clip, 72x72x16": (
+        72,
+        {"hidden": (64, 64), "alive": tfnca.Alpha(), "state_clip": 10.0},
+    ),
+}
+
+
+def problem(size: int, rule: dict, batch: int) -> tuple[tfnca.NeuralCA, np.ndarray]:
+    """A CA with random weights, and states in which a disc of a fifth of the grid is alive."""
+    random, ca = np.random.default_rng(0), tfnca.NeuralCA(**rule)
+    for weight in ca.weights:
+        weight.assign(random.normal(scale=0.01, size=weight.shape))
+    state = random.normal(scale=0.1, size=(batch, size, size, ca.channels)).astype(np.float32)
+    if ca.alive is not None:
+        rows, columns = np.indices((size, size)) - size / 2
+        disc = rows**2 + columns**2 < 0.2 * size**2 / np.pi
+        state *= disc[..., None]
+        state[..., ca.alive.channel] = disc
+    return ca, state
+
+
+def measure(ca: tfnca.NeuralCA, state: np.ndarray, steps: int) -> dict[str, float]:
+    """Milliseconds per step by engine."""
+    times: dict[str, list[float]] = {"dense": [], "sparse": []}
+    for run in range(RUNS + 1):  # the first compiles
+        for engine, found in times.items():
+            began = time.perf_counter()
+            np.asarray(tfnca.rollout(ca, state, steps, seed=run, engine=engine))
+            found.append(1000 * (time.perf_counter() - began) / steps)
+    return {engine: min(found[1:]) for engine, found in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=50)
+    arguments = parser.parse_args()
+    print("| rule | dense, ms | living cells, ms | fraction |\n|---|---|---|---|")
+    for name, (size, rule) in RULES.items():
+        ca, state = problem(size, rule, arguments.batch)
+        assert sparse.supports(ca) is None
+        found = measure(ca, state, arguments.steps)
+        dense, ours = found["dense"], found["sparse"]
+        print(f"| {name} | {dense:.2f} | {ours:.2f} | {ours / dense:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
