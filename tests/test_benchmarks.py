@@ -43,6 +43,7 @@ def small_problem(kind):
     state = random.normal(scale=0.3, size=(2, 6, 7, parts["host"][-1].size + (kind == "mnist")))
     state[:, 1:5, 1:6, 3] += 1.0  # lives through a few steps
     target = random.random((2, 6, 7, 10) if kind == "mnist" else (6, 7, 4))
+    target[..., :3] *= target[..., 3:4]  # a picture is premultiplied
     labels = np.full(2, 8, np.int32) if kind == "mnist" else None
     if kind == "mnist":
         target = problems.cell_labels(state[..., 0], labels)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import tfnca
+from tfnca import cli
 from tfnca.article import claims, evidence, figures
 from tfnca.article.models import MissingModelError, Ours, Published
 
@@ -74,9 +75,7 @@ def test_a_figure_is_a_still_and_where_it_moves_a_video(models, tmp_path, number
 def test_a_figure_without_its_model_is_left_out(models, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(figures, "Ours", lambda: models)
     monkeypatch.setattr(figures, "Published", lambda: Models(tmp_path / "absent"))
-    words = ["figures", "--figure", "11", "--out", str(tmp_path / "out")]
-    monkeypatch.setattr("sys.argv", words)
-    figures.main()
+    cli.run("figures", words=["--figure", "11", "--out", str(tmp_path / "out")])
     assert "Figure 11, still: left out. no blue one" in capsys.readouterr().out
     assert not list((tmp_path / "out").iterdir())
 
@@ -105,11 +104,10 @@ def test_without_models_the_page_of_claims_stays(tmp_path, monkeypatch, capsys):
     page = tmp_path / "claims.md"
     page.write_text("numbers")
     monkeypatch.setenv("TFNCA_ORIGINALS", str(tmp_path / "absent"))
-    monkeypatch.setattr("sys.argv", ["claims", "--models", "published", "--out", str(page)])
     with pytest.raises(SystemExit) as stop:
-        claims.main()
+        cli.run("claims", words=["--models", "published", "--out", str(page)])
     assert stop.value.code == 2
-    assert "Received: none in" in capsys.readouterr().err
+    assert "Received: nothing in" in capsys.readouterr().err
     assert page.read_text() == "numbers"
 
 
@@ -118,9 +116,8 @@ def test_a_page_keeps_the_rows_of_models_that_are_not_there(tmp_path, monkeypatc
     page.write_text("| It persists. | our models | holds |\n|  | the article's | holds |\n")
     monkeypatch.setenv("TFNCA_ORIGINALS", str(tmp_path / "absent"))
     monkeypatch.setattr(claims, "gather", lambda *_: pytest.fail("measured what was to be lost"))
-    monkeypatch.setattr("sys.argv", ["claims", "--out", str(page)])
     with pytest.raises(SystemExit) as stop:
-        claims.main()
+        cli.run("claims", words=["--out", str(page)])
     assert stop.value.code == 2
     assert "“the article's”, which would be lost" in capsys.readouterr().err
     assert page.read_text().count("holds") == 2

@@ -36,7 +36,9 @@ from tfnca.jobs.run import make_optimizer, schedule, train
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
-    str(path.relative_to(ROOT)) for path in ROOT.glob("train/*.py") if path.stem != "launch"
+    str(path.relative_to(ROOT))
+    for path in ROOT.glob("train/*.py")
+    if path.stem not in ("launch", "models")
 )
 DIGITS = tfnca.load_digits("train", count=8, source="sample")
 
@@ -561,7 +563,7 @@ HOST = ["--host", "{data}/digits.keras"]
         (MNIST, ["--drops", "0.7,0.3"], "--drops must be ascending.*Received: 0.7,0.3"),
         (MNIST, ["--measure", "some"], "measure.*some"),
         (MNIST, ["--seed", 2**32], r"--seed must be in 0 to 2\*\*32 - 1"),
-        (GROWING, ["--batch-size", 1], "--batch-size must be at least 3 with --regime regen.*1"),
+        (GROWING, ["--batch-size", 1], "--batch-size must be at least 3, .* --regime regen.*1"),
         (GROWING, ["--max-ca-steps", 3], "--min-ca-steps must be at most --max-ca-steps.*s 3"),
         (GROWING, ["--max-radius", 0.05], "--min-radius must be at most --max-radius.*0.05"),
         (GROWING, ["--size", 0], "--size must be positive. Received: 0"),
@@ -603,7 +605,7 @@ HOST = ["--host", "{data}/digits.keras"]
         (
             "export/saved_model.py",
             ["{data}/lizard.keras", "--host", "{data}/digits.keras", "--out", "{out}/x"],
-            "same kind",
+            "same channels",
         ),
         (
             "export/saved_model.py",

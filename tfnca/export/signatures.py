@@ -9,10 +9,11 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
+from tfnca.automata.context import Context
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.step import Step
+from tfnca.automata.step import Step, next_state
 from tfnca.engines.rollout import run
 from tfnca.files import weights_sha256
 from tfnca.formats.load import load
@@ -215,7 +216,7 @@ class Signatures:
 
     def one_step(self, state: Array, seed: Array, index: Any, **given: Any) -> dict:
         with self._strengths(given):
-            return {"state": self.step(state, seed=seed, index=index, **given)}
+            return {"state": next_state(self.step, state, Context(seed, index, **given))}
 
     def rollout(
         self, state: Array, steps: Array, seed: Array, first_step: int, **given: Any
@@ -235,7 +236,7 @@ class Signatures:
                 if count == 1:
                     (given[name],) = given[name]
             # All draws are given, but without a seed the graph would still draw one.
-            return {"state": self.step(state, seed=0, **given)}
+            return {"state": next_state(self.step, state, Context(seed=0, **given))}
 
     def _strengths(self, given):
         """Removes `k` from the given inputs and sets it while a function is traced."""
