@@ -274,7 +274,7 @@ def test_states_beyond_the_bound_bring_one_warning_that_names_the_cure():
     state[..., 3] = 1.0
     state[0, 2, 2, 9] = 4.5
     step = tfnca.Perturbed(counted(GrowingCA()))
-    with pytest.warns(UserWarning, match=r"states reach 4.5, .*at 3, .*GrowingCA.scaled"):
+    with pytest.warns(UserWarning, match=r"states reach 4.5, .*at 3, .*host.scaled"):
         tfnca.rollout(step, state, 1)
     tfnca.rollout(step, state, 1)
     trainer = tfnca.Trainer(
@@ -282,7 +282,7 @@ def test_states_beyond_the_bound_bring_one_warning_that_names_the_cure():
     )
     trainer.compile("sgd")
     pool = tfnca.GrowingPool(state, size=8)
-    with pytest.warns(UserWarning, match=r"GrowingCA.scaled"):
+    with pytest.warns(UserWarning, match=r"host.scaled"):
         trainer.fit(pool, steps_per_epoch=1, verbose=0)
     state[0, 2, 2, 9] = 2.9
     tfnca.rollout(tfnca.Perturbed(counted(GrowingCA())), state, 1)
