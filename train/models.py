@@ -15,7 +15,6 @@ from pathlib import Path
 
 from tfnca.commands import Parser, plain_errors
 from tfnca.files import weights_sha256, write_atomically
-from tfnca.formats.load import load
 from tfnca.zoo.recipes import RECIPES
 from tfnca.zoo.tables import text_table
 
@@ -47,7 +46,7 @@ def command(name: str, folder: Path, data: str | None) -> list[str]:
 def settings(name: str, folder: Path) -> dict:
     """The ``config.json`` of a run, or an empty dictionary."""
     path = folder / name / "config.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def older_than_its_needs(name: str, folder: Path) -> bool:
@@ -85,6 +84,8 @@ def ship(name: str, folder: Path, data: str | None) -> None:
     words = command(name, folder, data)
     if not is_made(name, folder, words):
         raise ValueError(f"--ship takes finished models. Received: {name}, which is not finished")
+    from tfnca.formats.load import load  # with TensorFlow: not before it is needed
+
     source, target = folder / name, SHIPPED / name
     config = settings(name, folder) | {
         "command": " ".join(["python", *words]),

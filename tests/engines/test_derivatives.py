@@ -136,13 +136,14 @@ def test_xla_round_a_rollout_takes_the_dense_engine():
         run("sparse")
 
 
-def test_a_trainer_compiled_by_xla_says_which_engine_it_takes():
+def test_a_trainer_that_xla_cannot_compile_says_so_and_trains():
     step = LAYERS["GrowingCA"]()
     trainer = tfnca.Trainer(step, tfnca.TargetLoss(np.zeros((6, 7, 4))), steps=2, engine="sparse")
-    trainer.compile("sgd", jit_compile=True)
+    with pytest.warns(UserWarning, match="Proceeding with `jit_compile=False`"):
+        trainer.compile("sgd", jit_compile=True)
     pool = tfnca.GrowingPool(random_state(step, (1, 6, 7)), size=8)
-    with pytest.raises(ValueError, match=r"(?s)XLA .*engine='dense'"):
-        trainer.fit(pool, steps_per_epoch=1, verbose=0)
+    history = trainer.fit(pool, steps_per_epoch=1, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
 
 
 def test_numbers_of_steps_may_be_tensors_of_a_graph(engine):

@@ -144,7 +144,8 @@ for name in descriptors.STEPS:
                   conftest.random_draws(step, shape, 3)):
         found = [
             conftest.gradients(
-                lambda x: tfnca.rollout(step, x, 3, engine=engine, **{"seed": 1, **draws}), step, state, state
+                lambda x: tfnca.rollout(step, x, 3, **{"seed": 1, "engine": engine, **draws}),
+                step, state, state,
             )
             for engine in ("sparse", "dense")
         ]
@@ -169,7 +170,7 @@ def test_without_a_cache_folder_and_with_all_indices_checked():
     try:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "tfnca", folder / "tfnca", ignore=ignore)
-        for name in ("conftest.py", "descriptors.py"):
+        for name in ("conftest.py", "descriptors.py", "rules.py"):
             shutil.copy(ROOT / "tests" / name, folder)
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)

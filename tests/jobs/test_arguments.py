@@ -14,9 +14,14 @@ import pytest
 from tfnca.commands import Parser
 
 ROOT = Path(__file__).parents[2]
-TRAINING = sorted(f"train/{p.name}" for p in (ROOT / "train").glob("*.py") if p.stem != "launch")
+TRAINING = sorted(
+    f"train/{path.name}"
+    for path in (ROOT / "train").glob("*.py")
+    if path.stem not in ("launch", "models")
+)
 COMMANDS = [
     *TRAINING,
+    "train/models.py",
     *sorted(f"export/{path.name}" for path in (ROOT / "export").glob("*.py")),
     "tfnca.article.claims",
     "tfnca.article.figures",

@@ -125,6 +125,7 @@ def test_a_perturbation_is_a_symmetric_matrix_and_its_measures(jobs):
         "from_seed",
         "from_grown",
         "lifted",
+        "left",
         "drift",
         "spectrum",
     }
@@ -150,7 +151,7 @@ def test_adversaries_stand_on_what_is_to_stay_or_on_all_of_the_host(jobs, monkey
     for words in ([], ["--region", "target"], ["--region", "host"]):
         monkeypatch.setattr("sys.argv", ["measure", model, "--host", str(host), *words])
         cli.run("measure")
-    of_its_own, stays, anywhere = (among[..., 3] >= 0.1 for _, _, _, among in seen)
+    of_its_own, stays, anywhere = (given[3][..., 3] >= 0.1 for given in seen)
     np.testing.assert_array_equal(of_its_own, anywhere)  # as its config.json says
     assert (anywhere & ~stays).sum() > 50
     assert not (stays & ~anywhere).any()
@@ -165,7 +166,7 @@ def test_an_adversary_is_saved_alone(jobs):
     for weight, before in zip(adversary.get_weights(), started_from, strict=True):
         np.testing.assert_allclose(weight, before, atol=1e-4)
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert set(metrics) == {"runs", "density", "host", "from_grown"}
+    assert set(metrics) == {"runs", "density", "host", "from_grown", "left"}
     assert all(row["host_median"] > 0 for row in metrics["from_grown"])
 
 
@@ -652,7 +653,7 @@ def test_a_perturbation_is_not_measured_without_its_host(jobs, monkeypatch, caps
     [
         (["--seeds", "0"], "--seeds must be positive. Received: 0"),
         (["--out", "."], "--out must name a file. Received: the folder ."),
-        ([], "its host in --host. Received: Injected"),
+        ([], "its host given by --host. Received: Injected"),
     ],
 )
 def test_wrong_measurements_are_named_before_they_begin(

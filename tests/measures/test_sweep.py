@@ -2,13 +2,13 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tfnca
+from tfnca import cli
 from tfnca.data.digits import load_digits
 from tfnca.data.drawing import lizard
 from tfnca.data.targets import pad_target
@@ -116,9 +116,8 @@ def test_wrong_calls_are_one_line(arguments, message, monkeypatch, capsys, tmp_p
     monkeypatch.chdir(tmp_path)
     host = ["--host", str(MODELS / "mnist/model.keras")]
     adversary = str(MODELS / "mnist_adversary/model.keras")
-    monkeypatch.setattr(sys, "argv", ["sweep", adversary, *host, *arguments])
     with pytest.raises(SystemExit) as error:
-        sweep.main()
+        cli.run("sweep", words=[adversary, *host, *arguments])
     assert error.value.code == 2
     line = capsys.readouterr().err
     assert message in line
