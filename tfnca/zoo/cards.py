@@ -13,11 +13,13 @@ may add:
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tfnca.automata.perturbations import KINDS
+from tfnca.deprecated import ARGUMENTS, flag
 from tfnca.files import write_atomically
 from tfnca.measures.lizard import MEASURED_PADDING
 from tfnca.zoo.models import ShippedModel, models
@@ -78,7 +80,14 @@ def card(model: ShippedModel) -> str:
     parts += ["## Training", *training(model, config)]
     parts += ["\n".join(f"- {note}" for note in config.get("notes", []))]
     parts += ["Apache License 2.0."]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return current_options("\n\n".join(part for part in parts if part) + "\n")
+
+
+def current_options(text: str) -> str:
+    """Commands with the present names of their options; ``config.json`` keeps the old names."""
+    for old, new in ARGUMENTS.items():
+        text = re.sub(rf"(?<!\S){flag(old)}(?=[ =])", flag(new), text)
+    return text
 
 
 def head(model: ShippedModel, config: dict[str, Any], metrics: dict[str, Any]) -> str:
