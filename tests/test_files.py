@@ -118,7 +118,7 @@ def test_what_is_no_export_stays(tmp_path, kind):
     else:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "mine").write_text("mine")
-    with pytest.raises(ValueError, match=r"new or hold an older export.*Received: .*out"):
+    with pytest.raises(ValueError, match=r"new or contain an older export.*Received: .*out"):
         export(tmp_path / "out", "one")
     assert names(tmp_path) == ["out"]
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from tfnca.commands import Parser, plain_errors
 from tfnca.files import weights_sha256, write_atomically
 from tfnca.zoo.recipes import RECIPES
-from tfnca.zoo.tables import text_table
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "saved_models"
@@ -101,6 +100,8 @@ def ship(name: str, folder: Path, data: str | None) -> None:
 
 def listed() -> str:
     """All recipes as a table."""
+    from tfnca.zoo.tables import text_table  # with TensorFlow: not before it is needed
+
     rows = [
         [name, ", ".join(recipe.needs), str(recipe.minutes), "yes" if recipe.ships else ""]
         for name, recipe in RECIPES.items()

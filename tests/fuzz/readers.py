@@ -19,6 +19,8 @@ import tfnca
 from tfnca.training import snapshots
 
 GOLDENS = Path(__file__).parents[1] / "goldens/formats"
+DO_NOT_SAY = {"keras_3.weights.h5", "keras_2.h5", "torch.pt", "flax.msgpack", "growing.onnx"}
+"""Files of a Growing CA that do not say that they are the article's."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class Case:
         files: Bytes by path.
         main: The path that the reader is given.
         model: Which model, where the file holds several.
+        convention: The rule of a file that does not say it.
     """
 
     kind: str
     files: dict[str, bytes]
     main: str
     model: str | None = None
+    convention: str | None = None
 
 
 def read(case: Case, folder: Path) -> Any:
@@ -43,7 +47,7 @@ def read(case: Case, folder: Path) -> Any:
     kind, path = case.kind, folder / case.main
     with contextlib.redirect_stdout(io.StringIO()):
         if kind == "model":
-            return tfnca.load(path, name=case.model)
+            return tfnca.load(path, name=case.model, convention=case.convention)
         if kind == "perturbation":
             return tfnca.load_perturbation(path)
         if kind == "digits":
@@ -61,8 +65,10 @@ def corpus() -> list[Case]:
             files = {name: archive.read(name) for name in archive.namelist() if name[-1] != "/"}
         main = next(name for name in files if name.replace("/", "_") == path.stem)
         is_array = "matrix" in main or "vector" in main or "Perturbation" in main
-        inner = "lizard" if main == "zip.zip" else None
-        cases.append(Case("perturbation" if is_array else "model", files, main, inner))
+        inner = {"zip.zip": "lizard", "textures.json": "m1"}.get(main)
+        convention = "growing" if main in DO_NOT_SAY else None
+        kind = "perturbation" if is_array else "model"
+        cases.append(Case(kind, files, main, inner, convention))
     cases += [Case("target", {f"x.{kind}": _picture(kind)}, f"x.{kind}") for kind in _PICTURES]
     images = struct.pack(">4I", 0x803, 3, 28, 28) + bytes(3 * 28 * 28)
     labels = struct.pack(">2I", 0x801, 3) + bytes(3)

@@ -105,7 +105,7 @@ def test_a_sweeps_adversaries_stand_where_they_are_told_to(monkeypatch, region):
         (["--seeds", "0"], "--seeds must be positive. Received: 0"),
         (
             ["--densities", "10,0"],
-            "must be percentages above 0 and below 100, such as 1,10,60. Received: 10,0",
+            "must be percentages above 0 and below 100, for example 1,10,60. Received: 10,0",
         ),
         (["--densities", "10,100"], "Received: 10,100"),
         (["--densities", "a"], "Received: a"),

@@ -1,5 +1,7 @@
 """Measures of the wrong thing: each says what it was given, before it runs a step."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -95,7 +97,8 @@ def no_steps(monkeypatch):
         "placement.trials.rollout",
         "defence.detection.rollout",
     ):
-        monkeypatch.setattr(f"tfnca.{place}", run)
+        module, _, name = place.rpartition(".")
+        monkeypatch.setattr(importlib.import_module(f"tfnca.{module}"), name, run)
 
 
 @pytest.mark.parametrize("name", MEASURES)

@@ -207,7 +207,9 @@ class NeuralCA(CellularAutomaton):
         elif rule.noise_std:
             update = update + rule.noise_std * context.normal(shape, rule.changing)
 
-        fixed, rest = state[..., : rule.fixed], state[..., rule.fixed :]
+        fixed, rest = state[..., : rule.fixed], state
+        if rule.fixed:
+            rest = state[..., rule.fixed :]
         if isinstance(rule.alive, Stroke):
             changes = ops.logical_and(changes, alive)
         # Chosen, not multiplied with the masks: 0 times an update that is not finite is not 0.

@@ -117,6 +117,12 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
 )
 """The values of `convention` in `tfnca.load`."""
 
+ROW_ORDERS: Mapping[str, str] = {"growing": "channel", "filter-major": "kernel"}
+"""The article's Growing CA by convention: the order of its first kernel's rows."""
+
+ARTICLES = (*ROW_ORDERS, "digits")
+"""Conventions of the article's own two models."""
+
 GOAL_CHANNELS = 32
 """Number of channels of a GoalNCA's goal."""
 

@@ -24,8 +24,7 @@ from tfnca.formats.archive import (
     some,
     unzip,
 )
-from tfnca.formats.build import ROW_ORDERS
-from tfnca.formats.conventions import CONVENTIONS
+from tfnca.formats.conventions import CONVENTIONS, ROW_ORDERS
 from tfnca.formats.names import find, hidden_model
 from tfnca.formats.readers import READERS, Model, Reader, Source
 

@@ -10,7 +10,7 @@ import numpy as np
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.formats.archive import Budget, Folder, decode, is_inside, parse_json
-from tfnca.formats.build import ARTICLES, ROW_ORDERS
+from tfnca.formats.conventions import ARTICLES, ROW_ORDERS
 
 Model = Step | StatePerturbation
 Models = dict[str, Model]

@@ -8,7 +8,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfnca.formats.archive import refusing, some
-from tfnca.formats.build import build_ca, build_foreign
+from tfnca.formats.build import build_ca
+from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 from tfnca.formats.tensors import is_beside
 

@@ -1,6 +1,6 @@
 """Reads HDF5: the weights of a Keras model in ``.weights.h5`` or ``.h5`` of Keras 2 or 3."""
 
-from tfnca.formats.build import build_foreign
+from tfnca.formats.foreign import build_foreign
 from tfnca.formats.hdf5 import read_hdf5
 from tfnca.formats.readers.base import Models, Source, reader
 

@@ -29,7 +29,8 @@ from tfnca.formats.archive import (
     unzip,
     zip_names,
 )
-from tfnca.formats.build import build_foreign, ca_shapes
+from tfnca.formats.build import ca_shapes
+from tfnca.formats.foreign import build_foreign
 from tfnca.formats.hdf5 import check_hdf5, read_hdf5
 from tfnca.formats.readers.base import Models, Source, reader
 
@@ -143,7 +144,7 @@ def _made(config: Any) -> Iterator[dict[str, Any]]:
 
 def _foreign(config: dict[str, Any]) -> str:
     made = [config.get(key) for key in ("registered_name", "module", "class_name")]
-    return f"its classes must be among {sorted(known_classes())}, found {made}"
+    return f"found {made}, and its classes must be among {sorted(known_classes())}"
 
 
 def _check_config(config: Any, count: int) -> None:

@@ -1,7 +1,7 @@
 """Reads ``.npz``: a CA's arrays with any names."""
 
 from tfnca.formats.archive import unzip, zip_names
-from tfnca.formats.build import build_foreign
+from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 from tfnca.formats.readers.npy import parse_npy
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfnca.formats.archive import MAX_FILES, refusing
-from tfnca.formats.build import build_foreign
+from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 
 

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from tfnca.formats.archive import is_zip, refusing, unzip, zip_names
-from tfnca.formats.build import build_foreign
+from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 from tfnca.formats.torch_pickle import (
     UnknownNameError,

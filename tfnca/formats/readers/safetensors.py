@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfnca.formats.archive import MAX_FILES, MAX_TEXT_BYTES, decode, parse_json, refusing
-from tfnca.formats.build import build_foreign
+from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 
 _DTYPES = {

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tfnca.formats.archive import Budget, decode_base64, refusing, starts_text
-from tfnca.formats.build import build_foreign
+from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 
 _PREFIX = "data:image/png;base64,"

@@ -36,7 +36,9 @@ class Attack(Common):
         "Growing CA to attack: the name of a bundled model, or a file in any format",
     )
     host_name: str | None = option(None, "name of the model, if the file contains several")
-    host_target: str = option("lizard", "picture that the host grows, for measurements")
+    host_target: str = option(
+        "lizard", "picture that the host grows: the target of recovery, and of --region host"
+    )
     target: str = option(
         "no_tail", f"target picture: {', '.join(DRAWN)}, a picture file, or an emoji"
     )
