@@ -15,7 +15,6 @@ from tfnca.jobs.results import QUICK_LIZARD, measured, save_results
 from tfnca.jobs.run import make_optimizer, schedule, train
 from tfnca.measures.protocol import measure_base
 from tfnca.pictures import tile
-from tfnca.training.constraints import SlowColours
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
 from tfnca.training.trainer import Trainer
@@ -46,8 +45,6 @@ def main(config: Config) -> None:
             "seed before it learns to grow. If the loss does not fall, shift the picture."
         )
     step = first_rule(config, target.shape[:2])
-    if config.colour_limit:
-        step.layers_in_order[-1].kernel.constraint = SlowColours(config.colour_limit)
     restarts, damaged = REGIMES[config.regime]
     pool = GrowingPool(
         seed_state(target.shape[:2], 1, step.channels),

@@ -70,12 +70,6 @@ class Config(Common):
         "weight of the mean excess over --bound in the loss; 0: no bound",
         NOT_NEGATIVE,
     )
-    colour_limit: float | None = option(
-        None,
-        "the largest norm of the last layer's weights for red, green and blue each; a smaller one "
-        "makes colours slower, and an attack can shift them farther",
-        POSITIVE,
-    )
 
     def check(self) -> None:
         in_order(self, "min_radius", "max_radius")
