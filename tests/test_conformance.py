@@ -93,7 +93,7 @@ def a_kind(name, kind, **parts):
 
 @pytest.mark.parametrize(("name", "kind"), [("Mine", "shift"), ("ShiftPerturbation", "mine")])
 def test_a_kind_does_not_take_the_place_of_another(name, kind, kinds):
-    with pytest.raises(TypeError, match=rf"of its own. Received: '{kind}', {name}, beside 'shift'"):
+    with pytest.raises(TypeError, match=rf"of its own. Received: '{kind}', {name}, and 'shift'"):
         a_kind(name, kind)
 
 

@@ -1,4 +1,4 @@
-"""What a step is: layers that map the state of a neural CA to its next state, in Keras alone."""
+"""Layers that map the state of a neural CA to its next state, written in Keras alone."""
 
 import keras
 

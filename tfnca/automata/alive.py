@@ -1,4 +1,4 @@
-"""Which cells of a neural CA live: two rules as data, and what they find in a state."""
+"""Which cells of a neural CA are alive: two rules, as data, and how to apply them to a state."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -12,11 +12,11 @@ from tfnca.types import Array
 class Alpha:
     """A cell lives where it or a neighbour has a channel above a threshold; the dead are zero.
 
-    It must live both before a step and after it. Cells grow and die, as in a Growing CA.
+    The cell must be alive both before and after a step. Cells grow and die, as in a Growing CA.
 
     Args:
         channel: The channel that decides.
-        threshold: What it must exceed.
+        threshold: The value that the channel must exceed.
     """
 
     channel: int = ALPHA
@@ -33,8 +33,8 @@ class Stroke:
     """A cell lives where a fixed channel is above a threshold; all others keep their state.
 
     Args:
-        channel: The channel that decides, one that never changes.
-        threshold: What it must exceed.
+        channel: The channel that decides; it must be one that never changes.
+        threshold: The value that the channel must exceed.
     """
 
     channel: int = GREY
@@ -47,15 +47,15 @@ class Stroke:
 
 
 def alive_config(alive: Alpha | Stroke) -> dict:
-    """An alive rule as JSON."""
+    """An alive rule as a JSON-able dictionary."""
     return {"kind": alive.kind, **asdict(alive)}
 
 
 def check_alive(given: Any, channels: int, fixed: int) -> Alpha | Stroke | None:
-    """The alive rule that is given as such, or as its `alive_config`.
+    """Returns an alive rule, which may be given as a rule or as its `alive_config`.
 
     Raises:
-        ValueError: If it is neither, or its channel is not one that it can be.
+        ValueError: If it is neither, or its channel is not allowed.
     """
     if given is None:
         return None

@@ -1,4 +1,4 @@
-"""Checks of what callers give: each raises a ValueError that says what was wrong and what came."""
+"""Checks of arguments: each raises a ValueError that says what is wrong and what was received."""
 
 import math
 import numbers
@@ -13,15 +13,15 @@ from tfnca.types import Array
 _RGBA = 4
 
 _TOLERANCE = 1e-3
-"""How far a grey value or a colour may lie outside [0, 1]: what resampling a picture does."""
+"""How far a grey value or a colour may be outside [0, 1], because resampling overshoots."""
 
 
 _BRIGHTER = 0.05
-"""How far a premultiplied colour may exceed its alpha: what a picture that a CA grew does."""
+"""How far a premultiplied colour may exceed its alpha, as it does in pictures that a CA grew."""
 
 
 def is_concrete(values: Array) -> bool:
-    """Whether `values` holds numbers that can be looked at, and is no tensor of a graph."""
+    """Whether `values` holds numbers that can be read, unlike a tensor of a graph."""
     return not isinstance(values, KerasTensor) and (
         not tf.is_tensor(values) or isinstance(values, tf.__internal__.EagerTensor)
     )
@@ -66,7 +66,7 @@ def check_density(density: float) -> float:
 
 
 def check_unit(name: str, values: Array) -> None:
-    """Raises ValueError unless grey values or colours are in [0, 1], if they can be seen."""
+    """Raises ValueError unless grey values or colours are in [0, 1], if they can be read."""
     if not is_concrete(values):
         return
     values = np.asarray(values)
@@ -96,7 +96,7 @@ def check_channels(state: Any, channels: int, name: str) -> None:
 
 
 def check_floating(state: Any) -> None:
-    """Raises ValueError for a state that is made of a picture's bytes."""
+    """Raises ValueError for a state that consists of a picture's bytes."""
     if getattr(state, "dtype", None) == "uint8":
         raise ValueError(
             "A state must hold floating-point numbers; divide a picture's bytes by 255. "
@@ -105,7 +105,7 @@ def check_floating(state: Any) -> None:
 
 
 def check_pair(name: str, given: Any) -> tuple:
-    """Returns `given`, or a pair of None; raises ValueError unless it is one for each network."""
+    """Returns `given`, or (None, None) for None; raises ValueError unless it is a pair."""
     if given is None:
         return None, None
     if not isinstance(given, tuple | list) or len(given) != 2:
@@ -116,7 +116,7 @@ def check_pair(name: str, given: Any) -> tuple:
 
 
 def check_mask(mask: Array, state: Any) -> None:
-    """Raises ValueError unless `mask` is ``(batch, height, width)`` of a state, of 0 and 1."""
+    """Raises ValueError unless `mask` has the state's batch, height and width and is 0 or 1."""
     shape, expected = tuple(mask.shape), tuple(state.shape[:3])
     if len(shape) != 3 or any(
         None not in axes and axes[0] != axes[1] for axes in zip(shape, expected, strict=True)
@@ -128,7 +128,7 @@ def check_mask(mask: Array, state: Any) -> None:
     values = np.asarray(mask) if is_concrete(mask) else np.zeros(1)
     if not np.isin(values, (0, 1)).all():
         raise ValueError(
-            "mask must be 1 where adversaries stand and 0 elsewhere. "
+            "mask must be 1 where adversaries are and 0 elsewhere. "
             f"Received: values from {values.min():g} to {values.max():g}"
         )
 
@@ -149,7 +149,7 @@ def reject_noise(noise: Array | None, name: str) -> None:
 
 
 def check_inputs(inputs: Array | None, count: int, state: Array, name: str) -> None:
-    """Raises ValueError unless a rule's inputs are there, for each item or for each cell."""
+    """Raises ValueError unless a rule gets its inputs, either per item or per cell."""
     if inputs is None and count == 0:
         return
     shape = None if inputs is None else tuple(inputs.shape)
@@ -173,7 +173,7 @@ def check_draws(
 ) -> None:
     """Raises ValueError unless given fire masks and noise fit the run and the step's networks.
 
-    Axes that are not known yet, as in a graph, are not compared; nor are `steps` if None.
+    Axes whose size is not known yet, as in a graph, are not compared. Nor are `steps` if None.
     """
     shape = (steps, len(step.networks), *state.shape[:3])
     for name, given, expected in (
@@ -210,7 +210,7 @@ def check_matrix(matrix: Any, channels: int, name: str = "matrix") -> np.ndarray
 
 
 def check_array(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """Returns `array`, of NumPy; raises ValueError unless it holds finite numbers in that shape."""
+    """Returns a NumPy array; raises ValueError unless it has that shape and is finite."""
     array = ops.convert_to_numpy(array) if tf.is_tensor(array) else np.asarray(array)
     if array.dtype.kind not in "fiu" or array.shape != shape:
         raise ValueError(
@@ -223,8 +223,8 @@ def check_array(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndar
 
 
 def check_states(states, name):
-    """Returns `states` as float32; raises ValueError unless ``(count, height, width, channels)``,
-    no axis empty, and finite."""
+    """Returns `states` as float32; raises ValueError unless they are finite, of shape
+    ``(count, height, width, channels)``, and no axis is empty."""
     states = np.asarray(states)
     if states.dtype == np.uint8:
         raise ValueError(
@@ -240,7 +240,7 @@ def check_states(states, name):
 
 
 def check_numbers(name: str, values: Any) -> np.ndarray:
-    """Returns nested lists as an array; raises ValueError unless they are numbers in a block."""
+    """Returns nested lists as an array; raises ValueError unless they are numbers."""
     try:
         return np.asarray(values, np.float32)
     except (TypeError, ValueError):
@@ -253,9 +253,9 @@ def check_target(name: str, target: Any, grid: tuple | None = None) -> np.ndarra
     """Returns a picture as float32; raises ValueError unless it is premultiplied RGBA.
 
     Args:
-        name: What a message calls it.
+        name: The name that an error message uses for it.
         target: The picture, ``(height, width, 4)`` in [0, 1].
-        grid: ``(height, width)`` that it must have; any if None.
+        grid: The required ``(height, width)``; None for any.
     """
     target = np.asarray(target)
     if target.ndim != 3 or target.shape[-1] != _RGBA or 0 in target.shape:
@@ -277,13 +277,13 @@ def check_target(name: str, target: Any, grid: tuple | None = None) -> np.ndarra
 
 
 def check_cells(name: str, cells: Any) -> None:
-    """Raises ValueError unless `cells` are booleans, or 0 and 1, if they can be seen."""
+    """Raises ValueError unless `cells` are booleans, or 0 and 1, if they can be read."""
     if not is_concrete(cells):
         return
     values = np.asarray(cells)
     if values.dtype.kind not in "fiub" or not np.isin(values, (0, 1)).all():
         raise ValueError(
-            f"{name} must be true where adversaries may stand and false elsewhere, such as "
+            f"{name} must be true where adversaries are allowed and false elsewhere, such as "
             f"target[..., 3] >= 0.1. Received: {values.dtype} with other values than 0 and 1"
         )
 
@@ -304,9 +304,9 @@ def check_labels(labels, classes):
 
 
 def check_family(name, family, step):
-    """Raises ValueError unless states, or a loss, of `family` are for this kind of step.
+    """Raises ValueError unless states, or a loss, of `family` fit this kind of step.
 
-    A step, a pool or a loss of another's own making, without a family, goes with all.
+    A custom step, pool or loss that has no family fits every kind.
     """
     if family and step.family and family != step.family:
         raise ValueError(
@@ -316,7 +316,7 @@ def check_family(name, family, step):
 
 
 def check_pool(pool, step):
-    """Raises ValueError unless a pool's states and masks are what a step is trained on."""
+    """Raises ValueError unless a pool's states and masks suit the step that trains on them."""
     name = type(pool).__name__
     check_family(name, pool.family, step)
     if pool.channels != step.channels:

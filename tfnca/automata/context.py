@@ -1,4 +1,4 @@
-"""What a step is told besides the state, gathered in one object."""
+"""Everything that a step receives in addition to the state, in one object."""
 
 import dataclasses
 import inspect
@@ -13,31 +13,31 @@ from tfnca.types import Array
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Context:
-    """What a step is told besides the state: one run's seed, and where in the run it is.
+    """Everything that a step receives in addition to the state, such as the seed and step number.
 
-    `Step.call` gathers its keywords in a context and hands it to `Step.advance`; a step that wraps
-    another passes the context on. Every field is optional.
+    `Step.call` gathers its keywords in a context and passes it to `Step.advance`; a step that
+    wraps another passes the context on. Every field is optional.
 
     Args:
-        seed: Integer in [0, 2**63) or scalar tensor: what all draws of a run depend on. Without
-            one, a new one is drawn, reproducibly under `keras.utils.set_random_seed`.
-        index: Integer or scalar tensor: the number of the draws. Every step of a training has one
-            of its own.
-        age: Integer or scalar tensor: how many steps of this run were made before. `index`, if not
-            given. In `rollout` both count from ``step_offset``; in training the age begins at 0 in
+        seed: Integer in [0, 2**63) or scalar tensor, on which all draws of a run depend. By
+            default a new one is drawn, reproducibly under `keras.utils.set_random_seed`.
+        index: Integer or scalar tensor: the number of the draws. In training, every step has its
+            own.
+        age: Integer or scalar tensor: how many steps of this run came before. By default, `index`.
+            In `rollout` both count from ``step_offset``; in training the age begins at 0 in
             every training step.
         mask: Where adversaries are, ``(batch, height, width)``, 0 or 1; None for nowhere.
-        fire_mask: Which cells fire, ``(batch, height, width, 1)``, in place of the draw; for a
-            step with two networks a pair (host, adversary).
-        noise: What is added to the update, ``(batch, height, width, n)``, in place of the draw;
-            for a step with two networks a pair. The n channels are the step's `changing` ones.
-        inputs: What each step is given anew and is not part of the state, for a `NeuralCA` with
-            `inputs`: a vector for each item, ``(batch, inputs)``, or values for each cell,
-            ``(batch, height, width, inputs)``.
+        fire_mask: Which cells fire, ``(batch, height, width, 1)``, instead of a random draw; for a
+            step with two networks, a pair (host, adversary).
+        noise: Values added to the update, ``(batch, height, width, n)``, instead of a random draw;
+            for a step with two networks, a pair. The n channels are the step's `changing` ones.
+        inputs: Values that each step receives and that are not part of the state, for a
+            `NeuralCA` with `inputs`: one vector per item, ``(batch, inputs)``, or values per
+            cell, ``(batch, height, width, inputs)``.
         network: Which network draws: 0 for a host, 1 for an adversary.
 
     Raises:
-        ValueError: If seed, index or age is a number that is not such an integer.
+        ValueError: If seed, index or age is a number outside [0, 2**63) or not an integer.
 
     Example:
 
@@ -73,7 +73,7 @@ class Context:
     def for_network(
         self, network: int, takes_noise: bool = True, takes_inputs: bool = True
     ) -> "Context":
-        """What one of two networks is told: its own draws, and no mask."""
+        """The context for one of two networks: its own draws, and no mask."""
         fires = check_pair("fire_mask", self.fire_mask)
         noises = check_pair("noise", self.noise)
         own = {"fire_mask": fires[network], "noise": noises[network] if takes_noise else None}
@@ -81,7 +81,7 @@ class Context:
         return dataclasses.replace(self, network=network, mask=None, **own)
 
     def fires(self, shape: tuple, fire_rate: float) -> Array:
-        """Which cells fire: the given fire mask, or the draw. Boolean, ``(*shape, 1)``."""
+        """Which cells fire: the given fire mask, or a random draw. Boolean, ``(*shape, 1)``."""
         if self.fire_mask is not None:
             return tf.cast(self.fire_mask, tf.bool)
         return randomness.fire_mask(shape, fire_rate, self.seed, self.index, self.network)
@@ -91,10 +91,10 @@ class Context:
         return randomness.normal(shape, channels, self.seed, self.index, self.network)
 
     def keywords(self, call: Any) -> dict[str, Any]:
-        """The part of the context that a user's own `call` names, as its keyword arguments.
+        """The fields of the context that a custom `call` accepts, as keyword arguments.
 
-        A `call` that takes ``**kwargs`` gets every field that is set. They are tensors then, since
-        Keras allows no mixture there.
+        A `call` that takes ``**kwargs`` gets every field that is set. They are tensors then,
+        because Keras does not allow a mixture there.
         """
         parameters = inspect.signature(call).parameters
         takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())

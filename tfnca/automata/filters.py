@@ -1,8 +1,8 @@
-"""Fixed 3×3 filters, by name: what a cell can perceive of its neighbourhood without learning.
+"""Fixed 3×3 filters, by name, through which a cell perceives its neighbourhood.
 
 A filter is a correlation, as in Keras: entry ``[row, column]`` weighs the neighbour in that
 direction, row 0 above and column 0 to the left. The filters are scaled as in the literature;
-suffixes give the variants that other projects use.
+suffixes select the variants that other projects use.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ FILTERS: dict[str, tuple[np.ndarray, float]] = {
     "gauss": (_GAUSS, 16),
     "mean": (np.ones((3, 3)), 9),
 }
-"""Filters of whole numbers, and what they are divided by."""
+"""Filters of whole numbers, and the number that each is divided by."""
 
 VARIANTS = {
     "transposed": lambda values: values.T,
@@ -43,7 +43,7 @@ def filter_array(given: str | Array | Sequence) -> np.ndarray:
     """A filter as an array.
 
     Args:
-        given: A name of `FILTERS`, with suffixes such as ``"sobel_y_flipped"`` or
+        given: A name in `FILTERS`, optionally with suffixes, for example ``"sobel_y_flipped"`` or
             ``"laplacian_unscaled"`` (whole numbers, not divided); or nine numbers, 3×3.
 
     Returns:
@@ -61,7 +61,7 @@ def filter_array(given: str | Array | Sequence) -> np.ndarray:
         return _named(given)
     try:
         values = np.asarray(given, np.float32)
-    except (TypeError, ValueError):  # no numbers, or rows of different lengths
+    except (TypeError, ValueError):  # not numbers, or rows of different lengths
         values = np.zeros(0, np.float32)
     if values.shape != (3, 3) or not np.isfinite(values).all():
         raise ValueError(

@@ -20,8 +20,8 @@ from tfnca.types import Array
 class GrowingCA(NeuralCA):
     """Grows a pattern from a seed: the article's lizard model (8,336 parameters).
 
-    Each cell sees its neighbourhood through fixed Sobel kernels, a two-layer network turns that
-    into an update, a random half of the cells apply it, and cells with no grown neighbour die.
+    Each cell perceives its neighbourhood through fixed Sobel kernels. A two-layer network turns
+    that into an update, which a random half of the cells apply. Cells with no grown neighbour die.
     The fire mask is part of the model: it is drawn in training and in use, and rescales nothing.
 
     Args:
@@ -29,7 +29,7 @@ class GrowingCA(NeuralCA):
         hidden: Width of the hidden layer.
         fire_rate: Probability that a cell updates in a step, in [0, 1].
         step_size: Factor on every update.
-        angle: Radians by which the perception is turned.
+        angle: Radians by which the perception is rotated.
 
     Call arguments:
         See `Step`.
@@ -39,7 +39,8 @@ class GrowingCA(NeuralCA):
 
     Raises:
         ValueError: If there are fewer than four channels, `fire_rate` is outside [0, 1],
-            `step_size` or `angle` is not a finite number, or a state has other channels.
+            `step_size` or `angle` is not a finite number, or a state has a different number of
+            channels.
 
     Example:
 
@@ -50,7 +51,7 @@ class GrowingCA(NeuralCA):
     Reference:
         The article's "Adversarial Injections for Growing CA"; the model is Mordvintsev et al.,
         "Growing Neural Cellular Automata", Distill, 2020. A comment in the published code says
-        that the last layer has no bias: the released weights have one, and so does this layer.
+        that the last layer has no bias, but the released weights have one, so this layer does too.
     """
 
     family = GROWING
@@ -83,18 +84,19 @@ class GrowingCA(NeuralCA):
         return replace(super().rule, filters=tuple(turned.transpose(2, 0, 1)))
 
     def scaled(self, factors: Array) -> "GrowingCA":
-        """The same rule in other units: where this one's channel c holds x, it holds ``f_c * x``.
+        """The same rule in other units: a value x of channel c becomes ``f_c * x``.
 
-        From a seed in its own units it grows the same pattern, from a seed of ones another.
+        It grows the same pattern from a seed in its own units, but another one from a seed of ones.
 
         Args:
-            factors: Positive, ``(channels,)``; 1 for RGBA, which the picture and life depend on.
+            factors: Positive, ``(channels,)``; 1 for RGBA, because the picture and the
+                alive rule depend on them.
 
         Returns:
             A new `GrowingCA`.
 
         Raises:
-            ValueError: If the factors are not such.
+            ValueError: If the factors are not positive, or not 1 for RGBA.
         """
         factors = np.asarray(factors, np.float32)
         if factors.shape != (self.channels,) or not np.all(factors > 0) or np.any(factors[:4] != 1):

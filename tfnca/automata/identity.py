@@ -1,4 +1,4 @@
-"""Which model it is: checksums of all that decides what a model computes."""
+"""Checksums that identify a model by everything that decides its output."""
 
 import hashlib
 import inspect
@@ -11,11 +11,11 @@ from tfnca.files import weights_sha256
 
 
 def identity(model: keras.layers.Layer) -> str:
-    """The SHA-256 of all that decides what a model computes: class, settings and weights.
+    """The SHA-256 of everything that decides a model's output: class, settings and weights.
 
-    Two models of the same weights differ where a fire rate, an angle, a bound or a tolerance does.
-    A setting that is as its class has it by default does not count, so that one that a later
-    version adds leaves older checksums as they are.
+    Two models with the same weights differ if a fire rate, an angle, a bound or a tolerance
+    differs. Settings at their default value do not count, so that a setting added in a later
+    version does not change older checksums.
 
     Args:
         model: A step or a perturbation.
@@ -26,11 +26,11 @@ def identity(model: keras.layers.Layer) -> str:
 
 
 def model_facts(name: str, *models: keras.layers.Layer) -> dict[str, str]:
-    """What a ``config.json`` says of the models that an option names.
+    """The entries of a ``config.json`` about the models that an option names.
 
     Args:
-        name: The option's, such as ``"host"``.
-        *models: The models, in their order.
+        name: The option's name, such as ``"host"``.
+        *models: The models, in order.
 
     Returns:
         ``<name>_identity``, and ``<name>_sha256``, the checksums of the weights alone.
@@ -42,13 +42,13 @@ def model_facts(name: str, *models: keras.layers.Layer) -> dict[str, str]:
 
 
 def is_host(host: keras.layers.Layer, config: dict[str, Any]) -> bool | None:
-    """Whether a model is the host that a ``config.json`` names; None where it names none.
+    """Whether a model is the host that a ``config.json`` names; None if it names none.
 
-    Files of earlier versions have the checksum of its weights alone.
+    Files of earlier versions contain only the checksum of the host's weights.
 
     Args:
         host: A step.
-        config: What the file says.
+        config: The contents of the file.
     """
     if "host_identity" in config:
         return config["host_identity"] == identity(host)
@@ -58,7 +58,7 @@ def is_host(host: keras.layers.Layer, config: dict[str, Any]) -> bool | None:
 
 
 def _settings(kind: type, config: dict[str, Any]) -> dict[str, Any]:
-    """What a layer's configuration says that changes its numbers and is not so by default."""
+    """The settings of a layer that affect its output and differ from their defaults."""
     usual: dict[str, Any] = {"dtype": _FLOAT32}
     for base in reversed(kind.__mro__):
         if "__init__" in vars(base):

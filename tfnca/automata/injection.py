@@ -1,4 +1,4 @@
-"""Injection: cells of another rule mixed into a frozen CA."""
+"""Injection: adversarial cells mixed into a frozen CA."""
 
 from typing import Any
 
@@ -13,25 +13,25 @@ from tfnca.types import Array
 
 @keras.saving.register_keras_serializable("tfnca")
 class Injected(Step):
-    """A frozen host with cells of an adversary among its own.
+    """A frozen host in which some cells run an adversary instead.
 
-    Both networks read the same state. Each draws its own fire mask and, in a CA whose cells die,
-    finds its own living cells after its own update everywhere; then every cell keeps the result of
-    the network that the mask assigns to it.
+    Both networks read the same state. Each draws its own fire mask, updates the whole grid and, in
+    a CA whose cells die, determines the living cells from its own update. Then every cell keeps the
+    result of the network that the mask assigns to it.
 
     Args:
-        host: The CA under attack. The step holds a frozen copy; the caller's stays as it was.
-        adversary: A CA of the same channels, trained in place; its rule may be another.
+        host: The CA under attack. The step holds a frozen copy; your object does not change.
+        adversary: A CA with the same channels, trained in place; its rule may differ.
 
     Call arguments:
-        See `Step`; `mask` is 1 where the adversary stands, and without a mask the host stands
-        everywhere.
+        See `Step`; `mask` is 1 where cells run the adversary. Without a mask, all cells run the
+        host.
 
     Returns:
-        The next state, of the shape of `state`.
+        The next state, of the same shape as `state`.
 
     Raises:
-        ValueError: If host and adversary are not CAs of the same channels.
+        ValueError: If host and adversary are not CAs with the same number of channels.
 
     Example:
 

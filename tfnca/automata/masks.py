@@ -1,4 +1,4 @@
-"""Masks: where adversaries stand."""
+"""Masks: which cells are adversaries."""
 
 from typing import Any
 
@@ -10,27 +10,27 @@ from tfnca.automata.checks import check_cells, check_rate, check_seed
 from tfnca.types import Array
 
 _MASK_STREAM = 2
-"""Networks 0 and 1 are host and adversary; masks are drawn from a stream of their own."""
+"""Networks 0 and 1 are host and adversary; masks have their own stream of draws."""
 
 
 def random_mask(where: Array, density: float | Array, seed: Any = None, index: Any = 0) -> Array:
-    """Adversaries at random: each allowed cell with probability `density`.
+    """Random adversaries: each allowed cell becomes one with probability `density`.
 
     Args:
-        where: Where adversaries may stand, ``(batch, height, width)`` of booleans. The article
+        where: The allowed cells, ``(batch, height, width)`` of booleans. The article
             allows every pixel of a digit's grid, and a lizard's cells with target alpha >= 0.1.
         density: Probability for each allowed cell, in [0, 1]; a number or a scalar tensor.
-        seed: Integer in [0, 2**63) or scalar tensor. Under one seed a denser mask contains a
-            thinner one. If not given, each call draws anew, reproducibly under
+        seed: Integer in [0, 2**63) or scalar tensor. With the same seed, a denser mask contains
+            a sparser one. By default each call draws a new seed, reproducibly under
             `keras.utils.set_random_seed`.
-        index: A further integer, to draw many masks from one seed.
+        index: Another integer, to draw many masks from one seed.
 
     Returns:
         float32 tensor ``(batch, height, width)`` of zeros and ones.
 
     Raises:
-        ValueError: If `where` has other axes or values, a number given as `density` is outside
-            [0, 1], or one given as `seed` is no such integer.
+        ValueError: If `where` has other axes or values, or `density` or `seed` is a number out of
+            its range.
 
     Example:
 

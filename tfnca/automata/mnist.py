@@ -13,9 +13,11 @@ from tfnca.automata.step import MNIST
 
 @keras.saving.register_keras_serializable("tfnca")
 class MNISTCA(NeuralCA):
-    """Classifies a digit by talk among neighbours: the article's MNIST model (22,499 parameters).
+    """Classifies a digit through messages between neighbours.
 
-    A learned 3×3 convolution perceives, two pointwise layers update all channels but the grey.
+    This is the article's MNIST model (22,499 parameters).
+
+    A learned 3×3 convolution perceives; two pointwise layers update all channels except the grey.
     Only cells on the stroke (grey above 0.1) that fire change; Gaussian noise is added to every
     update, in training and in use.
 
@@ -24,8 +26,8 @@ class MNISTCA(NeuralCA):
         hidden: Width of the perception and of the hidden layer.
         fire_rate: Probability that a cell updates in a step, in [0, 1].
         noise_std: Standard deviation of the noise; 0 for the variant without noise.
-        message_bound: Largest value, either sign, that a cell reads of its own and its
-            neighbours' states; states themselves are not bounded. None for no bound, as published.
+        message_bound: Largest absolute value that a cell reads from its own and its neighbours'
+            states; states themselves are not bounded. None for no bound, as in the article.
 
     Call arguments:
         See `Step`.
@@ -34,7 +36,8 @@ class MNISTCA(NeuralCA):
         The next state, ``(batch, height, width, channels)``.
 
     Raises:
-        ValueError: If an argument is out of its range or a state has other channels.
+        ValueError: If an argument is out of its range or a state has a different number of
+            channels.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Any neural CA that is a perception, a few dense layers, and a rule of life."""
+"""Any neural CA that consists of a perception, a few dense layers, and an alive rule."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -19,51 +19,53 @@ from tfnca.types import Array
 
 
 def rectify(values: Array) -> Array:
-    """The positive part, as `keras.activations.relu`, but what is no number stays so.
+    """The positive part, like `keras.activations.relu`, except that NaN stays NaN.
 
-    TensorFlow joins a convolution and a Relu into one operation, which on some processors gives 0
-    for NaN.
+    TensorFlow fuses a convolution and a Relu into one operation, which returns 0 for NaN on some
+    processors.
     """
-    return ops.maximum(0.0, values)  # in this order the gradient at 0 is 0, as a Relu's
+    return ops.maximum(0.0, values)  # in this order the gradient at 0 is 0, like a Relu's
 
 
 @keras.saving.register_keras_serializable("tfnca")
 class NeuralCA(CellularAutomaton):
-    """A neural CA by its rule: what its cells perceive, compute, and when they live.
+    """A neural CA defined by its rule: what cells perceive and compute, and when they are alive.
 
     Each cell perceives its 3×3 neighbourhood, through fixed filters, a learned convolution, or
-    both. Dense layers turn that into an update, and a random part of the cells apply it. The fire
+    both. Dense layers turn that into an update, which a random part of the cells apply. The fire
     mask is part of the model: it is drawn in training and in use, and rescales nothing.
 
-    `GrowingCA` and `MNISTCA` are the article's two rules under names of their own.
+    `GrowingCA` and `MNISTCA` are the article's two rules under their own names.
 
     Args:
         channels: Channels of the state.
-        filters: Fixed filters, any number: names of `tfnca.automata.filters`, such as
-            ``"laplacian"`` or ``"sobel_y_flipped"``, or 3×3 arrays. What cells perceive is
-            channel-major: filter k of channel c is number ``len(filters) * c + k``.
-        learned: A learned perception, which comes after the fixed one: ``dict(filters=80)`` is a
-            full 3×3 convolution, ``dict(multiplier=3)`` a depthwise one. ``bias=False`` leaves
-            out its bias, and ``activation`` is ``"linear"`` if not given.
+        filters: Any number of fixed filters: names from `tfnca.automata.filters`, such as
+            ``"laplacian"`` or ``"sobel_y_flipped"``, or 3×3 arrays. The order of the perceived
+            values is channel-major: filter k of channel c is number ``len(filters) * c + k``.
+        learned: A learned perception, appended to the fixed one: ``dict(filters=80)`` is a full
+            3×3 convolution, ``dict(multiplier=3)`` a depthwise one. ``bias=False`` leaves out its
+            bias; ``activation`` is ``"linear"`` by default.
         hidden: Widths of the hidden layers; ``()`` for none.
         activation: Their activation: ``"relu"``, ``"leaky_relu"``, ``"tanh"``, ``"gelu"``,
             ``"sigmoid"``, ``"silu"``, ``"elu"``, or ``"linear"``.
         negative_slope: Slope of ``"leaky_relu"`` below 0: 0.2 in Keras, 0.01 in PyTorch.
         last_bias: Whether the last layer, whose kernel starts at zero, has a bias.
         padding: What a border cell perceives beyond the border: ``"zero"``; ``"circular"``, the
-            other side; ``"replicate"``, the border again; ``"reflect"``, the row before it.
+            opposite side; ``"replicate"``, the border row again; ``"reflect"``, the row before
+            the border.
         alive: `Alpha`, cells grow and die; `Stroke`, only cells on a fixed stroke change; None,
             all cells live.
-        fixed: Leading channels that never change, such as an image.
-        inputs: Channels that each step is given beside the state, such as a goal. Cells perceive
-            them after the state's; under an `Alpha` rule only living cells have them.
-        state_clip: Largest value, either sign, of a channel that a step has changed.
-        network_clip: Largest value, either sign, of perceptions, hidden layers and updates.
+        fixed: Number of leading channels that never change, such as an image.
+        inputs: Number of channels that each step receives in addition to the state, such as a
+            goal. Cells perceive them after the state's channels; under an `Alpha` rule only living
+            cells receive them.
+        state_clip: Largest absolute value of a channel that a step has changed.
+        network_clip: Largest absolute value of perceptions, hidden layers and updates.
         fire_rate: Probability that a cell updates in a step, in [0, 1].
         step_size: Factor on every update.
         noise_std: Standard deviation of the noise that is added to every update, in training and
             in use; None for a rule that takes no noise.
-        message_bound: Largest value, either sign, that a cell reads of a state.
+        message_bound: Largest absolute value that a cell reads from a state.
 
     Call arguments:
         See `Step`.
@@ -73,7 +75,7 @@ class NeuralCA(CellularAutomaton):
 
     Raises:
         ValueError: If an argument is out of its range, two do not fit each other, or a state has
-            other channels.
+            a different number of channels.
 
     Example:
 
@@ -93,7 +95,7 @@ class NeuralCA(CellularAutomaton):
     """
 
     arguments: tuple[str, ...] = tuple(field.name for field in fields(Rule))
-    """What the configuration holds: a preset names fewer."""
+    """The arguments in the configuration; a preset such as `GrowingCA` has fewer."""
 
     def __init__(
         self,
@@ -145,7 +147,7 @@ class NeuralCA(CellularAutomaton):
 
     @property
     def rule(self) -> Rule:
-        """The rule, of the attributes as they are now."""
+        """The rule that the attributes currently describe."""
         return Rule(**{field.name: getattr(self, field.name) for field in fields(Rule)})
 
     @property
@@ -172,7 +174,7 @@ class NeuralCA(CellularAutomaton):
         return layer
 
     def _update_layers(self, rule: Rule) -> list[keras.layers.Layer]:
-        """Called hidden, hidden_1 …, and update."""
+        """The layers named hidden, hidden_1 …, and update."""
         made, policy = [], self.dtype_policy
         activation = activation_of(rule.activation, rule.negative_slope)
         for number, width in enumerate(rule.hidden):
@@ -212,7 +214,7 @@ class NeuralCA(CellularAutomaton):
             rest = state[..., rule.fixed :]
         if isinstance(rule.alive, Stroke):
             changes = ops.logical_and(changes, alive)
-        # Chosen, not multiplied with the masks: 0 times an update that is not finite is not 0.
+        # Selected rather than multiplied by the masks: 0 times infinity or NaN is not 0.
         rest = ops.where(changes, clipped(rest + update, rule.state_clip), rest)
         following = ops.concatenate([fixed, rest], axis=-1) if rule.fixed else rest
         if not isinstance(rule.alive, Alpha):
@@ -242,7 +244,7 @@ class NeuralCA(CellularAutomaton):
         return self.state_clip
 
     def _read(self, rule: Rule, state: Array, inputs: Array | None, alive: Array | None) -> Array:
-        """What a cell reads of itself and of its neighbours."""
+        """The values that a cell reads from itself and its neighbours."""
         read = clipped(state, rule.message_bound)
         if inputs is None:
             return read
@@ -255,7 +257,7 @@ class NeuralCA(CellularAutomaton):
         return ops.concatenate([read, inputs], axis=-1)
 
     def _update(self, rule: Rule, read: Array) -> Array:
-        """The network's update of the channels that change, float32."""
+        """The network's update of the channels that change, as float32."""
         perceived = []
         if rule.filters:
             cast = ops.cast(read, self.compute_dtype)
@@ -275,7 +277,7 @@ class NeuralCA(CellularAutomaton):
 
 
 def activation_of(name: str, negative_slope: float) -> Callable[[Array], Array]:
-    """An activation by its name."""
+    """The activation of that name."""
     if name == "leaky_relu":
         return functools.partial(keras.activations.leaky_relu, negative_slope=negative_slope)
     return keras.activations.get(name)

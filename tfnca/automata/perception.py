@@ -1,4 +1,4 @@
-"""Perception: what a cell learns of its neighbourhood through fixed filters, and beyond borders."""
+"""Perception: fixed filters over a cell's neighbourhood, and the padding beyond the border."""
 
 import math
 
@@ -13,15 +13,15 @@ IDENTITY = filter_array("identity")
 NUM_KERNELS = 3
 
 PADDINGS = ("zero", "circular", "reflect", "replicate")
-"""What a cell at the border sees beyond it: nothing, the other side, or the grid's own edge
-mirrored without or with its outermost row."""
+"""What a cell at the border perceives beyond it: zeros, the opposite side, or the grid's edge
+mirrored without (``"reflect"``) or with (``"replicate"``) its outermost row."""
 
 
 def sobel_kernels(angle: float = 0.0) -> np.ndarray:
-    """The three filters of a Growing CA, the two Sobel ones turned by `angle`.
+    """The three filters of a Growing CA, the two Sobel ones rotated by `angle`.
 
     Args:
-        angle: Radians by which the cells' sense of direction is turned.
+        angle: Radians by which the cells' sense of direction is rotated.
 
     Returns:
         Array ``(3, 3, 3)``: row, column, filter (identity, x, y).
@@ -36,7 +36,7 @@ def pad(grid: Array, padding: str) -> Array:
 
     Args:
         grid: Tensor ``(batch, height, width, channels)``.
-        padding: One of `PADDINGS`, but not ``"zero"``, which every convolution does by itself.
+        padding: One of `PADDINGS`, except ``"zero"``, which every convolution supports itself.
     """
     for axis in (1, 2):
         size = grid.shape[axis] or ops.shape(grid)[axis]
@@ -52,7 +52,7 @@ def pad(grid: Array, padding: str) -> Array:
 
 
 def perceive(state: Array, stencils: np.ndarray, padding: str = "zero") -> Array:
-    """Every fixed filter's view of every channel.
+    """Applies every fixed filter to every channel.
 
     Args:
         state: Tensor ``(batch, height, width, channels)``.

@@ -16,27 +16,27 @@ from tfnca.types import Array
 class Perturbed(Step):
     """A frozen host whose living cells are perturbed before each of its steps.
 
-    Which cells live, and which values a state may have, the host says (`Step.confine`), so that
-    the identity matrix changes nothing. A `GrowingCA` is clipped to ±3, as in the article: if its
-    own states go beyond, even the identity changes the run. `rollout` and `Trainer.fit` warn of
-    that once, where they are given such a state to begin with: for instance the grown host.
-    ``host.scaled(factors)`` cures it exactly: the same rule, its hidden channels in units in which
-    they stay within the bound. A `NeuralCA` is clipped at its `state_clip` only.
+    The host decides which cells are alive and which values a state may have (`Step.confine`), so
+    that the identity matrix changes nothing. A `GrowingCA` is clipped to ±3, as in the article: if
+    its own states exceed that, even the identity changes the run. `rollout` and `Trainer.fit` warn
+    once if they start from such a state, for example from the grown host. ``host.scaled(factors)``
+    avoids this exactly: it is the same rule, with hidden channels in units in which they stay
+    within the bound. A `NeuralCA` is clipped only at its `state_clip`.
 
     Args:
-        host: The step under attack: a CA, or an `Injected`. The step holds a frozen copy; the
-            caller's stays as it was.
+        host: The step under attack: a CA, or an `Injected`. The step holds a frozen copy; your
+            object does not change.
         matrix: Any `StatePerturbation`, trained in place, or an array for a new
-            `MatrixPerturbation`; the identity if not given.
+            `MatrixPerturbation`; by default, the identity.
 
     Call arguments:
         See `Step`.
 
     Returns:
-        The next state, of the shape of `state`.
+        The next state, of the same shape as `state`.
 
     Raises:
-        ValueError: If the host is no step or perturbed itself, or the matrix does not fit.
+        ValueError: If the host is not a step or is perturbed itself, or the matrix does not fit.
 
     Example:
 

@@ -1,9 +1,10 @@
-"""Randomness without a generator: every draw is a hash of where and when it is made.
+"""Randomness without a generator: every draw is a hash of its cell and step.
 
 The fire mask and the noise of a step are a pure function of (seed, step, network, batch item,
-row, column). So one seed gives the same draws in every engine, on any crop of the grid, after
-a resume, and a graph that is exported carries no generator's state. The function stands here
-twice: on whole grids for the dense engine, and cell by cell for the living-cells engine.
+row, column). So one seed gives the same draws in every engine, on any crop of the grid and after
+a resume, and an exported graph contains no generator state. This module computes the function on
+whole grids for the dense engine; `tfnca.engines.kernels` computes it cell by cell for the
+living-cells engine.
 
 The hash absorbs one 32-bit word at a time with a bijective finaliser (two multiplications,
 three xor-shifts; constants by Chris Wellons' hash-prospector).
@@ -27,15 +28,15 @@ _levels = np.array([NormalDist().inv_cdf((i + 0.5) / _LEVELS) for i in range(_LE
 NORMAL_LEVELS = (_levels / _levels.std()).astype(np.float32)
 """Standard normal quantiles at 4,096 evenly spaced probabilities, scaled to unit variance.
 
-Looking a value up, unlike Box-Muller, gives the same bits in every engine and on every device.
+A table lookup, unlike Box-Muller, gives the same bits in every engine and on every device.
 """
 
 
 def new_seed() -> Array:
     """A seed for a run that was given none: a scalar int64 tensor in [0, 2**63 - 1).
 
-    Each call draws another, in a graph at each execution. `keras.utils.set_random_seed` makes the
-    sequence reproducible; no variable keeps it, so a layer that draws has no weight for it.
+    Each call draws a new one; in a graph, each execution does. `keras.utils.set_random_seed` makes
+    the sequence reproducible. No variable stores it, so a layer that draws has no weight for it.
     """
     return tf.random.uniform([], 0, 2**63 - 1, tf.int64)
 
@@ -54,7 +55,7 @@ def _absorb(key, word):
 
 
 def _absorb_index(key, index):
-    """A step's number is one word, and a second one only from step 2**32 on."""
+    """A step's number is one word; from step 2**32 on there is a second one."""
     key = _absorb(key, _word(ops.bitwise_and(index, 0xFFFFFFFF)))
     high = ops.right_shift(index, ops.cast(32, "int64"))
     return ops.where(high > 0, _absorb(key, _word(high)), key)
@@ -73,7 +74,7 @@ def _cell_hashes(shape, seed, index, network):
 
 
 def uniform(shape: tuple, seed: Any, index: Any, network: int = 0) -> Array:
-    """Uniform draws in [0, 1), one a cell: a float32 tensor of `shape` (batch, height, width)."""
+    """Uniform draws in [0, 1), one per cell: a float32 tensor of `shape` (batch, height, width)."""
     hashes = _cell_hashes(shape, seed, index, network)
     return ops.cast(ops.right_shift(hashes, _word(8)), "float32") * 2.0**-24
 

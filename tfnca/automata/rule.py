@@ -1,6 +1,6 @@
-"""What a neural CA is, as data: everything about its step but the weights.
+"""A neural CA as data: everything about its step except the weights.
 
-Layers compute a rule, the living-cells engine runs it, exporters and perturbations ask it.
+Layers and the living-cells engine compute a rule; exporters and perturbations read it.
 """
 
 import itertools
@@ -20,20 +20,20 @@ from tfnca.automata.state import GROWING_CHANNELS
 from tfnca.types import Array
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "gelu", "sigmoid", "silu", "elu")
-"""Activations that a rule may ask for, by Keras' names."""
+"""Activations that a rule may use, by their names in Keras."""
 
 
 _MOST_PARAMETERS = 2**27
-"""More than any CA has, and few enough that a file cannot fill the memory by asking for them."""
+"""More than any CA needs, and few enough that a malicious file cannot fill the memory."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A 3×3 perception that is learned: a full convolution, or a depthwise one.
+    """A learned 3×3 perception: a full convolution, or a depthwise one.
 
     Args:
         filters: Outputs of a full convolution.
-        multiplier: Outputs of a depthwise convolution for each channel. Give one of the two.
+        multiplier: Outputs per channel of a depthwise convolution. Give one of the two.
         bias: Whether it has a bias.
         activation: One of `ACTIVATIONS`.
     """
@@ -53,13 +53,13 @@ class Learned:
         _check_choice("learned activation", self.activation, ACTIVATIONS)
 
     def outputs(self, seen: int) -> int:
-        """How many values a cell perceives, of `seen` channels."""
+        """How many values a cell perceives from `seen` channels."""
         return self.filters or (self.multiplier or 0) * seen
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule, checked: see `NeuralCA` for its fields.
+    """A checked rule; see `NeuralCA` for its fields.
 
     Raises:
         ValueError: If a field is out of its range or two do not fit each other.
@@ -107,7 +107,7 @@ class Rule:
             )
 
     def _check_numbers(self) -> None:
-        """Those that are variables or tensors, which training may change, are not looked at."""
+        """Skips variables and tensors, which training may change."""
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
             if value is None or tf.is_tensor(value) or isinstance(value, keras.Variable):
@@ -120,12 +120,12 @@ class Rule:
                 raise ValueError(f"{name} must be positive. Received: {name}={value}")
 
     def _set(self, name: str, value: Any) -> Any:
-        object.__setattr__(self, name, value)  # it is frozen to all others
+        object.__setattr__(self, name, value)  # the dataclass is frozen
         return value
 
     @property
     def seen(self) -> int:
-        """Channels that a cell reads of itself and of each neighbour: the state's and inputs."""
+        """Channels that a cell reads from itself and from each neighbour: state and inputs."""
         return self.channels + self.inputs
 
     @property
@@ -147,7 +147,7 @@ class Rule:
 
     @property
     def parameters(self) -> int:
-        """How many weights a layer of this rule has, biases apart."""
+        """How many weights a layer with this rule has, without biases."""
         perception = 0 if self.learned is None else 9 * self.learned.outputs(self.seen)
         if self.learned is not None and self.learned.filters:
             perception *= self.seen
@@ -155,16 +155,16 @@ class Rule:
         return perception + sum(a * b for a, b in itertools.pairwise(sizes))
 
     def living(self, state: Array) -> Array | None:
-        """Cells that live, booleans ``(batch, height, width, 1)``; None where all do."""
+        """The living cells, booleans ``(batch, height, width, 1)``; None if all cells are alive."""
         return None if self.alive is None else self.alive.living(state, self.padding)
 
     def config(self) -> dict[str, Any]:
-        """The rule as JSON; ``Rule(**rule.config())`` is the rule."""
+        """The rule as a JSON-able dictionary; ``Rule(**rule.config())`` restores it."""
         return {field.name: as_json(getattr(self, field.name)) for field in fields(self)}
 
 
 def as_json(value: Any) -> Any:
-    """A field's value as JSON, from which `Rule` makes it again."""
+    """A field's value in a JSON-able form that `Rule` accepts."""
     if isinstance(value, Alpha | Stroke):
         return alive_config(value)
     return asdict(value) if isinstance(value, Learned) else value

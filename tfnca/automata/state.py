@@ -1,7 +1,7 @@
-"""The state of a neural CA: what its channels mean, and how to start, read and show it.
+"""The state of a neural CA: what its channels mean, and how to create, read and show it.
 
-A state is a float32 array of shape ``(batch, height, width, channels)``. Every position and
-threshold of the article's two models has its name here and nowhere else.
+A state is a float32 array of shape ``(batch, height, width, channels)``. The
+channel positions and thresholds of the article's two models are named here and nowhere else.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from tfnca.automata.perception import pad
 from tfnca.types import Array
 
 LIVING_THRESHOLD = 0.1
-"""Alpha (Growing CA) or grey (MNIST CA) above which a cell counts."""
+"""Alpha (Growing CA) or grey (MNIST CA) above which a cell counts as alive."""
 
 GROWING_CHANNELS = 16
 ALPHA = 3
@@ -26,7 +26,7 @@ NUM_CLASSES = 10
 """MNIST CA: channel 0 is the digit's grey, the last ten are the class logits, the rest hidden."""
 
 STATE_BOUND = 3.0
-"""A perturbed state is clipped to ±3 (the article's footnote 2)."""
+"""Largest absolute value in a perturbed Growing CA: it is clipped to ±3 (article, footnote 2)."""
 
 
 def seed_state(size: Any, batch: int = 1, channels: int = GROWING_CHANNELS) -> np.ndarray:
@@ -38,8 +38,8 @@ def seed_state(size: Any, batch: int = 1, channels: int = GROWING_CHANNELS) -> n
         channels: Channels of the state, 4 or more.
 
     Returns:
-        Array ``(batch, height, width, channels)``: zeros, but for the cell at
-        ``(height // 2, width // 2)`` whose alpha and hidden channels are 1.
+        Array ``(batch, height, width, channels)``: zeros, except for the cell
+        at ``(height // 2, width // 2)``, whose alpha and hidden channels are 1.
 
     Raises:
         ValueError: If a side or the batch is not positive, or there are fewer channels.
@@ -63,7 +63,7 @@ def seed_state(size: Any, batch: int = 1, channels: int = GROWING_CHANNELS) -> n
 
 
 def digit_state(images: Array, channels: int = MNIST_CHANNELS) -> Array:
-    """Digits as the start of an MNIST CA: their grey in channel 0, all else zero.
+    """The initial state of an MNIST CA: grey values in channel 0, all other channels zero.
 
     Args:
         images: Array ``(batch, height, width)`` of grey values in [0, 1].
@@ -94,15 +94,15 @@ def living_mask(
     threshold: float = LIVING_THRESHOLD,
     padding: str = "zero",
 ) -> Array:
-    """Cells of a Growing CA that live: themselves or a neighbour have alpha above 0.1.
+    """Living cells of a Growing CA: they or a neighbour have alpha above 0.1.
 
-    An alpha that is NaN is not above it; an infinite one is.
+    An alpha of NaN is not above the threshold; an infinite one is.
 
     Args:
         state: Tensor ``(batch, height, width, channels)``.
         channel: The channel that counts as alpha.
-        threshold: What it must exceed.
-        padding: What is beyond the border: ``"circular"`` is the other side.
+        threshold: The value that this channel must exceed.
+        padding: What is beyond the border: ``"circular"`` is the opposite side.
 
     Returns:
         Boolean tensor ``(batch, height, width, 1)``.
@@ -115,9 +115,9 @@ def living_mask(
             "state must be of shape (batch, height, width, channels). Received: "
             f"shape={tuple(state.shape)}"
         )
-    # Compared before pooling: what a maximum makes of NaN depends on the order of its neighbours.
+    # Compared before pooling: the maximum of values with a NaN depends on their order.
     grown = ops.cast(state[..., channel : channel + 1] > threshold, "float32")
-    wraps = padding == "circular"  # every other padding shows a border cell what it has beside it
+    wraps = padding == "circular"  # every other padding repeats cells that a border cell sees
     near = ops.max_pool(
         pad(grown, padding) if wraps else grown,
         3,
@@ -129,7 +129,7 @@ def living_mask(
 
 
 def is_digit_cell(state: Array) -> Array:
-    """Cells of an MNIST CA that live: those on the digit's stroke.
+    """Living cells of an MNIST CA: those on the digit's stroke.
 
     Args:
         state: Tensor ``(batch, height, width, channels)``.
@@ -147,7 +147,7 @@ def class_logits(state: Array) -> Array:
         state: Tensor ``(batch, height, width, channels)``.
 
     Returns:
-        Tensor ``(batch, height, width, 10)``; the argmax is what a cell says.
+        Tensor ``(batch, height, width, 10)``; the argmax is the cell's class.
     """
     return state[..., -NUM_CLASSES:]
 
@@ -162,7 +162,7 @@ def to_rgb(state: Array) -> np.ndarray:
         Array ``(batch, height, width, 3)`` in [0, 1].
 
     Raises:
-        ValueError: If the state has fewer channels or is made of bytes.
+        ValueError: If the state has fewer channels or consists of bytes.
     """
     state = ops.convert_to_numpy(state)
     if state.ndim < 3 or state.shape[-1] <= ALPHA or state.dtype == np.uint8:

@@ -1,4 +1,4 @@
-"""A step: the one idea behind every experiment. It maps a state to the next state."""
+"""The step, which maps a state to the next state and is the base of every experiment."""
 
 import warnings
 import weakref
@@ -13,26 +13,26 @@ from tfnca.automata.perturbations import StatePerturbation
 from tfnca.types import Array
 
 GROWING, MNIST = "growing", "mnist"
-"""What the channels of a state mean: RGBA and hidden ones, or grey, hidden ones and classes."""
+"""Families: channels are RGBA and hidden ones, or grey, hidden ones and classes."""
 
 
 class Step(keras.layers.Layer):
     """A layer that maps a state to the next state.
 
     `NeuralCA`, `GrowingCA` and `MNISTCA` are steps; `Injected` and `Perturbed` wrap a frozen step
-    and are steps themselves. So one rollout, one trainer, one evaluator and one exporter serve all:
-    they ask a step what it is by the attributes below, never for its class.
+    and are steps themselves. So one rollout, one trainer, one evaluator and one exporter work for
+    all of them: they read the attributes below and never check a step's class.
 
-    A step of your own says its `channels` and overrides `advance`.
+    To write your own step, set `channels` and override `advance`.
 
     Call arguments (the same for every step):
         state: Tensor ``(batch, height, width, channels)``; a state is float32 under every dtype
-            policy, which decides only what the networks compute in.
+            policy; the policy only sets the precision of the networks.
         mask, seed, index, fire_mask, noise, network, age, inputs: The fields of a `Context`.
-        context: All of them in one object, in their place.
+        context: All of these fields in one object, instead of the separate arguments.
 
     Returns:
-        Tensor of the shape of `state`.
+        Tensor of the same shape as `state`.
 
     Example:
 
@@ -52,28 +52,28 @@ class Step(keras.layers.Layer):
     """`GROWING` or `MNIST`: what those channels mean."""
 
     host: "Step" = None  # type: ignore[assignment]
-    """The frozen step that this one attacks; None for a CA by itself."""
+    """The frozen step that this one attacks; None for a plain CA."""
 
     tolerance: float | None = None
-    """Deviation from the host's rule above which a cell is silenced; None for no such check."""
+    """Largest allowed deviation from the host's rule; None for no deviation test."""
 
     mode: str = "silence"
-    """What the deviation test does to such a cell: ``"silence"`` or ``"clip"``."""
+    """What the deviation test does to a cell above the tolerance: ``"silence"`` or ``"clip"``."""
 
     perturbation: StatePerturbation = None  # type: ignore[assignment]
-    """The `StatePerturbation` before each step of the host, or None."""
+    """The `StatePerturbation` applied before each step of the host, or None."""
 
     fire_rate: float = 0.5
     """Probability that a cell updates in a step."""
 
     message_bound: float | None = None
-    """Largest value, either sign, that a cell reads of a state; None for no bound."""
+    """Largest absolute value that a cell reads from a state; None for no bound."""
 
     noise_std: float | None = None
-    """Standard deviation of the noise on every update; None for a kind that takes no noise."""
+    """Standard deviation of the noise on every update; None for a step that takes no noise."""
 
     state_bound: float | None = None
-    """Largest value, either sign, that a perturbation leaves in a state; None for no bound."""
+    """Largest absolute value in a perturbed state, which is clipped to it; None for no bound."""
 
     _HIDDEN = frozenset({"networks", "trained", "layers_in_order", "weights_in_order"})
 
@@ -83,7 +83,7 @@ class Step(keras.layers.Layer):
         self.supports_masking = True
 
     def __dir__(self):
-        # Keras saves and loads what dir() lists, and these lead back to what it has saved already.
+        # Keras saves and loads what dir() lists; these refer to objects that it has saved already.
         return [name for name in super().__dir__() if name not in self._HIDDEN]
 
     def call(
@@ -105,14 +105,14 @@ class Step(keras.layers.Layer):
         return self.advance(ops.cast(state, "float32"), context)
 
     def advance(self, state: Array, context: Context) -> Array:
-        """The next state: what a class of its own overrides.
+        """Computes the next state; override this in your own step.
 
         Args:
             state: float32 tensor ``(batch, height, width, channels)``.
-            context: What else the step is told; for a step inside this one see `next_state`.
+            context: The seed, the mask and so on; to call a step inside this one, see `next_state`.
 
         Returns:
-            Tensor of the shape of `state`.
+            Tensor of the same shape as `state`.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must say what one step does: override "
@@ -120,28 +120,28 @@ class Step(keras.layers.Layer):
         )
 
     def living(self, state: Array) -> Array | None:
-        """Which cells live, which are those that a perturbation changes.
+        """The living cells, which are the ones that a perturbation changes.
 
         Returns:
-            Boolean tensor ``(batch, height, width, 1)``; None where all do.
+            Boolean tensor ``(batch, height, width, 1)``; None if all cells are alive.
         """
         return None
 
     @property
     def networks(self) -> list["CellularAutomaton"]:
-        """The steps inside that draw and compute, host first; the step itself, if it wraps none."""
+        """The wrapped steps that draw and compute, host first; the step itself if it wraps none."""
         return [self]  # type: ignore[list-item]
 
     def confine(self, state: Array, changed: Array) -> Array:
-        """What a change of its living cells makes of a state, within the bounds of the rule.
+        """Applies a change to the living cells of a state, within the bounds of the rule.
 
         Args:
             state: Tensor ``(batch, height, width, channels)``.
-            changed: All cells of it, changed.
+            changed: The state with the change applied to all cells.
 
         Returns:
-            Tensor of that shape; dead cells are zero. If nothing was changed, no dead cell holds
-            anything and no value exceeds `state_bound`, it is the state.
+            Tensor of the same shape; dead cells are zero. It equals `state` if nothing was changed,
+            all dead cells are zero and no value exceeds `state_bound`.
         """
         bounded = clipped(changed, self.state_bound)
         alive = self.living(state)
@@ -149,7 +149,7 @@ class Step(keras.layers.Layer):
 
     @property
     def trained(self) -> keras.layers.Layer:
-        """What training changes and what a job saves: the step, or its adversary, or its matrix."""
+        """What training changes and a job saves: the step, its adversary or its perturbation."""
         return self
 
     @property
@@ -159,7 +159,7 @@ class Step(keras.layers.Layer):
 
     @property
     def changing(self) -> int:
-        """The last channels, those that steps change and noise is for."""
+        """The number of channels that a step changes, which are the last ones."""
         inside = (ca.changing for ca in self.networks if ca is not self)
         return max(inside, default=self.channels)
 
@@ -169,7 +169,7 @@ class Step(keras.layers.Layer):
         return any(ca.noise_std is not None for ca in self.networks)
 
     def compute_mask(self, inputs: Any, mask: Array | None = None) -> None:
-        """Keras would carry `mask` on to the next layer; here it says where adversaries stand."""
+        """Keras would pass `mask` on to the next layer, but here it marks the adversaries."""
         return None
 
     def compute_output_shape(self, state_shape: tuple, **kwargs: Any) -> tuple:
@@ -177,9 +177,9 @@ class Step(keras.layers.Layer):
 
 
 class CellularAutomaton(Step):
-    """A step that is one network: what `Injected` mixes and an engine runs.
+    """A step with a single network, which `Injected` can mix and an engine can run.
 
-    A class of its own says its `family` and `channels`, and builds `layers_in_order`.
+    To write your own, set `family` and `channels` and build `layers_in_order`.
     """
 
     step_size = 1.0
@@ -202,7 +202,7 @@ class CellularAutomaton(Step):
 
 
 def check_step(step: Any, name: str = "step") -> None:
-    """Raises ValueError unless `step` is one."""
+    """Raises ValueError unless `step` is a `Step`."""
     if isinstance(step, Step):
         return
     hint = ""
@@ -215,13 +215,13 @@ def check_step(step: Any, name: str = "step") -> None:
 
 
 def next_state(step: Step, state: Array, context: Context, **keywords: Any) -> Array:
-    """Calls a step, whose `call` may be a user's own and take a part of the context only.
+    """Calls a step; a custom `call` receives only the fields of the context that it accepts.
 
     Args:
         step: Any step.
         state: Tensor ``(batch, height, width, channels)``.
-        context: What it is told.
-        **keywords: Those that Keras knows, such as ``training``.
+        context: The seed, the mask and so on.
+        **keywords: Arguments that Keras knows, such as ``training``.
 
     Returns:
         The next state.
@@ -233,11 +233,11 @@ def next_state(step: Step, state: Array, context: Context, **keywords: Any) -> A
 
 
 def freeze_copy(step: Step) -> Step:
-    """A frozen copy of a step, so that wrapping leaves the caller's object as it was."""
+    """A frozen copy of a step, so that wrapping does not change the caller's object."""
     copy = type(step).from_config(step.get_config())
     copy.set_weights(step.get_weights())
-    # A copy of what is frozen already has inner layers that are not, and Keras passes `trainable`
-    # on to them only where it changes.
+    # In a copy of a frozen step the inner layers are not frozen, and Keras passes `trainable` on
+    # to them only when the value changes.
     copy.trainable = True
     copy.trainable = False
     return copy
@@ -247,10 +247,10 @@ _looked_at: "weakref.WeakSet[Step]" = weakref.WeakSet()
 
 
 def warn_of_clipping(step: Step, states: Array) -> None:
-    """Warns once if a perturbation's bound cuts states that a run begins with.
+    """Warns once if a perturbation's bound clips the states that a run begins with.
 
-    Only the first states that a step is given are looked at: later ones may be the perturbation's
-    own work.
+    Only the first states given to a step are checked, because the perturbation may have caused
+    later ones.
     """
     if step.perturbation is None or step in _looked_at or not is_concrete(states):
         return
@@ -269,7 +269,7 @@ def warn_of_clipping(step: Step, states: Array) -> None:
 
 
 def clipped(values: Array, bound: float | None) -> Array:
-    """Values cut off at a bound, either sign; None for no bound."""
+    """Values clipped to ±bound; None for no bound."""
     return values if bound is None else ops.clip(values, -bound, bound)
 
 

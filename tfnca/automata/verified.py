@@ -1,4 +1,4 @@
-"""A defence that silences cells whose update deviates from the host's rule."""
+"""The deviation test: a defence against cells whose update deviates from the host's rule."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ from tfnca.deprecated import warn
 from tfnca.types import Array
 
 _LEAST_NOISE = 1e-3
-"""The unit of a deviation where the rule adds no noise, well above what rounding makes."""
+"""The unit of deviation if the rule adds no noise; well above rounding errors."""
 
 
 def unit_of_deviation(host: CellularAutomaton) -> float:
-    """What a `deviation` of 1 is: the standard deviation of a rule's noise."""
+    """The size of a `deviation` of 1: the standard deviation of the rule's noise."""
     return max(host.noise_std or 0.0, _LEAST_NOISE)
 
 
@@ -32,10 +32,10 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
         after: The states one step later.
 
     Returns:
-        ``(batch, height, width)``, the largest over channels, in standard deviations of the
-        rule's noise: 0 for a cell that did not change, the largest float32 or infinity where a
-        change is no number. The
-        engines' table of normal draws ends at 3.7, so that an honest cell stays below 5.
+        ``(batch, height, width)``, the largest deviation over channels, in standard deviations of
+        the rule's noise: 0 for a cell that did not change, and the largest float32 or infinity for
+        a change that is NaN or infinite. The engines' table of normal draws ends at 3.7, so a host
+        cell stays below 5.
 
     Raises:
         ValueError: If the states do not fit the host.
@@ -52,8 +52,8 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
     same = ops.logical_or(after == before, ops.logical_and(ops.isnan(after), ops.isnan(before)))
     rests = ops.all(same, axis=-1)
     difference = ops.abs(after - expected) / unit_of_deviation(host)
-    # A maximum passes over NaN on some processors. Not infinity: a constant of that kind would end
-    # a sound run under `tf.debugging.enable_check_numerics`.
+    # A maximum ignores NaN on some processors. NaN is not replaced by infinity, because such a
+    # constant would stop a valid run under `tf.debugging.enable_check_numerics`.
     difference = ops.where(ops.isnan(difference), np.finfo(np.float32).max, difference)
     differs = ops.max(difference, axis=-1)
     return ops.where(rests, ops.zeros_like(differs), differs)
@@ -69,30 +69,31 @@ def _by_the_rule(host: CellularAutomaton, state: Array) -> Array:
 
 @keras.saving.register_keras_serializable("tfnca")
 class Verified(Injected):
-    """An injection in which a cell that did not change by the host's rule is silenced.
+    """An injection into a defended host, which tests every cell's update for deviations.
 
-    After each step every cell's change is compared with what the host's rule allows. A cell that
-    deviates by more than `tolerance` loses all it says: its channels but the grey are zero, as
-    before its first step. To check a neighbour a cell needs that neighbour's surroundings, two
-    cells away, and a memory of one step.
+    After each step, the deviation test compares every cell's change with the changes that the
+    host's rule allows. By default a cell that deviates by more than `tolerance` is silenced: all
+    its channels except the grey become zero, as they were before its first step. To test a
+    neighbour, a cell needs to see that neighbour's neighbourhood, which extends two cells away, and
+    to remember one step.
 
     Args:
         host: The `MNISTCA` under attack; the step holds a frozen copy.
         adversary: An `MNISTCA`, trained in place.
-        tolerance: Standard deviations of the host's noise that are borne.
-        mode: What happens to a cell that deviates. ``"silence"`` clears its channels. ``"clip"``
-            clips each channel to the tolerance, as an adversary that knows of the test would do by
-            itself. Train such an adversary with ``"clip"``: gradients pass as if nothing were
-            clipped, whereas those of a silenced cell are zero.
+        tolerance: Largest allowed deviation, in standard deviations of the host's noise.
+        mode: What happens to a cell above the tolerance. ``"silence"`` sets its channels to zero.
+            ``"clip"`` clips each channel to the tolerance, as an adversary that knows the test
+            would do by itself. Train such an adversary with ``"clip"``: gradients pass as if
+            nothing were clipped, whereas the gradients of a silenced cell are zero.
 
     Call arguments:
         See `Injected`.
 
     Returns:
-        The next state, of the shape of `state`.
+        The next state, of the same shape as `state`.
 
     Raises:
-        ValueError: If `host` is no MNIST CA or does not fit the adversary, or `tolerance` is not
+        ValueError: If `host` is not an MNIST CA or does not fit the adversary, `tolerance` is not
             positive, or `mode` is unknown.
 
     Example:

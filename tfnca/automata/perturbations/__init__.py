@@ -1,7 +1,7 @@
-"""Kinds of perturbations, one a file.
+"""The kinds of perturbations, one per file.
 
-A file that is added to this folder is a kind that everything knows: the engines, `tfnca.load`, the
-exporters, the measures, and ``train/perturbation.py --kind``.
+To add a kind, add a file to this folder. The engines, `tfnca.load`, the exporters, the measures,
+and ``train/perturbation.py --kind`` then find it.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What every kind of perturbation is: a change of every living cell before each step."""
+"""The base class of perturbations, which change every living cell before each step."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
@@ -12,38 +12,39 @@ from tfnca.automata.state import STATE_BOUND, living_mask
 from tfnca.types import Array
 
 KINDS: dict[str, type["StatePerturbation"]] = {}
-"""The kinds of perturbations by their names, such as ``"matrix"``."""
+"""The kinds of perturbations by name, for example ``"matrix"``."""
 
 
 class StatePerturbation(keras.layers.Layer):
     """A change of every living cell; by default x → x·matrix + vector.
 
-    Which cells live and what bounds them is the host's to say. Without a host it is the article's
-    Growing CA, whose living cells are clipped to ±3 while all others become zero.
+    The host decides which cells are alive and how far their values may go. Without a host, the
+    rules of the article's Growing CA apply: living cells are clipped to ±3 (`STATE_BOUND`) and all
+    other cells become zero.
 
-    A kind of its own is a subclass with a `kind`, registered with Keras. An affine one gives its
-    `matrix` or `vector` (or both), and every engine and exporter runs it. Any other overrides
-    `call`, which leaves `is_affine` false: the dense engine runs it. What it needs besides are
-    `meaning`, `to_array`, `from_array` and `combined`. Made from `channels` alone it changes
-    nothing, which is where training begins.
+    To add a kind, write a subclass with a `kind` and register it with Keras. If it is affine,
+    define `matrix` or `vector` (or both); every engine and exporter can then run it. Otherwise
+    override `call`; `is_affine` is then false and only the dense engine runs it. A kind also needs
+    `meaning`, `to_array`, `from_array` and `combined`. Created from `channels` alone, it must
+    change nothing, because that is where training begins.
 
     Args:
         channels: Channels of the state.
 
     Call arguments:
         state: Tensor ``(batch, height, width, channels)``.
-        host: The step whose cells these are, see `Step.confine`; a kind that overrides `call` is
-            given one if it names the argument.
+        host: The step that the cells belong to, see `Step.confine`; a kind that overrides `call`
+            receives it if its `call` has this argument.
 
     Returns:
-        Tensor of the shape of `state`.
+        Tensor of the same shape as `state`.
     """
 
     kind: str = ""
-    """The kind's name, for ``--kind`` and for files."""
+    """The kind's name, used by ``--kind`` and in files."""
 
     meaning: str = ""
-    """What it is, for cards: ``"a vector that is added to the state of every living cell"``."""
+    """A description for cards: ``"a vector that is added to the state of every living cell"``."""
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -60,17 +61,17 @@ class StatePerturbation(keras.layers.Layer):
 
     @property
     def matrix(self) -> Array | None:
-        """Tensor ``(channels, channels)`` that a living cell's row is multiplied with, or None."""
+        """Tensor ``(channels, channels)`` that multiplies the state of a living cell, or None."""
         return None
 
     @property
     def vector(self) -> Array | None:
-        """Tensor ``(channels,)`` that is added after that, or None."""
+        """Tensor ``(channels,)`` that is added after the matrix, or None."""
         return None
 
     @property
     def is_affine(self) -> bool:
-        """Whether `matrix` and `vector` are all there is to it."""
+        """Whether `matrix` and `vector` define the perturbation completely."""
         return type(self).call is StatePerturbation.call
 
     def call(self, state: Array, host: Any = None) -> Array:
@@ -86,7 +87,7 @@ class StatePerturbation(keras.layers.Layer):
         return ops.where(living_mask(state), ops.clip(changed, -STATE_BOUND, STATE_BOUND), 0.0)
 
     def to_array(self) -> np.ndarray:
-        """What the perturbation is, as a NumPy array: what its ``.npy`` file holds."""
+        """The perturbation as a NumPy array, as in its ``.npy`` file."""
         raise NotImplementedError
 
     @classmethod
@@ -94,22 +95,22 @@ class StatePerturbation(keras.layers.Layer):
         """The perturbation that an array describes.
 
         Args:
-            array: As `to_array` gives it.
-            name: What a message calls it.
+            array: An array as `to_array` returns it.
+            name: The name that an error message uses for it.
 
         Returns:
-            A perturbation, or None where an array of these axes describes another kind.
+            A perturbation, or None if an array with these axes describes another kind.
 
         Raises:
-            ValueError: If the array has the right axes and wrong contents.
+            ValueError: If the array has the right axes but wrong contents.
         """
         return None
 
     def scaled(self, k: float) -> "StatePerturbation":
-        """The perturbation at another strength: (1 - k)·nothing + k·it.
+        """The perturbation at strength `k`: (1 - k)·identity + k·perturbation.
 
         Args:
-            k: 0 does nothing, 1 is the perturbation itself, below 0 is the opposite direction.
+            k: 0 changes nothing, 1 is the perturbation itself, below 0 is the opposite direction.
 
         Returns:
             A new perturbation.
@@ -118,7 +119,7 @@ class StatePerturbation(keras.layers.Layer):
 
     @classmethod
     def combined(cls, weighted: Sequence[tuple["StatePerturbation", float]]) -> "StatePerturbation":
-        """The composition of perturbations of this kind, checked pairs ``(perturbation, k)``."""
+        """The composition of perturbations of this kind, of checked pairs ``(perturbation, k)``."""
         raise ValueError(f"{cls.__name__} does not compose. Received: {len(weighted)} of them")
 
     def describe(self) -> dict:
@@ -130,14 +131,14 @@ class StatePerturbation(keras.layers.Layer):
 
 
 def _register(kind: type[StatePerturbation]) -> None:
-    """Makes a kind known; raises TypeError where it is another's or lacks a part."""
+    """Registers a kind; raises TypeError if its name is taken or it lacks a part."""
     place = kind.__module__, kind.__qualname__
     for known in KINDS.values():
         same = known.kind == kind.kind or known.__name__ == kind.__name__
         if same and (known.__module__, known.__qualname__) != place:
             raise TypeError(
                 f"A kind of perturbation needs a `kind` and a class name of its own. Received: "
-                f"{kind.kind!r}, {kind.__name__}, beside {known.kind!r}, {known.__name__}"
+                f"{kind.kind!r}, {kind.__name__}, and {known.kind!r}, {known.__name__}"
             )
     parts = ("meaning", "to_array", "from_array", "combined")
     if missing := [name for name in parts if name not in vars(kind)]:
@@ -155,7 +156,7 @@ def combine(weighted: Iterable[tuple[StatePerturbation, float]]) -> StatePerturb
         A new perturbation of that kind.
 
     Raises:
-        ValueError: If there is no pair, a pair has no perturbation or no finite weight, or kinds or
+        ValueError: If there are no pairs, a pair lacks a perturbation or a finite k, or kinds or
             sizes differ.
 
     Example:

@@ -1,4 +1,4 @@
-"""The article's perturbation: a symmetric matrix multiplied onto every living cell."""
+"""The article's perturbation: a symmetric matrix that multiplies every living cell."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -18,19 +18,19 @@ from tfnca.types import Array
 class MatrixPerturbation(StatePerturbation):
     """A global state perturbation: living cells times a symmetric matrix A, clipped to ±3.
 
-    Only the upper triangle is read and mirrored, so A stays symmetric in training. The web demo
-    of the article multiplies after the step and without the living mask; this layer follows the
-    training code, which multiplies before it.
+    Only the upper triangle is read, and mirrored, so A stays symmetric in training. The article's
+    web demo multiplies after the step and without the living mask; this layer follows the training
+    code, which multiplies living cells before the step.
 
     Args:
-        channels: Side of the matrix.
-        matrix: Array ``(channels, channels)`` to start from; the identity if not given.
+        channels: Number of rows and columns of the matrix.
+        matrix: Array ``(channels, channels)`` to start from; by default, the identity.
 
     Call arguments:
         state: Tensor ``(batch, height, width, channels)``.
 
     Returns:
-        Tensor of the shape of `state`.
+        Tensor of the same shape as `state`.
 
     Raises:
         ValueError: If `matrix` is not symmetric, not of that shape, or not finite.
@@ -65,7 +65,7 @@ class MatrixPerturbation(StatePerturbation):
         return upper + ops.transpose(ops.triu(self.variable, k=1))
 
     def spectrum(self) -> np.ndarray:
-        """Eigenvalues of A, ascending, ``(channels,)``; above 1 a direction is amplified."""
+        """Eigenvalues of A, ascending, ``(channels,)``; a direction above 1 is amplified."""
         return np.linalg.eigvalsh(self.to_array().astype(np.float64))
 
     def to_array(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A perturbation that only pushes: one vector added to every living cell."""
+"""A perturbation that adds the same vector to every living cell."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -18,17 +18,18 @@ from tfnca.types import Array
 class ShiftPerturbation(StatePerturbation):
     """A vector b added to every living cell before each step, clipped to ±3.
 
-    It knows nothing of a cell's state, where a matrix acts on some cells more than on others.
+    It changes every cell in the same way, whereas the effect of a matrix depends on the cell's
+    state.
 
     Args:
         channels: Length of the vector.
-        vector: Array ``(channels,)`` to start from; zeros if not given.
+        vector: Array ``(channels,)`` to start from; by default, zeros.
 
     Call arguments:
         state: Tensor ``(batch, height, width, channels)``.
 
     Returns:
-        Tensor of the shape of `state`.
+        Tensor of the same shape as `state`.
 
     Raises:
         ValueError: If `vector` is not of that shape, or not finite.
@@ -40,7 +41,7 @@ class ShiftPerturbation(StatePerturbation):
     TensorShape([1, 16, 16, 16])
 
     Reference:
-        The article's "Perturbing the states of Growing CA" holds that a matrix is needed.
+        The article's "Perturbing the states of Growing CA" argues that a matrix is needed.
     """
 
     kind = "shift"
