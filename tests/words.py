@@ -25,12 +25,14 @@ CODE = [
     "export/tfjs.py",
     "tfnca/__main__.py",
     "tfnca/article",
+    "tfnca/automata",
     "tfnca/choices.py",
     "tfnca/cli",
     "tfnca/commands.py",
     "tfnca/data",
     "tfnca/defence",
     "tfnca/deprecated.py",
+    "tfnca/engines",
     "tfnca/export",
     "tfnca/files.py",
     "tfnca/formats",
@@ -56,8 +58,12 @@ NOT_PROSE = re.compile(
     r"^(```|~~~).*?^\1$|<!--.*?-->|`[^`\n]+`|\]\([^)]*\)|<[a-z/][^>]*>", flags=re.M | re.S
 )
 """Of Markdown: code, comments, addresses of links, HTML tags."""
-NAMES = re.compile(r"``[^`]+``|`[^`]+`|^ +\w+(?=: )|--[a-z-]+|\{[^{}]*\}|^ *>>>.*$", flags=re.M)
-"""Of Python's strings and comments: names, arguments, options, values in an f-string, examples."""
+NAMES = re.compile(
+    r"``[^`]+``|`[^`]+`|^ +\w+(?=: )|--[a-z-]+|\{[^{}]*\}|^ *>>>.*$|^\"[a-z\d_ ]+_[a-z\d_ ]+\"$",
+    flags=re.M,
+)
+"""Of Python's strings and comments: names, arguments, options, values in an f-string, examples,
+and fields of a named tuple."""
 
 
 def words() -> list[tuple[re.Pattern, str]]:

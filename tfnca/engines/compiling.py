@@ -1,4 +1,4 @@
-"""When compiled code is compiled: once on a machine, said so, both entries at the same time."""
+"""Compiles the kernels once per machine, with a notice, both entries at the same time."""
 
 import atexit
 import contextlib
@@ -18,11 +18,11 @@ _lock = threading.Lock()
 _companion: subprocess.Popen | None = None
 
 _PATIENCE = 120
-"""Seconds after which the companion is not waited for any longer."""
+"""Longest time to wait for the companion process, in seconds."""
 
 
 class _Beginning(event.Listener):
-    """Calls a function when compilation begins, if it does."""
+    """Calls a function if and when compilation begins."""
 
     def __init__(self, begin):
         self.begin = begin
@@ -53,18 +53,19 @@ def prepare(
     other: Any = None,
     arguments_of_other: Callable[[], tuple] | None = None,
 ) -> None:
-    """Compiles an entry, or loads it from the cache, for the one signature that it ever has.
+    """Compiles an entry, or loads it from the cache, for its only signature.
 
-    Numba compiles one function at a time, in a process. So where this entry has to be compiled,
-    another process compiles the other one meanwhile.
+    Numba compiles one function at a time in each process. So while this process compiles one entry,
+    a companion process compiles the other.
 
     Args:
         kernel: One of the two entries of `kernels`.
-        arguments: What it is to be called with.
+        arguments: The arguments that it will be called with.
         other: The other entry, if it will be needed too.
-        arguments_of_other: Function that returns what that is to be called with, in kind.
+        arguments_of_other: A function that returns arguments of the same types as those that the
+            other entry will be called with.
     """
-    if numba.config.DISABLE_JIT:  # the kernels are plain Python then, to be debugged or counted
+    if numba.config.DISABLE_JIT:  # the kernels are plain Python then, for debugging or coverage
         return
     with _lock:
         if kernel.signatures:
@@ -85,11 +86,11 @@ def prepare(
         with event.install_listener("numba:compile", _Beginning(begin)):
             try:
                 kernel.compile(_signature(arguments))
-            except OSError as error:  # it is compiled; writing it to the cache is what failed
+            except OSError as error:  # compilation succeeded, but writing the cache failed
                 if not kernel.signatures:
                     raise
                 print(f"tfnca: the compiled engine could not be kept: {error}", file=sys.stderr)
-        kernel.disable_compile()  # another signature would be a mistake, and take long
+        kernel.disable_compile()  # another signature would be a mistake, and slow to compile
 
 
 def _signature(arguments):
@@ -97,7 +98,7 @@ def _signature(arguments):
 
 
 def _start(name, signature):
-    """Starts the companion; without one everything is compiled here, one after the other."""
+    """Starts the companion; if that fails, this process compiles both entries in turn."""
     global _companion
     if (os.cpu_count() or 1) < 2 or not sys.executable or getattr(sys, "frozen", False):
         return
@@ -121,7 +122,7 @@ def _wait_for_companion():
 
 @atexit.register
 def _end_companion():
-    """It does not outlive the process that it helps."""
+    """Ends the companion, which must not outlive this process."""
     global _companion
     if _companion is not None:
         _companion.kill()

@@ -24,10 +24,10 @@ def run(
     inputs: tf.Tensor | None = None,
     most: int | None = None,
 ) -> tf.Tensor:
-    """Runs a step `steps` times in one loop; tensors that `rollout.run` checked.
+    """Runs a step `steps` times in one loop, on tensors that `rollout.run` has checked.
 
-    A gradient keeps every state on the way. XLA, which knows all sizes beforehand, must be told
-    how many they can be: `most`.
+    A gradient keeps every intermediate state. XLA needs all sizes in advance, so `most` gives the
+    largest number of steps.
     """
 
     def one(t, state):
@@ -48,10 +48,10 @@ def train(
     first_age: tf.Tensor,
     most: int | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """As `run`, with ``training=True`` for all layers but those of a frozen host.
+    """Like `run`, with ``training=True`` for all layers except those of a frozen host.
 
     Returns:
-        The final state, and the sum of the losses that layers added on the way (`add_loss` and
+        The final state, and the sum of the losses that layers added in the run (`add_loss` and
         activity regularisers).
     """
 
@@ -65,7 +65,7 @@ def train(
 
 
 def _context(step, t, mask, seed, first_step, first_age, fire_masks=None, noise=None, inputs=None):
-    """What a step is told in turn `t` of the loop."""
+    """The context of a step in iteration `t` of the loop."""
     number = tf.cast(t, tf.int64)
 
     def given(values, read):
@@ -86,7 +86,7 @@ def _context(step, t, mask, seed, first_step, first_age, fire_masks=None, noise=
 
 
 def _added_losses(step: Step) -> tf.Tensor:
-    """What layers added in the call just made; Keras lists the weights' regularisers behind it."""
+    """The losses of the last call; Keras lists the weights' regularisers after them."""
     regularised = [weight for weight in step.trainable_variables if weight.regularizer is not None]
     losses = step.losses
     return tf.add_n([tf.zeros([]), *losses[: len(losses) - len(regularised)]])
@@ -94,19 +94,20 @@ def _added_losses(step: Step) -> tf.Tensor:
 
 @functools.cache
 def uses_xla(engine: str) -> bool:
-    """Whether to compile with XLA: it pays on a GPU, and makes this graph slower on a CPU."""
+    """Whether to compile with XLA: it is faster on a GPU, but slower on a CPU for this graph."""
     return engine == "dense" and bool(tf.config.list_logical_devices("GPU"))
 
 
 def by_xla(reference: Callable[[], Any], traced: Callable[[], None]) -> Callable:
     """A rollout compiled by XLA, as a function of `run`'s tensors.
 
-    What a compiled loop keeps for its gradient cannot leave the compiled function, so the gradient
-    is a second one, which runs the loop again. It is that of the state, the weights and the noise.
+    The values that a compiled loop keeps for its gradient cannot leave the compiled function. So
+    the gradient (of the state, the weights and the noise) is a second function, which runs the
+    loop again.
 
     Args:
-        reference: Gives the step, which it does not keep alive.
-        traced: Called after each time that the step was traced.
+        reference: Returns the step, without keeping it alive.
+        traced: Called each time after the step was traced.
     """
     options = {"autograph": False, "reduce_retracing": True, "jit_compile": True}
     forward = tf.function(functools.partial(_with_weights, reference, traced), **options)
@@ -114,7 +115,7 @@ def by_xla(reference: Callable[[], Any], traced: Callable[[], None]) -> Callable
 
     def rollout(state, steps, mask, seed, first_step, fire_masks, noise, inputs):
         rest = mask, seed, first_step, fire_masks, inputs
-        # Rounded up, so that few graphs do for all numbers of steps.
+        # Rounded up, so that a few graphs suffice for all numbers of steps.
         known = tf.get_static_value(steps)
         most = None if known is None else 1 << int(known).bit_length()
 
@@ -133,12 +134,12 @@ def by_xla(reference: Callable[[], Any], traced: Callable[[], None]) -> Callable
 
 
 def _weights(step: Step) -> list[keras.Variable]:
-    """What a gradient can be asked for, frozen or not."""
+    """The weights that a gradient can be requested for, frozen or not."""
     return [weight for weight in step.weights if weight.value.dtype.is_floating]
 
 
 def _with_weights(reference, traced, sources, *rest, most=None):
-    """A run from a state, noise and weights that are given: nothing of the step is recorded."""
+    """A run from given state, noise and weights; records nothing of the step itself."""
     step, weights = reference(), _weights(reference())
     given = len(sources) - len(weights)
     state, *noise = sources[:given]
@@ -149,7 +150,7 @@ def _with_weights(reference, traced, sources, *rest, most=None):
 
 
 def _gradients(reference, traced, most, upstream, sources, *rest):
-    """Of the state, the noise and the weights, given that of the last state."""
+    """Gradients of the state, the noise and the weights, from that of the last state."""
     with tf.GradientTape() as tape:
         tape.watch(sources)
         final = _with_weights(reference, traced, sources, *rest, most=most)

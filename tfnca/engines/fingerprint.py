@@ -1,7 +1,7 @@
-"""What a graph holds as constants: once it changes, the graph is an old one.
+"""A fingerprint of the constants in a graph: once it changes, the graph is out of date.
 
-A graph reads a step's numbers, activations and layers once, when it is traced. Variables it reads
-at every run, so that values assigned to them need no new graph.
+A graph reads a step's numbers, activations and layers once, when it is traced. It reads variables
+in every run, so assigning a value to a variable does not require a new graph.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import numpy as np
 _PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
 
 _OPAQUE = frozenset(sys.stdlib_module_names) | {"keras", "tensorflow", "numpy"}
-"""Packages whose objects are known by identity; those of any others are looked into."""
+"""Packages whose objects count by identity; objects of other packages are inspected."""
 
 _BOOKKEEPING = frozenset(vars(keras.layers.Layer())) - {
     "_dtype_policy",
@@ -26,12 +26,12 @@ _BOOKKEEPING = frozenset(vars(keras.layers.Layer())) - {
     "activity_regularizer",
     "autocast",
 } | {f"{name}_{kind}" for name in ("kernel", "bias") for kind in ("initializer", "constraint")}
-"""What Keras notes on layers and does not compute with."""
+"""Attributes of layers that Keras keeps but does not compute with."""
 
 
 @dataclasses.dataclass
 class Fingerprint:
-    """What a graph holds, to be compared with ``==``; no list, into which Keras would look."""
+    """A graph's constants, compared with ``==``; not a list, which Keras would track."""
 
     parts: list
 
@@ -39,9 +39,9 @@ class Fingerprint:
 def fingerprint(*things: Any) -> Fingerprint:
     """All that a graph of these objects would hold as constants.
 
-    Layers, and objects that are neither Keras' nor of the standard library, are looked into:
-    attributes, and those of their classes. Numbers, texts and arrays count by value, variables
-    and all else by identity. It keeps nothing alive.
+    It inspects the attributes, and class attributes, of layers and of objects that are not from
+    Keras, TensorFlow, NumPy or the standard library. Numbers, strings and arrays count by value;
+    variables and everything else by identity. It keeps no object alive.
     """
     parts: list = []
     _note(things, parts, set())
@@ -82,7 +82,7 @@ def _note(value: Any, parts: list, seen: set[int]) -> None:
 
 @functools.lru_cache(256)
 def _sort(kind: type) -> str:
-    """How objects of a class are noted."""
+    """How objects of a class are recorded."""
     for sort, kinds in (
         ("variable", keras.Variable),
         ("collection", (list, tuple, set, frozenset, dict)),
@@ -119,7 +119,7 @@ def _package(kind: type) -> str:
 
 
 def _identify(value: Any, parts: list) -> None:
-    """Notes which object this is. A number alone would not do: another may get it later."""
+    """Records an object's identity. Its `id` is not enough: a later object may get the same one."""
     parts.append(id(value))
     try:
         parts.append(weakref.ref(value))

@@ -1,39 +1,40 @@
-"""All compiled code: one sheet of the living-cells engine, some steps forward or back.
+"""All compiled code: the living-cells engine on one tile of a batch, forward or backward.
 
-About a fifth of a grown lizard's grid lives and half of that fires, so nine tenths of a dense
-step change nothing. This engine walks through lists instead. It works on *sheets*: one lizard
-or a few digits, each grid padded and all laid out flat, so that a neighbour stands at a fixed
-distance; and beside it a list of the cells that may differ from zero. One step of a sheet:
+About a fifth of a grown lizard's grid is alive and half of those cells fire, so nine tenths of a
+dense step change nothing. This engine works through lists of cells instead. It processes a batch
+in *tiles* (`Sheet` in the code). A tile is one lizard or a few digits, with padded grids laid out
+flat, so that each neighbour is at a fixed distance. A list names the cells that may differ from
+zero. One step of a tile:
 
 1. *Living*: from the listed cells, list all that have alpha > 0.1 in their neighbourhood.
-   (Of a rule without alpha: the cells of the stroke, or all, once for the whole run.)
+   (For a rule without alpha: the cells of the stroke, or all cells, once for the whole run.)
 2. *Fire*: hash (seed, step, network, item, row, column) to see which of them fire.
 3. *Update*: gather the neighbourhoods of the firing cells as rows of a matrix, in blocks that
-   fit the cache, and run the network that stands there: a few matrix products.
-4. *Life after*: a cell stays if its neighbourhood has alpha > 0.1 after the update. Two traps:
-   a firing cell just outside the living ones can keep a living one alive; and in an injection
-   each network judges by its own update, also where the other stands. So where the alphas
-   already known do not keep a cell alive, and only there, the missing ones are computed.
+   fit the cache, and run the network of those cells: a few matrix products.
+4. *Life after*: a cell stays if its neighbourhood has alpha > 0.1 after the update. There
+   are two pitfalls. A firing cell just outside the living ones can keep a living one alive. And in
+   an injection each network decides by its own update, even for cells of the other network. So the
+   missing alphas are computed, but only where the known ones do not keep a cell alive.
 5. The cells that stay are the list of the next step; all others are set to zero.
 
-The result is the dense step's, exactly, up to the order of float32 additions. Backward, a tape
-holds the listed cells of every step; perception and hidden layers are computed again, cheaper
-than kept.
+The result equals that of the dense step, up to the order of float32 additions. For the gradient, a
+tape holds the listed cells of every step. Perceptions and hidden layers are computed again, which
+is cheaper than keeping them.
 
-Three rules keep this file quick to compile and its cache true:
+Three rules keep this file quick to compile and its cache correct:
 
-- One specialisation serves every kind of step: what differs is a number, a flag or the contents
-  of an array, never a type. Arrays come from `sheets`, which makes and checks them all.
+- One specialisation serves every kind of step: steps differ in a number, a flag or the contents
+  of an array, never in a type. Arrays come from `sheets`, which makes and checks them all.
 - No constant is imported: numba compiles constants in, and its cache watches this file alone.
-- Few arrays, with many rows or parts each: LLVM's time follows the number of arrays that are handed
-  on. Indices of rows are `np.int64`: for each Python integer numba would specialise anew.
+- Use few arrays, with many rows or parts each: LLVM's time grows with the number of arrays that are
+  passed on. Indices of rows are `np.int64`: numba would specialise again for each Python integer.
 """
 
 from collections import namedtuple
 
 import numba
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, to be there when its threads are set
+import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, loaded before its threads are set
 
 BLOCK = 512
 """Rows in one matrix product: block and hidden layer stay in a core's cache."""
@@ -41,8 +42,8 @@ BLOCK = 512
 LAYER_COLUMNS = tuple(np.arange(9))
 KERNEL, BIAS, INPUTS, WIDTH, SOURCE, OUT, ACTIVATION, PERCEPTION, STENCILS = LAYER_COLUMNS
 """Columns of `Program.layers`: where a layer's kernel and bias start in `Program.floats`, the
-kernel's shape, where its inputs and outputs start in `Sheet.buffers`, its activation; and of a
-network's first layer, what its inputs are and where their filters start in `Program.floats`."""
+kernel's shape, where its inputs and outputs start in `Sheet.buffers`, its activation; and for a
+network's first layer, its kind of perception and where the filters start in `Program.floats`."""
 
 LINEAR, RELU, LEAKY_RELU, TANH = np.arange(4)
 PATCHES, SOBEL, FILTERS = np.arange(3)
@@ -55,8 +56,8 @@ LIMITS = MESSAGE_BOUND, TOLERANCE, STATE_CLIP, NETWORK_CLIP, BOUND = NUMBERS[6:]
 """A network's numbers, see `_number`; a network without noise has a negative `NOISE_STD`."""
 
 MARKS = INSIDE, STANDS, FIRES = tuple(np.arange(3))
-"""Rows of `Sheet.marks`: is a position in the grid, which network stands there; and whether the
-i-th cell of the list asked last fires."""
+"""Rows of `Sheet.marks`: whether a position is in the grid, and which network it runs; and whether
+the i-th cell of the list queried last fires."""
 
 _LISTS = tuple(np.arange(21))
 ITEM, ROW, COLUMN, OFFSETS, LIST_A, LIST_B, ALIVE, CELLS, LISTED = _LISTS[:9]
@@ -64,9 +65,9 @@ SHAKEN, LIVING, ROW_OF = _LISTS[9:12]
 KEPT, ASKED, FIRED, FIRED_ROW = _LISTS[12:20:2]  # and the next row for the second network
 HOME = _LISTS[20]
 """Rows of `Sheet.lists`: item, row and column of each position, the distances to a cell's nine
-neighbours, and at `HOME` where a position beyond the border finds its cell; lists of cells (`CELLS`
-may differ from zero); stamps and other notes on positions. A stamp marks a position as listed in
-step t by holding t + 1, so it needs no clearing."""
+neighbours, and in `HOME` the position of the cell that a border position shows; lists of cells
+(`CELLS` may differ from zero); stamps and other notes on positions. A stamp marks a position as
+listed in step t by holding t + 1, so it needs no clearing."""
 
 ROWS_OF_LISTS = len(_LISTS)
 _ZERO, _ONE = np.int64(0), np.int64(1)
@@ -80,20 +81,20 @@ Program = namedtuple(
     "vector_at numbers_at levels_at states_at product_at trained_1 trained_2 threshold bound "
     "alive_at hash",
 )
-"""What does not change in a run. The channel `alive_at` decides which cells live: `dies` says that
-cells without a neighbour above the threshold become zero, `everywhere` that all cells live; else
-those above it do. `floats` holds all weights, the matrix, the vector, filters, numbers, and the
-table of normal draws; ``…_at`` says where in it, and `states_at` and `product_at` where in the
-buffers."""
+"""Values that do not change in a run. The channel `alive_at` decides which cells live: `dies` says
+that cells without a neighbour above the threshold become zero, `everywhere` that all cells live;
+otherwise only cells above it do. `floats` holds all weights, the matrix, the vector, filters,
+numbers, and the table of normal draws. ``…_at`` is a position in `floats`, except that `states_at`
+and `product_at` are positions in the buffers."""
 
 Sheet = namedtuple(
     "Sheet",
     "lists marks updated buffers keys counts fire noise height width seed first_step first_item",
 )
-"""A sheet's lists and room to work in, and its draws: given ones, or a seed."""
+"""A tile's lists and buffers, and its draws: given ones, or a seed."""
 
 Back = namedtuple("Back", "earlier seen gradients sums product_at")
-"""Room for the way back; `sums` holds gradients where `Program.floats` holds what they are of."""
+"""Buffers for the gradient; `sums` holds gradients at the positions of `Program.floats`."""
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _jit = numba.njit(no_cpython_wrapper=True, **_OPTIONS)
@@ -102,7 +103,7 @@ _part = numba.njit(inline="always", no_cpython_wrapper=True, **_OPTIONS)
 
 
 def _entry(function):
-    """Compiles for calls from Python, with a cache on disk where one can be written."""
+    """Compiles for calls from Python, with a cache on disk if one can be written."""
     try:
         return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # numba found no folder to write to
@@ -158,23 +159,23 @@ def normal_level(cell, channel, hashing):
 
 @_jit
 def _matrix(flat, start, rows, columns):
-    """A matrix that stands in a flat array."""
+    """A matrix inside a flat array."""
     return flat[start : start + rows * columns].reshape((rows, columns))
 
 
 @_jit
 def _vector(flat, start, size):
-    """A vector that stands in a flat array: indices into it are known not to be negative."""
+    """A vector inside a flat array; the compiler knows that its indices are not negative."""
     return flat[start : start + size]
 
 
 @_jit
 def _product(a, b, out):
-    """``out = a @ b``; a function of its own, since numba is slow to compile a product."""
+    """``out = a @ b``; a separate function, because numba is slow to compile a product."""
     np.dot(a, b, out)
 
 
-# Rows are copied by explicit loops: rows assigned as slices in a loop came out wrong (numba 0.68).
+# Rows are copied by explicit loops: assigning slices in a loop gave wrong results (numba 0.68).
 
 
 @_jit
@@ -231,7 +232,7 @@ def _number(program, network, which):
 
 @_jit
 def _cut(value, bound):
-    """A value within a bound, either sign. NaN is neither below nor above, and stays."""
+    """A value clipped to ±bound. NaN is neither below nor above, and stays."""
     value = bound if value > bound else value
     return -bound if value < -bound else value
 
@@ -287,7 +288,7 @@ def _draw_fires(row, count, network, t, program, sheet):
 
 @_jit
 def _affine(x, lists, row, start, size, program, buffers):
-    """Copies cells of a list into the buffers, and behind them what matrix and vector make of them.
+    """Copies cells of a list into the buffers, followed by their states after matrix and vector.
 
     Returns both.
     """
@@ -311,7 +312,7 @@ def _affine(x, lists, row, start, size, program, buffers):
 def _perturb(x, count, t, program, sheet):
     """Perturbs living cells, sets the other listed cells to zero; relists the cells.
 
-    All living cells are listed then, also those whose state is zero: a vector changes them.
+    Afterwards all living cells are listed, even those whose state is zero: a vector changes them.
     """
     channels, bound, lists = x.shape[1], program.bound, sheet.lists
     alive = _find_living(x, count, program, lists, sheet.marks, SHAKEN, t + 1, LIST_B)
@@ -336,7 +337,7 @@ def _perturb(x, count, t, program, sheet):
 def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
     """Backward through `_perturb`: fills ``back.earlier`` for the listed cells, adds to the sums.
 
-    `x` holds the state before; in `CELLS` are the living ones, in `LISTED` those of the tape.
+    `x` holds the state before; `CELLS` lists the living cells, `LISTED` those of the tape.
     """
     channels, bound, lists = x.shape[1], program.bound, sheet.lists
     matrix = _matrix(program.floats, program.matrix_at, channels, channels)
@@ -377,13 +378,13 @@ def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
 
 @_jit
 def _perceive(x, row, start, count, network, program, lists, buffers):
-    """Fills a row for each cell of a list with what that cell perceives."""
+    """Fills a row for each cell of a list with the values that the cell perceives."""
     channels, first = x.shape[1], program.first_adversary * network
     kind, at = program.layers[first, PERCEPTION], program.layers[first, STENCILS]
     rows = _matrix(buffers, _ZERO, count, program.layers[first, INPUTS])
     filters = rows.shape[1] // channels
     stencil = program.floats[at : at + 9 * filters]
-    neighbours = stencil.shape[0] // filters  # 9, no constant, lest LLVM unroll the loops over it
+    neighbours = stencil.shape[0] // filters  # 9; as a constant, LLVM would unroll the loops
     bound = _number(program, network, MESSAGE_BOUND)
     for i in range(count):
         p = lists[row, start + i]
@@ -397,7 +398,7 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
                     rows[i, channels + c] += weight_x * x[q, c]
                     rows[i, 2 * channels + c] += weight_y * x[q, c]
             for c in range(channels):
-                # Nothing, unless a neighbour is not finite: as in a convolution, that shows here.
+                # Adds 0, or NaN if a neighbour is not finite, as a convolution does.
                 rows[i, c] = x[p, c] + np.float32(0.0) * rows[i, channels + c]
         elif kind == PATCHES:
             for o in range(neighbours):
@@ -417,7 +418,7 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
 
 @_jit
 def _activate(values, activation, slope, clip):
-    """Applies what is more than a ReLU, in place."""
+    """Applies the clip and every activation other than a ReLU, in place."""
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
             value = values[i, j]
@@ -430,7 +431,7 @@ def _activate(values, activation, slope, clip):
 
 @_jit
 def _activate_back(values, gradients, activation, slope, clip):
-    """Gradients of what was activated, in place, from the values after it."""
+    """Gradients before an activation, in place, from the values after it."""
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
             value, gradient = values[i, j], gradients[i, j]
@@ -445,7 +446,7 @@ def _activate_back(values, gradients, activation, slope, clip):
 
 @_jit
 def _network(buffers, count, network, program):
-    """Runs a network on the rows perceived; returns its updates, which stand in the buffers."""
+    """Runs a network on the perceived rows; returns its updates, which are in the buffers."""
     layers, floats = program.layers, program.floats
     first, end = _layers_of(program, network)
     slope, clip = _number(program, network, SLOPE), _number(program, network, NETWORK_CLIP)
@@ -459,7 +460,7 @@ def _network(buffers, count, network, program):
         _product(rows, _matrix(floats, layers[layer, KERNEL], inputs, width), out)
         bias = _vector(floats, layers[layer, BIAS], width)
         activation = layers[layer, ACTIVATION]
-        least = np.float32(0.0 if activation == RELU else -np.inf)  # below which a value is cut
+        least = np.float32(0.0 if activation == RELU else -np.inf)  # smaller values are cut
         for i in range(count):
             for j in range(width):
                 value = out[i, j] + bias[j]
@@ -471,7 +472,7 @@ def _network(buffers, count, network, program):
 
 @_part
 def _network_gradient(count, network, program, buffers, back):
-    """Backward through a network whose activations are in `buffers`, by way of `gradients`."""
+    """Backward through a network whose activations are in `buffers`; overwrites `gradients`."""
     layers, gradients, sums = program.layers, back.gradients, back.sums
     first, end = _layers_of(program, network)
     trained = program.trained_1 if network == 0 else program.trained_2
@@ -550,10 +551,9 @@ def _update(x, t, network, program, sheet):
 
 @_jit
 def _verify(x, start, size, network, update, program, sheet):
-    """Silences or holds firing cells that changed otherwise than the host's rule says.
+    """The deviation test: silences or clips firing cells that deviate from the host's rule.
 
-    `update` is the network's own. A cell that is silenced becomes -(p + 1) in the list of those
-    that fired.
+    `update` is the network's own. A silenced cell becomes -(p + 1) in the list of cells that fired.
     """
     lists, updated = sheet.lists, sheet.updated
     tolerance = _number(program, network, TOLERANCE)
@@ -595,7 +595,7 @@ def _settle_life(x, t, alive, network, program, sheet):
         if marks[STANDS, p] == network:
             alpha = sheet.updated[i, alpha_at]
         elif marks[FIRES, i]:
-            continue  # only this network's own update would tell
+            continue  # only this network's own update decides
         else:
             alpha = x[p, alpha_at]
         if alpha > threshold:
@@ -603,8 +603,8 @@ def _settle_life(x, t, alive, network, program, sheet):
             grown += 1
     _spread(lists, marks, LIST_A, _ZERO, grown, kept, tick, LIST_B)
 
-    # Nothing known keeps these cells alive. Ask their neighbours that fire and have not been
-    # computed: cells of the other network, and dead cells just outside the living.
+    # No known alpha keeps these cells alive. Compute their neighbours that fire and are still
+    # missing: cells of the other network, and dead cells just outside the living ones.
     unknown = 0
     for i in range(alive):
         p = lists[ALIVE, i]
@@ -639,10 +639,10 @@ def _settle_life(x, t, alive, network, program, sheet):
 
 @_part
 def _find_first(x, program, sheet):
-    """Lists the cells at the start; returns how many, and how many live if that stays so.
+    """Lists the cells at the start; returns how many, and, if none can die, how many are alive.
 
-    At first any cell may hold something. Where cells do not die that stays so, but cells away from
-    the living ones neither change nor are seen.
+    At first any cell may differ from zero. If cells do not die, that remains true, but cells away
+    from the living ones neither change nor are perceived.
     """
     lists, marks = sheet.lists, sheet.marks
     count, alive = 0, 0
@@ -663,7 +663,7 @@ def _find_first(x, program, sheet):
 
 @_part
 def _step(x, count, alive, t, program, sheet):
-    """One step: changes `x`, relists the cells; returns how many are listed, and how many live."""
+    """One step: changes `x`, relists the cells; returns how many are listed and how many alive."""
     lists, marks, keys, updated = sheet.lists, sheet.marks, sheet.keys, sheet.updated
     if program.has_matrix or program.has_vector:
         count = _perturb(x, count, t, program, sheet)
@@ -708,11 +708,11 @@ def _step(x, count, alive, t, program, sheet):
 
 @_entry
 def run(x, steps, program, sheet, record, cells_end, fired_end):
-    """Runs one sheet: `x` becomes its last state. Returns the tape, if it is to be recorded.
+    """Runs one tile: `x` becomes its last state. Returns the tape, if `record` is true.
 
-    The tape: the listed cells before each step and what they held, row after row; the cells whose
-    update was kept, network by network, as -(p + 1) where they were silenced. Where each step's
-    (and network's) part of them ends is written to `cells_end` and `fired_end`.
+    The tape holds the listed cells before each step and their states, row after row, and the cells
+    whose update was kept, network by network, with silenced cells as -(p + 1). `cells_end` and
+    `fired_end` receive the position where the part of each step (and network) ends.
     """
     channels, networks, lists = x.shape[1], program.networks, sheet.lists
     tape_cells, tape_fired = np.empty(0, np.int32), np.empty(0, np.int32)
@@ -749,7 +749,7 @@ def run(x, steps, program, sheet, record, cells_end, fired_end):
 
 @_part
 def _perceive_gradient(x, count, program, sheet, back):
-    """Adds to ``back.earlier[i]`` what the i-th cell gave to the perceptions of cells near it.
+    """Adds to ``back.earlier[i]`` the i-th cell's gradient through perceptions of cells near it.
 
     ``back.seen`` holds the gradients of those perceptions, ``lists[ROW_OF, p]`` the row of the cell
     at `p`, or -1.
@@ -828,10 +828,10 @@ def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
 
 @_entry
 def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, program, sheet, back):
-    """Runs one sheet backward along its tape.
+    """Runs one tile backward along its tape.
 
-    `g`, the gradient of the last state, becomes that of the initial one; those of the weights, the
-    matrix and the vector are left in ``back.sums``. `x` is all zero before and after.
+    `g`, the gradient of the last state, becomes that of the initial one; ``back.sums`` receives
+    those of the weights, the matrix and the vector. `x` is all zero before and after.
     """
     channels, networks, lists, earlier = g.shape[1], program.networks, sheet.lists, back.earlier
     perturbed = program.has_matrix or program.has_vector
@@ -856,7 +856,7 @@ def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, pr
         if perturbed:
             count = _perturb(x, listed, t, program, sheet)
         for i in range(fired_end[t * networks], fired_end[(t + 1) * networks]):
-            if tape_fired[i] < 0:  # silenced: what it became depends on nothing
+            if tape_fired[i] < 0:  # silenced: its new state depends on nothing
                 for c in range(1, channels):
                     g[-(tape_fired[i] + 1), c] = 0.0
         _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back)

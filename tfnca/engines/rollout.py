@@ -49,28 +49,29 @@ def rollout(
         step: A `GrowingCA`, `MNISTCA`, `Injected`, `Perturbed`, `Verified`, or any other `Step`.
         state: Array or tensor ``(batch, height, width, channels)``.
         steps: Number of steps, 0 or more.
-        mask: 1 where adversaries stand and 0 elsewhere, ``(batch, height, width)``; only for
+        mask: 1 where adversaries are and 0 elsewhere, ``(batch, height, width)``; only for
             injections.
-        seed: Integer in [0, 2**63): one seed, one run, in every engine. If not given, each call
-            draws anew, reproducibly under `keras.utils.set_random_seed`.
+        seed: Integer in [0, 2**63): the same seed gives the same run in every engine. By default
+            each call draws a new one, reproducibly under `keras.utils.set_random_seed`.
         step_offset: The number of the first step. Consecutive rollouts with one seed and
             consecutive offsets are one run, so adversaries are switched on and off between them.
         engine: ``"dense"`` computes the whole grid (`keras.ops`, any device), ``"sparse"`` only
-            the cells that live and fire (CPU), ``"auto"`` the faster for this machine.
-        fire_masks: In place of the draws, ``(steps, networks, batch, height, width)``.
-        noise: In place of the draws, ``(steps, networks, batch, height, width, changing)``,
+            the cells that live and fire (CPU), ``"auto"`` the one suited to
+            this machine.
+        fire_masks: Used instead of random draws, ``(steps, networks, batch, height, width)``.
+        noise: Used instead of random draws, ``(steps, networks, batch, height, width, changing)``,
             for the channels that a step changes.
-        inputs: For a rule with `inputs`, the same in every step: a vector for each item,
-            ``(batch, inputs)``, or values for each cell, ``(batch, height, width, inputs)``.
+        inputs: For a rule with `inputs`, the same in every step: one vector per item,
+            ``(batch, inputs)``, or values per cell, ``(batch, height, width, inputs)``.
 
     Returns:
-        The final state, a tensor of the shape of `state`. Differentiable in both engines, in the
-        state and in all weights; in `noise`, or twice, with ``engine="dense"``.
+        The final state, a tensor of the same shape as `state`. Both engines give gradients of the
+        state and all weights; only ``engine="dense"`` gives gradients of `noise`, or second ones.
 
     Raises:
         ValueError: If an argument does not fit.
         RuntimeError: In a process that was forked from one that ran rollouts before: TensorFlow
-            would wait for ever for its threads, which a fork leaves behind.
+            would hang, because a fork does not copy its threads.
 
     Example:
 
@@ -98,7 +99,7 @@ def rollout(
     if mask is None and step.has_adversary:
         _say_once(
             f"{type(step).__name__} without a mask: no cell runs the adversary. Give one, such as "
-            "mask=tfnca.random_mask(cells, 0.1), where cells are those that it may stand in."
+            "mask=tfnca.random_mask(cells, 0.1), where cells are the allowed cells."
         )
     warn_of_clipping(step, state)
     engine = resolve_engine(engine, step)
@@ -117,7 +118,7 @@ def rollout(
 
 
 def _whole(name: str, value: Any, high: int) -> Any:
-    """A whole number from 0 on; that of a graph being traced as it is."""
+    """A whole number of at least 0; a symbolic one of a graph being traced is left as it is."""
     if isinstance(value, keras.KerasTensor):
         raise ValueError(
             f"{name} must be a number or a tensor. Received: {name}={value!r}, of a Keras model "
@@ -143,10 +144,10 @@ def _as_float32(name: str, values: Any) -> Any:
         values = values.value
     if not tf.is_tensor(values):
         try:
-            values = np.asarray(values)  # of any library's own kind
+            values = np.asarray(values)  # an array of any library
         except ValueError:  # rows of different lengths
             values = np.asarray(values, object)
-        except (TypeError, RuntimeError) as error:  # such as a tensor that another library tracks
+        except (TypeError, RuntimeError) as error:  # a tensor that another library tracks
             raise ValueError(
                 f"{name} must hold numbers that NumPy can read ({error}). "
                 f"Received: {type(values).__module__}.{type(values).__qualname__}"
@@ -167,7 +168,7 @@ def _check(
     fire_masks: tf.Tensor | None = None,
     noise: tf.Tensor | None = None,
 ) -> None:
-    """Raises ValueError unless all fits the step, as far as shapes are known."""
+    """Raises ValueError unless all arguments fit the step, as far as shapes are known."""
     check_channels(state, step.channels, type(step).__name__)
     if mask is not None:
         if not step.has_adversary:
@@ -197,8 +198,8 @@ def trajectory(
         **kwargs: Passed to `rollout`.
 
     Yields:
-        ``(number of the step, state)``, states as float32 tensors of the shape of `state`; first
-        ``(step_offset, state)``, last that after all `steps`.
+        ``(number of the step, state)``; states are float32 tensors of the same shape as `state`.
+        The first is ``(step_offset, state)``, the last is the state after all `steps`.
 
     Raises:
         ValueError: As `rollout`, or if `every` is not positive.
@@ -242,8 +243,8 @@ def run(
         noise: See `rollout`.
         engine: See `rollout`.
         inputs: See `rollout`.
-        most: The most that `steps` can be. Whoever compiles with XLA and asks for a gradient must
-            give it.
+        most: The largest value that `steps` can have; required for a gradient in a function that
+            XLA compiles.
 
     Returns:
         The final state.
@@ -270,18 +271,18 @@ def run_recorded(
     engine: str = "auto",
     most: int | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """As `run`, in training: a gradient of the trained weights follows.
+    """Like `run`, for training: a gradient of the trained weights follows.
 
-    Layers are called with ``training=True``, but for those of a frozen host. The sparse engine
+    Layers are called with ``training=True``, except those of a frozen host. The sparse engine
     keeps what the gradient needs, which spares it a second run, and gives no gradient of frozen
     weights.
 
     Args:
-        step: See `run`, as all that is not here.
+        step: See `run`, as for all arguments not listed here.
         first_age: The run's age at the beginning, see `Context`.
 
     Returns:
-        ``(final state, sum of the losses that layers added on the way)``.
+        ``(final state, sum of the losses that layers added in the run)``.
 
     Raises:
         ValueError: As `run`.
@@ -297,11 +298,11 @@ def run_recorded(
 def resolve_engine(engine: str, step: Step) -> str:
     """``"dense"`` or ``"sparse"`` for a step.
 
-    ``"auto"`` is sparse where that engine runs the step and neither TensorFlow sees a GPU nor XLA
-    compiles the function that is being traced.
+    ``"auto"`` is sparse if that engine can run the step, TensorFlow sees no GPU, and XLA does not
+    compile the function that is being traced.
 
     Raises:
-        ValueError: If the engine is unknown, or ``"sparse"`` does not run the step.
+        ValueError: If the engine is unknown, or ``"sparse"`` cannot run the step.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {ENGINES}. Received: engine={engine!r}")
@@ -343,7 +344,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def refuse_forks() -> None:
-    """Raises RuntimeError in the fork of a process that ran anything; TensorFlow would hang."""
+    """Raises RuntimeError in the fork of a process that ran a step; TensorFlow would hang."""
     if _life["forked"]:
         raise RuntimeError(
             "TensorFlow does not work in a fork of a process in which it ran. Start processes by "
@@ -369,7 +370,7 @@ class _Graph:
         if dense.uses_xla(engine):
             self.call = dense.by_xla(reference, self.note)
         else:
-            # A function object of its own: TensorFlow counts how often each function is traced,
+            # A separate function object: TensorFlow counts how often each function is traced,
             # and warns. AutoGraph has nothing to do here, since Keras keeps it out of layers, and
             # takes seconds.
             call = functools.partial(self.trace)
@@ -377,14 +378,14 @@ class _Graph:
 
     def trace(self, state, steps, mask, seed, first_step, fire_masks, noise, inputs) -> tf.Tensor:
         step = self.reference()
-        assert step is not None  # it is what is being run
+        assert step is not None  # the step is alive while it runs
         of_run = seed, first_step, fire_masks, noise
         final = run(step, state, steps, mask, *of_run, engine=self.engine, inputs=inputs)
         self.note()
         return final
 
     def note(self) -> None:
-        """Notes what the graph holds once it is traced: a step may count its own calls."""
+        """Records the graph's constants after tracing, because a step may count its own calls."""
         self.holds = fingerprint(self.reference())
 
 
@@ -392,7 +393,7 @@ _graphs: "weakref.WeakKeyDictionary[Step, dict[str, _Graph]]" = weakref.WeakKeyD
 
 
 def _compiled(step: Step, engine: str) -> Callable:
-    """The graph of a step's rollout: another one once anything has changed that a graph holds."""
+    """The graph of a step's rollout; a new one if any constant in the graph has changed."""
     by_engine, holds = _graphs.setdefault(step, {}), fingerprint(step)
     if engine not in by_engine or by_engine[engine].holds != holds:
         by_engine[engine] = _Graph(weakref.ref(step), engine, holds)

@@ -1,7 +1,7 @@
-"""The living-cells engine, from NumPy: a batch cut into sheets that run side by side.
+"""The NumPy side of the living-cells engine: cuts a batch into tiles and runs them in parallel.
 
-Sheets are independent and run on all cores, each on one thread. Everything that compiled code sees
-is made or checked here: it does not look where it writes.
+Tiles (`Sheet` in the code) are independent and run on all cores, each on one thread. This module
+creates or checks everything that compiled code receives, because that does no bounds checking.
 """
 
 import itertools
@@ -20,36 +20,36 @@ from tfnca.automata import randomness
 from tfnca.engines import compiling, kernels, tapes
 
 _ITEMS, _ITEMS_STROKE = 1, 4
-"""Items in a sheet: only about 75 cells of a digit fire, too few rows for a fast product."""
+"""Items in a tile: only about 75 cells of a digit fire, too few rows for a fast product."""
 
 ALL, ALPHA, STROKE = range(3)
 """Which cells live: see the alive rules in `tfnca.automata.alive`."""
 
 _NEIGHBOURS = 9
 _LINE = 16
-"""Numbers of four bytes on a line of the cache."""
+"""Numbers of four bytes in a cache line."""
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _pool = ThreadPoolExecutor(_CORES)
 _blas = ThreadpoolController()
 _limit_lock = threading.Lock()
 _limited: list[Any] = []
-"""While any run is under way: the limit, and then an entry for each run."""
+"""While any run is active: the limit, and then an entry for each run."""
 
 _keeper = ThreadPoolExecutor(1)
 
 
 class Form(NamedTuple):
-    """What a step is, in numbers: see `tfnca.engines.sparse._describe`."""
+    """A step described in numbers; see `tfnca.engines.sparse._describe`."""
 
     alive: int
     """`ALL`, `ALPHA` or `STROKE`."""
     alive_at: int
-    """The channel that decides who lives."""
+    """The channel that decides which cells are alive."""
     circular: bool
     channels: int
     changing: int
-    """The last channels, which steps change."""
+    """The number of channels that steps change, which are the last ones."""
     has_matrix: bool
     has_vector: bool
     layers: tuple[int, ...]
@@ -65,16 +65,16 @@ class Form(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What a run is given: arrays as TensorFlow hands them over."""
+    """The inputs of a run: arrays as TensorFlow passes them."""
 
     numbers: np.ndarray
     """Each network's row of numbers, ``(networks, 11)``, see `kernels.FIRE_RATE`.
 
-    A bound, a clip or a tolerance below zero stands for none: infinity as a constant of a graph
-    would end a sound run under `tf.debugging.enable_check_numerics`.
+    A bound, a clip or a tolerance below zero means none: infinity as a constant of a graph would
+    stop a valid run under `tf.debugging.enable_check_numerics`.
     """
     stencils: np.ndarray
-    """Each network's filters, ``(networks, 3, 3, the most that one has)``."""
+    """Each network's filters, ``(networks, 3, 3, largest count)``."""
     state: np.ndarray
     mask: np.ndarray
     """Empty where none is given, as are `fire` and `noise`."""
@@ -113,7 +113,7 @@ def backward(form: Form, ticket: int, upstream: np.ndarray, inputs: Inputs) -> l
         _unpad(g, of_state[items])
         return back.sums
 
-    # Summed in the batch's order: the same bits whatever the number of threads.
+    # Summed in the batch's order, so the bits do not depend on the number of threads.
     sums = np.asarray(_each_sheet(form, len(upstream), run_sheet)).sum(axis=0, dtype=np.float32)
     gradients = [of_state, *_split(form, sums, inputs)]
     if form.has_matrix:
@@ -142,7 +142,7 @@ def _run(form: Form, record: bool, inputs: Inputs) -> tuple[np.ndarray, list[tup
 
 
 def _each_sheet(form: Form, count: int, run_sheet: Callable[[int, slice], Any]) -> list[Any]:
-    """Calls ``run_sheet(number, items)`` for slices of the batch, side by side on all cores."""
+    """Calls ``run_sheet(number, items)`` for slices of the batch, in parallel on all cores."""
     size = _items(form)
     slices = [slice(first, first + size) for first in range(0, count, size)]
     sheets, results = iter(range(len(slices))), [None] * len(slices)
@@ -162,11 +162,11 @@ def _items(form: Form) -> int:
 
 @contextmanager
 def _one_thread_a_product() -> Iterator[None]:
-    """Holds BLAS to one thread, for as long as any run lasts.
+    """Limits BLAS to one thread while any run is active.
 
-    A limit knows what was before it, so of two that overlap the second would restore the first's.
-    And since threadpoolctl 3.8 only the thread that set a limit can lift it, while runs may begin
-    and end on any of TensorFlow's: so one thread, that of `_keeper`, does both.
+    A limit restores the setting before it, so the second of two overlapping limits would restore
+    the first. Since threadpoolctl 3.8, only the thread that set a limit can remove it, but runs may
+    begin and end on any of TensorFlow's threads. So one thread, that of `_keeper`, does both.
     """
     with _limit_lock:
         if not _limited:
@@ -185,7 +185,7 @@ def _hold() -> Any:
     return _blas.limit(limits=1, user_api="blas").__enter__()
 
 
-# Checks: of shapes and numbers that no caller may get past
+# Checks of shapes and numbers that every call must pass
 
 
 def _expect(name: str, array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> None:
@@ -232,7 +232,7 @@ def _check(form: Form, inputs: Inputs) -> None:
 
 
 def _check_form(form: Form) -> None:
-    """Raises ValueError unless compiled code has a place for all that a step has."""
+    """Raises ValueError unless compiled code can represent the whole step."""
     fixed = form.channels - form.changing
     if not 0 <= fixed < form.channels or not 0 <= form.alive_at < form.channels:
         raise ValueError(f"Channels must be among those of the state. Received: {form}")
@@ -271,7 +271,7 @@ def _check_weights(form: Form, weights: tuple[np.ndarray, ...]) -> None:
         _expect("vector", left.pop(0), np.float32, (channels,))
 
 
-# What compiled code is given: always the same types, in the same layout
+# The arguments of compiled code: always the same types, in the same layout
 
 
 def _make_program(form: Form, inputs: Inputs) -> kernels.Program:
@@ -397,7 +397,7 @@ def _make_sheet(
 
 
 def _homes(shape: tuple[int, int, int], circular: bool) -> np.ndarray:
-    """For each position of padded grids the one whose cell stands there: across, or itself."""
+    """For each position of padded grids, the position of its cell: the opposite side, or itself."""
     positions = np.arange(math.prod(shape)).reshape(shape)
     if not circular:
         return positions.ravel()
@@ -419,7 +419,7 @@ def _make_back(form: Form, program: kernels.Program, positions: int, most: int) 
 
 
 def _arguments_back() -> tuple[Any, ...]:
-    """What `kernels.run_back` is called with, in kind: the smallest of sheets, nothing on it."""
+    """Arguments of the right types for `kernels.run_back`: the smallest tile, with no cells."""
     form = Form(ALPHA, 3, False, 4, 4, False, False, (1,), (True,), (3,), (0,), (0,))
     nothing, no_cells = np.zeros(0, np.float32), np.zeros(0, np.int32)
     inputs = Inputs(
@@ -439,16 +439,16 @@ def _arguments_back() -> tuple[Any, ...]:
 
 
 def _zeros(*shape: int) -> np.ndarray:
-    """Zeros that start on a line of the cache."""
+    """Zeros that start at a cache line."""
     room = _room(*shape)
     room[...] = 0.0
     return room
 
 
 def _room(*shape: int) -> np.ndarray:
-    """Room to write in, from a line of the cache on: a cell's sixteen channels lie on one.
+    """An uninitialised buffer that starts at a cache line, so a cell's sixteen channels fill one.
 
-    What it holds is anybody's guess: whoever needs zeros takes `_zeros`.
+    For zeros, use `_zeros`.
     """
     size = math.prod(shape)
     room = np.empty(size + _LINE, np.float32)

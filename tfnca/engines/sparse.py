@@ -1,7 +1,7 @@
-"""The living-cells engine, from TensorFlow: which steps it runs, and their numbers in its terms.
+"""The TensorFlow side of the living-cells engine: which steps it runs, and how it describes them.
 
-numba and the rest of the engine load with the first run, not with the package. What TensorFlow
-keeps of a graph for ever, the functions it calls back, holds numbers and no layer.
+numba and the rest of the engine load with the first run, not with the package. TensorFlow never
+frees the Python functions that a graph calls, so they hold numbers and no layer.
 """
 
 import functools
@@ -23,8 +23,8 @@ from tfnca.automata.rule import Rule
 from tfnca.automata.step import Step
 from tfnca.automata.verified import Verified, unit_of_deviation
 
-# This engine runs the rule of a `NeuralCA`, and what wraps it. A replaced method or a changed layer
-# may compute anything, which compiled code would not see.
+# This engine runs the rule of a `NeuralCA`, and steps that wrap it. A replaced method or a changed
+# layer may compute anything, which compiled code would not notice.
 
 _DENSE = {"lora_enabled": False, "quantization_mode": None}
 _CONVOLUTION = _DENSE | {
@@ -44,7 +44,7 @@ _ALIVE = {type(None): 0, Alpha: 1, Stroke: 2}
 
 
 def supports(step: Step) -> str | None:
-    """None if this engine computes exactly what a step's `call` does; else why it does not."""
+    """None if this engine computes exactly what a step's `call` does; otherwise the reason."""
     kind = type(step)
     if kind not in (Injected, Verified, Perturbed):
         if not isinstance(step, NeuralCA):
@@ -75,7 +75,7 @@ def supports(step: Step) -> str | None:
 
 
 def unsupported(rule: Rule) -> str | None:
-    """None if this engine runs a rule; else why it does not."""
+    """None if this engine can run a rule; otherwise the reason."""
     for name in _VALUES:
         value = getattr(rule, name)
         if value is not None and not isinstance(value, numbers.Real):
@@ -105,7 +105,7 @@ def _own(kind: type, name: str) -> bool:
 
 
 def _changed(layer: keras.layers.Layer) -> str | None:
-    """Why a layer does not do what its class says, if so."""
+    """The reason why a layer may not compute what its class does; None if it does."""
     policy = layer.dtype_policy
     if {policy.compute_dtype, policy.variable_dtype} != {"float32"}:
         return f"the sparse one computes in float32, and '{layer.name}' in {policy.name}"
@@ -119,7 +119,7 @@ def _changed(layer: keras.layers.Layer) -> str | None:
 
 
 def _unlike(ca: NeuralCA, rule: Rule) -> str | None:
-    """Why a CA's layers are not those that its rule speaks of, if so."""
+    """The reason why a CA's layers do not match its rule; None if they match."""
     layers, inputs = ca.layers_in_order, rule.channels * (len(rule.filters) or 1)
     names = [] if rule.learned is None else [rule.learned.activation]
     names += [rule.activation] * len(rule.hidden) + ["linear"]
@@ -166,7 +166,7 @@ def _is_positive(value: Any) -> bool:
 
 
 def _not_affine(perturbation: StatePerturbation, channels: int) -> str | None:
-    """Why a perturbation is more than its matrix and its vector, if so."""
+    """The reason why a perturbation is not just its matrix and vector; None if it is."""
     if (
         not perturbation.is_affine
         or type(perturbation).call is not StatePerturbation.call
@@ -198,8 +198,8 @@ def run(
         first_step: Scalar integer tensor.
         fire_masks: ``(steps, networks, batch, height, width)`` or None.
         noise: ``(steps, networks, batch, height, width, changing)`` or None.
-        record: Whether a gradient of the trained weights will be asked for, and of no frozen ones.
-            If not recorded it is still right, at the cost of a second run.
+        record: Whether a gradient of the trained weights, and of no frozen ones, will be requested.
+            A gradient without a recording is still correct, at the cost of a second run.
 
     Returns:
         The final state.
@@ -230,7 +230,7 @@ def run(
 
 
 def _first_derivatives(ticket, upstream, inputs):
-    """Of the state and the weights among `inputs`; they have no derivatives themselves."""
+    """Gradients of the state and weights in `inputs`; they cannot be differentiated again."""
     sources = [inputs[3], *inputs[8:]]
 
     @tf.custom_gradient
@@ -247,7 +247,7 @@ def _first_derivatives(ticket, upstream, inputs):
 
 
 def without_gradient(noise: tf.Tensor) -> tf.Tensor:
-    """Noise as it is; a request for its gradient is an error, in place of zeros."""
+    """Noise, unchanged; requesting its gradient is an error rather than zeros."""
 
     @tf.custom_gradient
     def same(noise):
@@ -259,7 +259,7 @@ def without_gradient(noise: tf.Tensor) -> tf.Tensor:
 def _refuse(what, likes):
     """A gradient function that fails; in a graph only once the gradient is computed.
 
-    TensorFlow builds such graphs beforehand, for a second tape that looks on.
+    TensorFlow builds such graphs in advance, for a second tape that is watching.
     """
 
     def fail(*_):

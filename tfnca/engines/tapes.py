@@ -1,8 +1,8 @@
-"""Tapes: what a recorded run keeps for its gradient.
+"""Tapes: the data that a recorded run keeps for its gradient.
 
-A run is recorded only where its caller says that a gradient follows. A tape is let go with its
-use; a gradient that finds it gone (asked for twice, or after too many others) records the run
-again, which costs time and changes nothing.
+A run is recorded only if its caller says that a gradient follows. A tape is discarded after use. If
+a gradient needs a discarded tape (because it is requested twice, or after too many others), the run
+is recorded again, which takes time but gives the same result.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import Any
 
 TAPES_KEPT = 4
-"""Runs at most that wait for their gradient: a training step has one or two of them."""
+"""Largest number of runs that wait for their gradient; a training step has one or two."""
 
 _tapes: OrderedDict[int, Any] = OrderedDict()
 _lock = threading.Lock()
@@ -19,7 +19,7 @@ _tickets = itertools.count(1)
 
 
 def keep(tape: Any) -> int:
-    """Keeps a tape, the oldest beyond `TAPES_KEPT` let go. Returns its ticket."""
+    """Keeps a tape and discards the oldest beyond `TAPES_KEPT`. Returns its ticket."""
     with _lock:
         ticket = next(_tickets)
         _tapes[ticket] = tape
@@ -29,7 +29,7 @@ def keep(tape: Any) -> int:
 
 
 def take(ticket: int) -> Any | None:
-    """The tape of a ticket, which is then no longer kept; None if it is gone."""
+    """The tape of a ticket, which is then no longer kept; None if it was discarded."""
     with _lock:
         return _tapes.pop(int(ticket), None)
 
