@@ -63,7 +63,7 @@ def _defence(start: str, bank: str, options: str, minutes: int, ships: bool = Fa
     return Recipe("train/mnist_defence.py", options, minutes, ships)
 
 
-def _liar(host: str, ships: bool = False) -> Recipe:
+def _adversary_of(host: str, ships: bool = False) -> Recipe:
     """An adversary of a host of digits that resists the earlier adversaries."""
     options = (
         f"--host {{{host}}} --steps 2600 --drops 0.85 --ema 0.99 --new-digits 1 "
@@ -104,32 +104,32 @@ RECIPES = {
         3,
     ),
     "mnist_hardened_1": _defence("{mnist}", "{mnist_adversary}", "--steps 3000 --lowest 0.7", 5),
-    "mnist_liar_1": _liar("mnist_hardened_1"),
+    "mnist_adversary_1": _adversary_of("mnist_hardened_1"),
     "mnist_hardened_2": _defence(
-        "{mnist}", "{mnist_adversary},{mnist_liar_1}", "--steps 3000 --lowest 0.7", 5
+        "{mnist}", "{mnist_adversary},{mnist_adversary_1}", "--steps 3000 --lowest 0.7", 5
     ),
-    "mnist_liar_2": _liar("mnist_hardened_2"),
+    "mnist_adversary_2": _adversary_of("mnist_hardened_2"),
     "mnist_hardened_3": _defence(
         "{mnist}",
-        "{mnist_adversary},{mnist_liar_1},{mnist_liar_2}",
+        "{mnist_adversary},{mnist_adversary_1},{mnist_adversary_2}",
         "--steps 3000 --lowest 0.7",
         5,
     ),
-    "mnist_liar_3": _liar("mnist_hardened_3"),
+    "mnist_adversary_3": _adversary_of("mnist_hardened_3"),
     "mnist_bounded": _defence(
         "{mnist}",
-        "{mnist_adversary},{mnist_liar_1},{mnist_liar_2},{mnist_liar_3}",
+        "{mnist_adversary},{mnist_adversary_1},{mnist_adversary_2},{mnist_adversary_3}",
         "--steps 5000 --message-bound 1 --measure quick",
         8,
     ),
-    "mnist_bounded_liar": _liar("mnist_bounded"),
+    "mnist_bounded_adversary": _adversary_of("mnist_bounded"),
     "mnist_defended": _defence(
         "{mnist_bounded}",
-        "{mnist_adversary},{mnist_liar_1},{mnist_liar_2},{mnist_liar_3},{mnist_bounded_liar}",
+        "{mnist_adversary},{mnist_adversary_1},{mnist_adversary_2},{mnist_adversary_3},{mnist_bounded_adversary}",
         "--steps 20000 --drops 0.7,0.9 --ema 0.999",
         45,
         ships=True,
     ),
-    "mnist_defended_adversary": _liar("mnist_defended", ships=True),
+    "mnist_defended_adversary": _adversary_of("mnist_defended", ships=True),
 }
 """The recipes by the model's name, each after those of the models that it is made from."""
