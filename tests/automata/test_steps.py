@@ -488,3 +488,50 @@ def test_lists_and_any_kind_of_truth_are_taken():
     for kind in (bool, np.uint8, np.float32):
         assert np.all(np.asarray(tfnca.random_mask(np.ones((1, 4, 4), kind), 1.0, seed=0)) == 1)
     assert tfnca.seed_state(np.int64(5)).shape == tfnca.seed_state((5, 5)).shape
+
+
+def tanh_in(host):
+    host.update_layers[0].activation = keras.activations.tanh
+
+
+def no_bias_in(host):
+    host.update_layers[-1].use_bias = False
+
+
+def another_layer_in(host):
+    wide = host.update_layers[0]
+    host.update_layers[0] = keras.layers.Dense(wide.units, "tanh", name=wide.name)
+    host.update_layers[0].build((None, wide.kernel.shape[0]))
+
+
+class Doubling(GrowingCA):
+    """A CA with an attribute that its configuration leaves out."""
+
+    times = 2
+
+    def advance(self, state, context):
+        return self.times * super().advance(state, context)
+
+
+@pytest.mark.parametrize("change", [tanh_in, no_bias_in, another_layer_in])
+def test_a_change_that_a_copy_would_lose_is_an_error(change, tmp_path):
+    host = GrowingCA()
+    change(host)
+    with pytest.raises(ValueError, match=r"leaves out a change of `.*` of '(hidden|update)'"):
+        Injected(host, GrowingCA())
+    with pytest.raises(ValueError, match="leaves out a change"):
+        Perturbed(host, MatrixPerturbation())
+    trainer = tfnca.Trainer(host, tfnca.TargetLoss(np.zeros((16, 16, 4))))
+    with pytest.raises(ValueError, match="a file would lose it"):
+        trainer.save(tmp_path / "model.keras")
+
+
+def test_an_attribute_that_a_copy_would_lose_is_an_error():
+    host = Doubling()
+    Injected(host, GrowingCA())
+    host.times = 3
+    with pytest.raises(ValueError, match="leaves out a change of `times` of 'doubling'"):
+        Injected(host, GrowingCA())
+    host = GrowingCA()
+    host.fire_rate = 0.9
+    assert Injected(host, GrowingCA()).host.fire_rate == 0.9

@@ -1,7 +1,9 @@
 """The step, which maps a state to the next state and is the base of every experiment."""
 
+import itertools
 import warnings
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -234,13 +236,66 @@ def next_state(step: Step, state: Array, context: Context, **keywords: Any) -> A
 
 def freeze_copy(step: Step) -> Step:
     """A frozen copy of a step, so that wrapping does not change the caller's object."""
-    copy = type(step).from_config(step.get_config())
-    copy.set_weights(step.get_weights())
+    copy = copy_from_config(step)
     # In a copy of a frozen step the inner layers are not frozen, and Keras passes `trainable` on
     # to them only when the value changes.
     copy.trainable = True
     copy.trainable = False
     return copy
+
+
+def copy_from_config(step: Step) -> Step:
+    """A copy of a step, as a file would restore it.
+
+    Raises:
+        ValueError: If the step's configuration does not describe it, because a layer or an
+            attribute was changed after the step was made.
+    """
+    copy = type(step).from_config(step.get_config())
+    for mine, restored in itertools.zip_longest(_layers_in(step), _layers_in(copy)):
+        if changed := _changed_since_made(mine, restored):
+            layer = mine or restored
+            raise ValueError(
+                f"The configuration of {type(step).__name__} leaves out a change of {changed} of "
+                f"'{layer.name}', so a copy or a file would lose it. Give the value to the "
+                "constructor, or return it from get_config. Received: a step changed after it "
+                "was made"
+            )
+    copy.set_weights(step.get_weights())
+    return copy
+
+
+def _layers_in(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """A layer and those in its attributes; Keras' own list keeps layers that were replaced."""
+    yield layer
+    for name, value in vars(layer).items():
+        if not name.startswith("_"):
+            for each in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(each, keras.layers.Layer):
+                    yield from _layers_in(each)
+
+
+def _changed_since_made(mine: Any, restored: Any) -> str | None:
+    """The name of what differs between a layer and the one that its configuration restores."""
+    if type(mine) is not type(restored):
+        return "the layers"
+    described, its = mine.get_config(), restored.get_config()
+    changed = [name for name in described if described[name] != its.get(name, ...)]
+    if isinstance(mine, Step):  # Keras' own layers also keep notes in their attributes
+        attributes = vars(restored)
+        changed += [
+            name
+            for name, value in vars(mine).items()
+            if not name.startswith("_")
+            and isinstance(value, _COMPARED)
+            and value != attributes.get(name, ...)
+        ]
+    return next((f"`{name}`" for name in changed if name not in _OWN_NAMES), None)
+
+
+_COMPARED = (bool, int, float, str, type(None))
+_OWN_NAMES = "name", "trainable"
+"""What a copy may have otherwise: Keras numbers names, and a copy is frozen."""
 
 
 _looked_at: "weakref.WeakSet[Step]" = weakref.WeakSet()

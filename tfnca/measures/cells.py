@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from tfnca.automata.identity import identity
+from tfnca.automata.step import Step, copy_from_config
 from tfnca.files import arrays_sha256, write_atomically
 
 
@@ -76,6 +77,8 @@ def _key(work: Callable[..., Any], about: Sequence[Any], cell: dict[str, Any]) -
 
 def _identity(thing: Any) -> Any:
     if isinstance(thing, keras.layers.Layer):
+        if isinstance(thing, Step):
+            copy_from_config(thing)  # raises if the identity would not tell it from another
         return identity(thing)
     if isinstance(thing, np.ndarray):
         return [thing.shape, arrays_sha256(thing)]

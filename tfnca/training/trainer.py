@@ -14,7 +14,7 @@ from tfnca.automata.checks import (
     check_pool,
     check_seed,
 )
-from tfnca.automata.step import Step, check_step, warn_of_clipping
+from tfnca.automata.step import Step, check_step, copy_from_config, warn_of_clipping
 from tfnca.deprecated import takes_old_names
 from tfnca.engines.dense import uses_xla
 from tfnca.engines.fingerprint import Fingerprint, fingerprint
@@ -436,11 +436,14 @@ class Trainer(keras.Model):
         training steps, which all draws depend on, is only in files that `save_weights` writes.
 
         Raises:
-            ValueError: If the path does not end in ``.keras``.
+            ValueError: If the path does not end in ``.keras``, or the file would not hold a change
+                that was made to a layer.
         """
         if Path(filepath).suffix != ".keras":
             raise ValueError(
                 "save writes .keras files. Use save_weights for .weights.h5, and tfnca export for "
                 f"other formats. Received: filepath={str(filepath)!r}"
             )
+        if isinstance(self.step.trained, Step):
+            copy_from_config(self.step.trained)
         keras.saving.save_model(self.step.trained, filepath, overwrite=overwrite, **kwargs)
