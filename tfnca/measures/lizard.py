@@ -12,12 +12,13 @@ from tfnca.automata.masks import random_mask
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, STATE_BOUND, seed_state
-from tfnca.automata.step import GROWING, Step
+from tfnca.automata.step import Step
 from tfnca.choices import REGIONS
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.measures.checks import (
     ALONE,
     ATTACKED,
+    PICTURE,
     check_ascending,
     check_mask_given,
     check_step,
@@ -56,7 +57,7 @@ def grown_states(
     Returns:
         Tensor ``(runs, height, width, channels)``.
     """
-    check_step(host, GROWING, name="host")
+    check_step(host, PICTURE, name="host")
     return advance(host, seed_state(size, runs, host.channels), steps, bar, seed=seed)
 
 
@@ -108,7 +109,7 @@ def measure_growing(
         List of dictionaries: ``step``; ``median``, ``mean`` and ``worst`` mean squared RGBA
         error; ``shifted_median``, after the best shift; ``dead``, how many grids are empty.
     """
-    check_step(step, GROWING)
+    check_step(step, PICTURE)
     check_mask_given(step, mask)
     check_ascending(at)
     target = check_target("target", target, np.shape(state)[1:3])
@@ -187,7 +188,7 @@ def measure_damage(
     Reference:
         The Growing CA article's regenerating regime.
     """
-    check_step(step, GROWING, ALONE)
+    check_step(step, PICTURE, ALONE)
     check_target("target", target)
     size = target.shape[:2]
     generator = np.random.default_rng(seed)
@@ -238,7 +239,7 @@ def measure_bounds(
         ±3 at the end; ``identity``, the median and worst mean squared RGBA difference between
         runs with the identity matrix and runs without it, with the same fire masks.
     """
-    check_step(host, GROWING, ALONE, "host")
+    check_step(host, PICTURE, ALONE, "host")
     seeds = seed_state(size, runs, host.channels)
     largest = {"growing": 0.0, "grown": 0.0}
     for now, state in trajectory(host, seeds, steps, every, seed=seed):
@@ -291,7 +292,7 @@ def measure_lift(
     Reference:
         The article's Figure 11: perturbations are switched off at step 500.
     """
-    check_step(step, GROWING, ATTACKED)
+    check_step(step, PICTURE, ATTACKED)
     check_mask_given(step, mask)
     check_target("plain", plain, np.shape(state)[1:3])
     state = advance(step, state, on, bar, mask=mask, seed=seed, step_offset=first_step)
@@ -329,7 +330,7 @@ def measure_drift(
         its distance from the first measurement; ``cells``, the number of cells with alpha above
         0.1; and ``dead``, the number of empty grids.
     """
-    check_step(step, GROWING)
+    check_step(step, PICTURE)
     check_mask_given(step, None)
     rows, before, first = [], None, None
     for now, values in trajectory(step, state, steps, every, seed=seed):
@@ -417,7 +418,7 @@ def measure_strengths(
     Reference:
         The article's Figure 12.
     """
-    check_step(host, GROWING, ALONE, "host")
+    check_step(host, PICTURE, ALONE, "host")
     if not isinstance(perturbation, StatePerturbation):
         raise ValueError(
             f"perturbation must be a StatePerturbation. Received: {type(perturbation).__name__}"

@@ -9,7 +9,8 @@ import numpy as np
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.step import MNIST, CellularAutomaton
+from tfnca.automata.state import no_digits
+from tfnca.automata.step import CellularAutomaton
 from tfnca.choices import TARGET_DIGIT
 from tfnca.commands import check_output
 from tfnca.data.digits import load_digits
@@ -41,7 +42,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "MODEL must be a CA, an adversary or a perturbation, and its host given by --host. "
             f"Received: {type(model).__name__}"
         )
-    if isinstance(model, CellularAutomaton) and model.family == MNIST:
+    if isinstance(model, CellularAutomaton) and no_digits(model) is None:
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds = range(options.seeds)
         if host is None:

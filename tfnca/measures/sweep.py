@@ -19,7 +19,8 @@ import numpy as np
 
 from tfnca.automata.checks import check_density
 from tfnca.automata.injection import Injected
-from tfnca.automata.step import GROWING, MNIST, Step
+from tfnca.automata.state import no_digits
+from tfnca.automata.step import Step
 from tfnca.choices import DENSITIES, TARGET_DIGIT
 from tfnca.data.digits import Digits, load_digits
 from tfnca.data.targets import load_target, pad_target
@@ -27,7 +28,7 @@ from tfnca.deprecated import takes_old_names
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.cells import run_cells
-from tfnca.measures.checks import INJECTED, check_digits, check_seeds, check_step
+from tfnca.measures.checks import INJECTED, PICTURE, check_digits, check_seeds, check_step
 from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
@@ -160,7 +161,7 @@ def sweep_lizard(
         ``back``, the number of runs that have recovered after 500 steps with adversaries and 500
         without.
     """
-    check_step(step, GROWING, INJECTED)
+    check_step(step, PICTURE, INJECTED)
     found = run_cells(
         functools.partial(_lizard_at, step, target, plain, region_picture(region, target, plain)),
         [
@@ -288,7 +289,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     if options.horizon is not None:
         more["horizon"] = options.horizon
     step = Injected(host, adversary)
-    if host.family == MNIST:
+    if no_digits(host) is None:
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds, target = range(options.seeds), options.digit
         return sweep_digits(step, digits, densities, seeds=seeds, target=target, **more)
