@@ -98,7 +98,7 @@ class Task:
                 _missing(self, "success(state, batch)", "returns a boolean per item")
                 + ", or set tolerance, the largest error of a success"
             )
-        return np.asarray(PerItem(self.error, "error")(state, batch)) <= self.tolerance
+        return self.item_errors(np.asarray(state), batch) <= self.tolerance
 
     def readout(self, state: Array) -> Array:
         """What each cell says, ``(batch, height, width, …)``. By default, its whole state."""
@@ -112,6 +112,11 @@ class Task:
         state = ops.convert_to_numpy(state)
         shown = state[..., :3] if state.shape[-1] >= 3 else state[..., :1].repeat(3, -1)
         return np.clip(shown, 0.0, 1.0)
+
+    def centres(self, state: Array) -> np.ndarray | None:
+        """Row and column of each item's pattern, ``(batch, 2)``, NaN if there is none; None for a
+        task without positions."""
+        return None
 
     def pool(
         self,
@@ -212,7 +217,7 @@ class Task:
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     def _checked_success(self, state: np.ndarray, batch: Batch) -> np.ndarray:
-        found = np.asarray(self.success(state.astype(np.float32), batch))
+        found = np.asarray(self.success(state, batch))
         if found.dtype != bool or found.shape != (len(state),):
             raise ValueError(
                 f"success must return one boolean per item, {len(state)} of them. "
