@@ -20,7 +20,7 @@ from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.step import GROWING, Step
+from tfnca.automata.step import Step
 from tfnca.automata.verified import Verified
 
 
@@ -157,8 +157,14 @@ LAYERS = {
 
 STEPS = [name for name, d in LAYERS.items() if d.is_step and type(d.shared()) is not NeuralCA]
 """The article's. Those of other rules are compared over the table in `rules.py`."""
-LIZARDS = [name for name, d in LAYERS.items() if getattr(d.shared(), "family", GROWING) == GROWING]
-"""Those of a Growing CA."""
+
+
+def grows(layer):
+    """Whether a layer is a perturbation, or a step of a Growing CA."""
+    return not hasattr(layer, "networks") or isinstance(layer.networks[0], tfnca.GrowingCA)
+
+
+LIZARDS = [name for name, d in LAYERS.items() if grows(d.shared())]
 WRAPPERS = [name for name, descriptor in LAYERS.items() if descriptor.wrap]
 
 
@@ -169,7 +175,7 @@ def random_state(layer, shape=(2, 6, 7), seed=0):
     random = np.random.default_rng(seed)
     state = random.normal(scale=0.5, size=(*shape, layer.channels))
     seeds = random.random(shape)
-    if getattr(layer, "family", GROWING) == GROWING:
+    if grows(layer):
         state[..., 3] = np.where(seeds < 0.08, 0.2 + seeds * 10, seeds - 0.95)
     else:
         state[..., 0] = np.where(seeds < 0.5, 0.2 + seeds, 0.1 * (seeds - 0.5))

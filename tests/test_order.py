@@ -32,6 +32,7 @@ ORDER = [
     "export",
     "pictures",
     "plots",
+    "tasks",
     "measures",
     "placement",
     "defence",

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from tfnca.data.targets import TARGETS, load_target, pad_target
     from tfnca.engines.rollout import rollout, trajectory
     from tfnca.formats.load import load, load_arrays, load_perturbation
+    from tfnca.tasks.digit import DigitTask
+    from tfnca.tasks.pattern import PatternTask
+    from tfnca.tasks.task import Task
     from tfnca.training.batch import Batch
     from tfnca.training.losses import ClassLoss, TargetLoss
     from tfnca.training.optimizers import WhitenedAdam
@@ -44,17 +47,20 @@ __all__ = [
     "ClassLoss",
     "Context",
     "DigitPool",
+    "DigitTask",
     "Digits",
     "GrowingCA",
     "GrowingPool",
     "Injected",
     "MatrixPerturbation",
     "NeuralCA",
+    "PatternTask",
     "Perturbed",
     "ShiftPerturbation",
     "Step",
     "Stroke",
     "TargetLoss",
+    "Task",
     "Trainer",
     "Verified",
     "WhitenedAdam",
@@ -106,6 +112,9 @@ if not TYPE_CHECKING:
             "data.targets": "TARGETS load_target pad_target",
             "engines.rollout": "rollout trajectory",
             "formats.load": "load load_arrays load_perturbation",
+            "tasks.digit": "DigitTask",
+            "tasks.pattern": "PatternTask",
+            "tasks.task": "Task",
             "training.batch": "Batch",
             "training.losses": "ClassLoss TargetLoss",
             "training.optimizers": "WhitenedAdam",

@@ -254,7 +254,7 @@ class Everywhere(GrowingCA):
 
 @keras.saving.register_keras_serializable("test_context")
 class Silent(tfnca.automata.step.CellularAutomaton):
-    family, channels = "growing", 16
+    channels = 16
 
     def advance(self, state, context):
         return state

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import gradients
-from descriptors import LAYERS, STEPS, random_masks, random_state
+from descriptors import LAYERS, STEPS, grows, random_masks, random_state
 
 import tfnca
-from tfnca.automata.step import GROWING
 from tfnca.data.digits import Digits
 from tfnca.engines import dense, rollout
 from tfnca.training import trainer as trainer_module
@@ -72,7 +71,7 @@ def problem(step):
     """A loss and a pool that restarts, damages or changes some of its states."""
     random = np.random.default_rng(0)
     density = 0.4 if step.has_adversary else None
-    if step.family == GROWING:
+    if grows(step):
         where = np.ones((6, 7)) if density else None
         start = random_state(step, (1, 6, 7))
         pool = tfnca.GrowingPool(start, 6, 3, damaged=1, where=where, density=density)

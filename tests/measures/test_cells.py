@@ -69,7 +69,7 @@ def test_whatever_changes_the_numbers_makes_another_cell(tmp_path):
 
     def with_weights(model, **settings):
         model = type(model)(hidden=4, **settings)
-        model.set_weights((lizard if model.family == "growing" else digits).get_weights())
+        model.set_weights((lizard if isinstance(model, tfnca.GrowingCA) else digits).get_weights())
         return model
 
     other = type("Other", (tfnca.GrowingCA,), {})(hidden=4)

@@ -201,10 +201,14 @@ PAIR = tfnca.Injected(tfnca.GrowingCA(hidden=8), tfnca.GrowingCA(hidden=8))
 @pytest.mark.parametrize(
     ("step", "pool", "message"),
     [
-        (tfnca.MNISTCA(hidden=8), growing_pool, "GrowingPool.*'mnist'.*MNISTCA.*for 'growing'"),
-        (tfnca.MNISTCA(channels=16, hidden=8), growing_pool, "Received: one for 'growing'"),
-        (tfnca.GrowingCA(hidden=8), digit_pool, "DigitPool.*'growing'.*Received: one for 'mnist'"),
-        (tfnca.GrowingCA(channels=20, hidden=8), digit_pool, "Received: one for 'mnist'"),
+        (tfnca.MNISTCA(hidden=8), growing_pool, "GrowingPool does not fit.*with MNISTCA"),
+        (tfnca.MNISTCA(channels=16, hidden=8), growing_pool, "never changes channel 0"),
+        (
+            tfnca.GrowingCA(hidden=8),
+            digit_pool,
+            "DigitPool does not fit the step: it changes",
+        ),
+        (tfnca.GrowingCA(channels=20, hidden=8), digit_pool, "it changes channel 0"),
         (tfnca.GrowingCA(channels=24, hidden=8), growing_pool, "24 channels.*Received: 16"),
         (tfnca.GrowingCA(hidden=8), masked_pool, "no adversary.*Received: a mask"),
         (tfnca.Perturbed(tfnca.GrowingCA(hidden=8)), masked_pool, "no adversary"),
@@ -224,11 +228,19 @@ def test_a_pool_that_does_not_fit_the_step_is_refused(engine, step, pool, messag
 @pytest.mark.parametrize(
     ("step", "loss", "message"),
     [
-        (tfnca.GrowingCA(), tfnca.ClassLoss(digit=8), "loss must be.*Received: one for 'mnist'"),
-        (tfnca.MNISTCA(), tfnca.TargetLoss(TARGET), "Received: one for 'growing'"),
+        (
+            tfnca.GrowingCA(),
+            tfnca.ClassLoss(digit=8),
+            "loss does not fit.*ClassLoss with",
+        ),
+        (
+            tfnca.MNISTCA(),
+            tfnca.TargetLoss(TARGET),
+            "TargetLoss with MNISTCA",
+        ),
     ],
 )
-def test_a_loss_for_another_family_is_refused(step, loss, message):
+def test_a_loss_for_other_states_is_refused(step, loss, message):
     with pytest.raises(ValueError, match=message):
         tfnca.Trainer(step, loss, 2)
     with pytest.raises(ValueError, match="recovery_loss"):

@@ -303,22 +303,23 @@ def check_labels(labels, classes):
         )
 
 
-def check_family(name, family, step):
-    """Raises ValueError unless states, or a loss, of `family` fit this kind of step.
+def check_fits(name, thing, step):
+    """Raises ValueError if a task, pool or loss has a reason why it does not fit a step.
 
-    A custom step, pool or loss that has no family fits every kind.
+    The reason is what its method ``why_not(step)`` returns; without one, it fits every step.
     """
-    if family and step.family and family != step.family:
+    reason = thing.why_not(step) if hasattr(thing, "why_not") else None
+    if reason:
         raise ValueError(
-            f"{name} must be for a step of family {step.family!r}, which {type(step).__name__} is. "
-            f"Received: one for {family!r}"
+            f"{name} does not fit the step: {reason}. "
+            f"Received: {type(thing).__name__} with {type(step).__name__}"
         )
 
 
 def check_pool(pool, step):
     """Raises ValueError unless a pool's states and masks suit the step that trains on them."""
     name = type(pool).__name__
-    check_family(name, pool.family, step)
+    check_fits(name, pool, step)
     if pool.channels != step.channels:
         raise ValueError(
             f"The states of {name} must have the step's {step.channels} channels. "

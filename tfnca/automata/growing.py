@@ -12,7 +12,6 @@ from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perception import NUM_KERNELS, sobel_kernels
 from tfnca.automata.rule import Rule
 from tfnca.automata.state import ALPHA, GROWING_CHANNELS, STATE_BOUND
-from tfnca.automata.step import GROWING
 from tfnca.types import Array
 
 
@@ -54,7 +53,6 @@ class GrowingCA(NeuralCA):
         that the last layer has no bias, but the released weights have one, so this layer does too.
     """
 
-    family = GROWING
     state_bound = STATE_BOUND
     arguments = ("channels", "hidden", "fire_rate", "step_size", "angle")
 

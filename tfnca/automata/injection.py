@@ -64,7 +64,6 @@ class Injected(Step):
         self.host = freeze_copy(host)
         self.adversary = adversary
         self.channels = host.channels
-        self.family = host.family
         self.built = True
 
     @property

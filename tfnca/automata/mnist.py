@@ -8,7 +8,6 @@ from tfnca.automata.alive import Stroke
 from tfnca.automata.checks import check_integer, check_rate
 from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES
-from tfnca.automata.step import MNIST
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -51,7 +50,6 @@ class MNISTCA(NeuralCA):
         MNIST Digits", Distill, 2020.
     """
 
-    family = MNIST
     arguments = ("channels", "hidden", "fire_rate", "noise_std", "message_bound")
 
     noise_std: float

@@ -65,7 +65,6 @@ class Perturbed(Step):
             )
         self.perturbation = matrix
         self.channels = host.channels
-        self.family = host.family
         self.built = True
 
     @property

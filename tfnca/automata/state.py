@@ -152,6 +152,33 @@ def class_logits(state: Array) -> Array:
     return state[..., -NUM_CLASSES:]
 
 
+def no_picture(step: Any) -> str | None:
+    """Why the states of a step are no RGBA pictures; None if they are.
+
+    Only a step that tells its `rule` can be asked which channels it never changes.
+    """
+    if step.channels <= ALPHA:
+        return f"a picture needs {ALPHA + 1} channels, and it has {step.channels}"
+    if _fixed(step):
+        return "it never changes channel 0, which is the red of a picture"
+    return None
+
+
+def no_digits(step: Any) -> str | None:
+    """Why the states of a step are no digits with a class for each cell; None if they are."""
+    if step.channels <= NUM_CLASSES:
+        return f"digits need {NUM_CLASSES + 1} channels or more, and it has {step.channels}"
+    if _fixed(step) == 0:
+        return "it changes channel 0, which is a digit's grey and must be fixed"
+    return None
+
+
+def _fixed(step: Any) -> int | None:
+    """The number of leading channels that a step, or its host, never changes; None if unknown."""
+    rule = getattr(step.networks[0], "rule", None)
+    return getattr(rule, "fixed", None)
+
+
 def to_rgb(state: Array) -> np.ndarray:
     """A Growing CA's state as a picture on white, as the article shows it.
 

@@ -14,9 +14,6 @@ from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.types import Array
 
-GROWING, MNIST = "growing", "mnist"
-"""Families: channels are RGBA and hidden ones, or grey, hidden ones and classes."""
-
 
 class Step(keras.layers.Layer):
     """A layer that maps a state to the next state.
@@ -49,9 +46,6 @@ class Step(keras.layers.Layer):
 
     channels: int = 0
     """Channels of the state that the step works on."""
-
-    family: str = ""
-    """`GROWING` or `MNIST`: what those channels mean."""
 
     host: "Step" = None  # type: ignore[assignment]
     """The frozen step that this one attacks; None for a plain CA."""
@@ -181,15 +175,11 @@ class Step(keras.layers.Layer):
 class CellularAutomaton(Step):
     """A step with a single network, which `Injected` can mix and an engine can run.
 
-    To write your own, set `family` and `channels` and build `layers_in_order`.
+    To write your own, set `channels` and build `layers_in_order`.
     """
 
     step_size = 1.0
     angle = 0.0
-
-    @property
-    def changing(self) -> int:
-        return self.channels - (self.family == MNIST)
 
     @property
     def layers_in_order(self) -> list[keras.layers.Layer]:

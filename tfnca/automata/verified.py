@@ -10,7 +10,7 @@ from tfnca.automata.context import Context
 from tfnca.automata.injection import Injected
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.state import GREY
-from tfnca.automata.step import MNIST, CellularAutomaton, Step, next_state
+from tfnca.automata.step import CellularAutomaton, Step, next_state
 from tfnca.deprecated import warn
 from tfnca.types import Array
 
@@ -119,7 +119,7 @@ class Verified(Injected):
             mode = _mode_of(kwargs.pop("holds"))
             warn("holds", f'mode="{mode}"')
         super().__init__(host, adversary, **kwargs)
-        if self.family != MNIST or not isinstance(host, MNISTCA):
+        if not isinstance(host, MNISTCA):
             raise ValueError(f"host must be an MNISTCA. Received: {type(host).__name__}")
         if not tolerance > 0:
             raise ValueError(f"tolerance must be positive. Received: tolerance={tolerance}")

@@ -4,6 +4,7 @@ from tfnca.choices import REGIONS, TARGET_DIGIT
 from tfnca.commands import DIGIT, POSITIVE, Parser
 
 TRAINED = "as in the model's config.json, otherwise"
+CONVENTION = "name of the rule that tfnca identify shows"
 
 
 def add_model(parser: Parser, text: str, many: bool = False) -> None:
@@ -11,12 +12,15 @@ def add_model(parser: Parser, text: str, many: bool = False) -> None:
     name, number = ("models", "+") if many else ("model", None)
     parser.add_argument(name, metavar="MODEL", nargs=number, help=text)
     parser.add_argument("--name", help="name of the model, if MODEL contains several")
+    parser.add_argument("--convention", help=f"{CONVENTION}, if MODEL is another project's file")
 
 
 def add_host(parser: Parser, text: str, required: bool = False) -> None:
     """Adds ``--host`` and ``--host-name``."""
     parser.add_argument("--host", required=required, help=text)
     parser.add_argument("--host-name", help="name of the host, if its file contains several")
+    text = f"{CONVENTION}, if the host is another project's file"
+    parser.add_argument("--host-convention", help=text)
 
 
 def add_numbers(parser: Parser, *options: tuple[str, int, str]) -> None:

@@ -19,7 +19,7 @@ _SHOWN = (1, 2, 5, 10, 20)
 
 def detect(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each adversary and number of observed steps, mean and spread over seeds."""
-    host = load(options.host, options.host_name)
+    host = load(options.host, options.host_name, options.host_convention)
     digits = load_digits("test", options.data_dir, options.test_digits)
     rows = []
     for path in options.models:

@@ -14,7 +14,14 @@ def main(options: argparse.Namespace) -> None:
     wanted, out = options.format, options.out
     if wanted != "tfjs" and getattr(options, "quantize", None):
         raise ValueError(f"--quantize needs --format tfjs. Received: --format {wanted}")
-    step, measures = load_step(options.models, options.host, options.name, options.host_name)
+    step, measures = load_step(
+        options.models,
+        options.host,
+        options.name,
+        options.host_name,
+        options.convention,
+        options.host_convention,
+    )
     if wanted == "saved_model":
         save_saved_model(step, out, measures)
     elif wanted == "tfjs":

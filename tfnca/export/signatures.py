@@ -115,6 +115,8 @@ def load_step(
     host: str | Path | None = None,
     name: str | None = None,
     host_name: str | None = None,
+    convention: str | None = None,
+    host_convention: str | None = None,
 ) -> tuple[Step, dict]:
     """Loads the step to export.
 
@@ -124,6 +126,8 @@ def load_step(
         host: Path of the host.
         name: The model to take, if a path contains several.
         host_name: The host to take, if its path contains several.
+        convention: The rule of another project's models: see `tfnca.load`.
+        host_convention: The rule of another project's host.
 
     Returns:
         ``(step, measures)``. Perturbations become a `mix`. The measures are the contents of the
@@ -132,7 +136,8 @@ def load_step(
     Raises:
         ValueError: If the models do not fit together, or if a perturbation has no host.
     """
-    loaded = [load(path, name) for path in models]
+    loaded = [load(path, name, convention) for path in models]
+    attacked = load(host, host_name, host_convention) if host else None
     names, measures = [], {}
     for path in map(Path, models):
         stem = path.parent.name if path.stem == "model" else path.stem.removesuffix("_sym_t")
@@ -145,10 +150,10 @@ def load_step(
     if len(loaded) > 1 and not all(are_perturbations):
         raise ValueError(f"Several models must all be perturbations. Received: {names}")
     if are_perturbations[0]:
-        if not host:
+        if attacked is None:
             raise ValueError("A perturbation needs its host (--host). Received: none")
-        return mix(load(host, host_name), loaded, names), measures
-    return (Injected(load(host, host_name), loaded[0]) if host else loaded[0]), measures
+        return mix(attacked, loaded, names), measures
+    return (Injected(attacked, loaded[0]) if attacked else loaded[0]), measures
 
 
 _USUAL = {"step_size": 1.0, "angle": 0.0}

@@ -1,4 +1,4 @@
-"""Trains an adversary of a Growing CA: see `tfnca.jobs.options.growing_adversary`."""
+"""Trains an adversary of a CA that grows a picture: see `tfnca.jobs.options.growing_adversary`."""
 
 import functools
 
@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from tfnca.automata.checks import check_density
-from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD
+from tfnca.automata.step import CellularAutomaton
 from tfnca.formats.load import load
 from tfnca.jobs.lizard_attack import (
     attack_facts,
@@ -32,11 +32,11 @@ from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
 
 
-def first_rule(start: str, host: GrowingCA) -> GrowingCA:
+def first_rule(start: str, host: CellularAutomaton) -> CellularAutomaton:
     """The initial adversary."""
     if start not in ("host", "zero"):
         return load(start)
-    rule = GrowingCA(channels=host.channels)
+    rule = type(host).from_config({**host.get_config(), "name": None})
     if start == "host":
         rule.set_weights(host.get_weights())
     return rule
@@ -60,7 +60,7 @@ def region(config: Config, padding: int = MEASURED_PADDING) -> np.ndarray:
 
 def main(config: Config) -> None:
     density = adversary_fraction(config)
-    host = load_host(config.host, config.host_name)
+    host = load_host(config.host, config.host_name, config.host_convention)
     target = padded_target(config, config.padding)
     step = Injected(host, first_rule(config.start, host))
     pool = GrowingPool(

@@ -1,13 +1,12 @@
-"""Shared parts of both attacks on a Growing CA: host, targets, and a picture."""
+"""Shared parts of both attacks on a CA that grows a picture: host, targets, and a picture."""
 
 from typing import Any
 
 import numpy as np
 
-from tfnca.automata.growing import GrowingCA
 from tfnca.automata.identity import model_facts
-from tfnca.automata.state import ALPHA, to_rgb
-from tfnca.automata.step import Step
+from tfnca.automata.state import ALPHA, no_picture, to_rgb
+from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.data.targets import load_target, pad_target
 from tfnca.engines.rollout import trajectory
 from tfnca.files import arrays_sha256
@@ -21,7 +20,7 @@ from tfnca.training.losses import TargetLoss
 from tfnca.training.trainer import Trainer
 
 
-def attack_facts(config: Attack, host: GrowingCA) -> dict[str, str]:
+def attack_facts(config: Attack, host: CellularAutomaton) -> dict[str, str]:
     """Checksums of the files in an attack's options."""
     return {
         **model_facts("host", host),
@@ -29,11 +28,17 @@ def attack_facts(config: Attack, host: GrowingCA) -> dict[str, str]:
     }
 
 
-def load_host(path: str, name: str | None = None) -> GrowingCA:
-    """Loads the host of an attack; raises ValueError if it is not a Growing CA."""
-    host = load(shipped(path), name)
-    if not isinstance(host, GrowingCA):
-        raise ValueError(f"--host must be a Growing CA. Received: {type(host).__name__}")
+def load_host(
+    path: str, name: str | None = None, convention: str | None = None
+) -> CellularAutomaton:
+    """Loads the host of an attack; raises ValueError if it is not a CA that grows a picture."""
+    host = load(shipped(path), name, convention)
+    reason = no_picture(host) if isinstance(host, CellularAutomaton) else "it is no CA"
+    if reason:
+        raise ValueError(
+            f"--host must be a CA that grows a picture, and {reason}. "
+            f"Received: {type(host).__name__}"
+        )
     return host
 
 
@@ -47,7 +52,7 @@ def padded_target(
 def draw_attack(
     config: Attack,
     step: Step,
-    host: GrowingCA,
+    host: CellularAutomaton,
     mask: np.ndarray | None = None,
     padding: int = MEASURED_PADDING,
 ) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""Trains a perturbation of a Growing CA: see `tfnca.jobs.options.perturbation`."""
+"""Trains a perturbation of a CA that grows a picture: see `tfnca.jobs.options.perturbation`."""
 
 import functools
 
 import numpy as np
 
-from tfnca.automata.growing import GrowingCA
 from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import seed_state
+from tfnca.automata.step import CellularAutomaton
 from tfnca.formats.load import load_perturbation
 from tfnca.jobs.lizard_attack import (
     attack_facts,
@@ -30,7 +30,7 @@ NOTHING = 5e-5
 against its target."""
 
 
-def say_identity(host: GrowingCA, size: tuple[int, int]) -> None:
+def say_identity(host: CellularAutomaton, size: tuple[int, int]) -> None:
     """Prints the effect of the identity matrix on the host, and warns if there is any."""
     found = measure_bounds(host, size, runs=4)
     cost = found["identity"]["median"]
@@ -44,7 +44,7 @@ def say_identity(host: GrowingCA, size: tuple[int, int]) -> None:
         )
 
 
-def first_perturbation(config: Config, host: GrowingCA) -> StatePerturbation:
+def first_perturbation(config: Config, host: CellularAutomaton) -> StatePerturbation:
     """The initial perturbation."""
     if config.kind not in KINDS:
         raise ValueError(
@@ -62,7 +62,7 @@ def first_perturbation(config: Config, host: GrowingCA) -> StatePerturbation:
 
 
 def main(config: Config) -> None:
-    host = load_host(config.host, config.host_name)
+    host = load_host(config.host, config.host_name, config.host_convention)
     target = padded_target(config, config.padding)
     size = target.shape[:2]
     step = Perturbed(host, first_perturbation(config, host))

@@ -1,14 +1,17 @@
 """Checks of a measure's arguments, made before any step is run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tfnca.automata.checks import check_integer, check_labels, check_seed
-from tfnca.automata.state import NUM_CLASSES
-from tfnca.automata.step import MNIST, Step
+from tfnca.automata.state import NUM_CLASSES, no_digits, no_picture
+from tfnca.automata.step import Step
 from tfnca.data.digits import Digits
 
-_FAMILIES = {"growing": "a Growing CA", "mnist": "an MNIST CA"}
+PICTURE, DIGITS = no_picture, no_digits
+"""What the states of a measured step show: each a function that returns why they do not."""
+
+_SHOWN: dict[Callable, str] = {PICTURE: "a CA of pictures", DIGITS: "a CA of digits"}
 
 ANY, ALONE, ATTACKED, INJECTED, PERTURBED = "any", "alone", "attacked", "injected", "perturbed"
 """What a measure accepts: any step, a CA without an attack, any attack, or one kind of attack."""
@@ -25,24 +28,23 @@ _KINDS = {
 }
 
 
-def check_step(step: Any, family: str, kind: str = ANY, name: str = "step") -> None:
+def check_step(
+    step: Any, shows: Callable[[Step], str | None], kind: str = ANY, name: str = "step"
+) -> None:
     """Raises ValueError unless a step is of the kind that a measure accepts.
-
-    A user-defined step without a family is accepted everywhere.
 
     Args:
         step: The value to check.
-        family: `GROWING` or `MNIST`.
+        shows: `PICTURE` or `DIGITS`.
         kind: `ANY`, `ALONE`, `ATTACKED`, `INJECTED` or `PERTURBED`.
         name: The argument's name in the message.
     """
     expected, is_kind = _KINDS[kind]
-    if isinstance(step, Step) and step.family in ("", family) and is_kind(step):
+    reason = shows(step) if isinstance(step, Step) else None
+    if isinstance(step, Step) and is_kind(step) and not reason:
         return
-    received = type(step).__name__
-    if isinstance(step, Step) and step.family:
-        received += f" ({_FAMILIES.get(step.family, step.family)})"
-    raise ValueError(f"{name} must be {expected.format(_FAMILIES[family])}. Received: {received}")
+    received = type(step).__name__ + (f": {reason}" if reason else "")
+    raise ValueError(f"{name} must be {expected.format(_SHOWN[shows])}. Received: {received}")
 
 
 def check_mask_given(step: Step, mask: Any) -> None:
@@ -64,7 +66,7 @@ def check_digits(step: Any, digits: Any, target: int, kind: str = ANY) -> None:
         target: The target class to check.
         kind: See `check_step`.
     """
-    check_step(step, MNIST, kind)
+    check_step(step, DIGITS, kind)
     if not isinstance(digits, Digits) or len(digits.labels) == 0:
         raise ValueError(
             f"digits must be a non-empty `tfnca.Digits`. Received: {type(digits).__name__}"

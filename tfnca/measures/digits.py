@@ -1,4 +1,4 @@
-"""Measures of MNIST CAs: accuracy, agreement and takeover rate.
+"""Measures of digits: accuracy, agreement and takeover rate.
 
 A digit is classified correctly if at least half of its living cells are. `agreement` is the
 fraction of digits whose living cells all choose the same class. `takeover` is the fraction of
@@ -9,81 +9,27 @@ keep the order of the test file.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnca.automata.checks import check_labels
-from tfnca.automata.masks import random_mask
-from tfnca.automata.state import NUM_CLASSES, class_logits, digit_state, is_digit_cell
+from tfnca.automata.state import digit_state
 from tfnca.automata.step import Step
 from tfnca.choices import TARGET_DIGIT
 from tfnca.data.digits import Digits
 from tfnca.measures.checks import ALONE, INJECTED, check_digits, check_seeds
 from tfnca.measures.progress import SILENT, Bar, Progress, Silent, advance
+from tfnca.tasks.digit import digit_mask, digit_measures, has_flipped, swap_digits
 
-
-def digit_measures(
-    state: tf.Tensor | np.ndarray,
-    labels: np.ndarray,
-    target: int = TARGET_DIGIT,
-    mask: tf.Tensor | np.ndarray | None = None,
-) -> dict[str, float]:
-    """Measures how the states of an MNIST CA classify their digits.
-
-    Args:
-        state: ``(batch, height, width, channels)``.
-        labels: The true classes ``(batch,)``.
-        target: The target class of the adversaries.
-        mask: Positions of the adversaries, ``(batch, height, width)``. With a mask, accuracy and
-            takeover rate of the host cells alone are returned too, because adversaries that
-            choose the target themselves prove nothing.
-
-    Returns:
-        Dictionary of floats in [0, 1]: ``digit_accuracy``, ``cell_accuracy`` (over all living
-        cells), ``agreement``, ``takeover``, and with a mask ``host_cell_accuracy`` and
-        ``host_takeover``.
-    """
-    _check_state(state, labels, mask)
-    check_labels([target], NUM_CLASSES)
-    labels = np.asarray(labels)
-    said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
-    alive = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0]
-    count = alive.sum((1, 2))
-    right = (said == labels[:, None, None]) & alive
-    low = np.where(alive, said, 99).min((1, 2))
-    high = np.where(alive, said, -1).max((1, 2))
-    others = labels != target
-    measures = {
-        "digit_accuracy": np.mean(2 * right.sum((1, 2)) >= count),
-        "cell_accuracy": right.sum() / max(count.sum(), 1),
-        "agreement": np.mean(low == high),
-        "takeover": _takeover(said, alive, target, others),
-    }
-    if mask is not None:
-        hosts = alive & (np.asarray(mask) < 0.5)
-        measures["host_cell_accuracy"] = (right & hosts).sum() / max(hosts.sum(), 1)
-        measures["host_takeover"] = _takeover(said, hosts, target, others)
-    return {name: float(value) for name, value in measures.items()}
-
-
-def _check_state(state: Any, labels: Any = None, mask: Any = None) -> None:
-    """Raises ValueError unless `state` is an MNIST CA's, and labels and mask fit it."""
-    shape = tuple(np.shape(state))
-    if len(shape) != 4 or shape[-1] <= NUM_CLASSES:
-        raise ValueError(
-            "state must be an MNIST CA's, (batch, height, width, channels) with more than "
-            f"{NUM_CLASSES} channels. Received: shape={shape}"
-        )
-    for name, given, axes in (("labels", labels, 1), ("mask", mask, 3)):
-        if given is not None and np.shape(given) != shape[:axes]:
-            raise ValueError(f"{name} must have shape {shape[:axes]}. Received: {np.shape(given)}")
-
-
-def _takeover(said: np.ndarray, cells: np.ndarray, target: int, others: np.ndarray) -> float:
-    """The fraction of the `others` in which more than half of the `cells` choose the target."""
-    is_target = 2 * ((said == target) & cells).sum((1, 2)) > cells.sum((1, 2))
-    return is_target[others].mean() if others.any() else float("nan")
+__all__ = [
+    "attack_digits",
+    "base_digits",
+    "digit_mask",
+    "digit_measures",
+    "has_flipped",
+    "mean_and_spread",
+    "measure_digits",
+    "swap_digits",
+]
 
 
 def measure_digits(
@@ -137,71 +83,6 @@ def measure_digits(
         if swap and number == 0:
             state, labels = swap_digits(state, digits.images, labels)
     return rows
-
-
-def has_flipped(
-    state: tf.Tensor, mask: tf.Tensor | np.ndarray, target: int = TARGET_DIGIT
-) -> np.ndarray:
-    """Whether half of the living host cells of each item, and at least one, choose the target.
-
-    Args:
-        state: ``(batch, height, width, channels)``.
-        mask: Positions of the adversaries, ``(batch, height, width)``.
-        target: The target class.
-
-    Returns:
-        Boolean array ``(batch,)``.
-    """
-    _check_state(state, None, mask)
-    said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
-    hosts = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0] & (np.asarray(mask) < 0.5)
-    count = hosts.sum((1, 2))
-    return (2 * ((said == target) & hosts).sum((1, 2)) >= count) & (count > 0)
-
-
-def swap_digits(
-    state: tf.Tensor, images: np.ndarray, labels: np.ndarray
-) -> tuple[tf.Tensor, np.ndarray]:
-    """Gives item i the image of item i + 1, and keeps its state where the new digit is alive.
-
-    Args:
-        state: ``(batch, height, width, channels)``.
-        images: The digits, ``(batch, height, width)``.
-        labels: Their classes, ``(batch,)``.
-
-    Returns:
-        The new states and labels.
-    """
-    _check_state(state, labels)
-    images, labels = np.roll(images, -1, axis=0), np.roll(labels, -1)
-    fresh = digit_state(images, state.shape[-1])
-    alive = keras.ops.cast(is_digit_cell(fresh), "float32")
-    return keras.ops.concatenate([fresh[..., :1], state[..., 1:] * alive], axis=-1), labels
-
-
-def digit_mask(digits: Digits, density: float, seed: int, at_least_one: bool = False) -> tf.Tensor:
-    """Draws adversaries at random over the whole grid of each digit.
-
-    Args:
-        digits: The digits.
-        density: The adversary fraction, in (0, 1].
-        seed: Random seed.
-        at_least_one: Whether to redraw masks without an adversary on the digit's stroke. An image
-            without a stroke keeps its first mask.
-
-    Returns:
-        Tensor ``(batch, height, width)``.
-    """
-    stroke = keras.ops.convert_to_numpy(is_digit_cell(digit_state(digits.images)))[..., 0]
-    everywhere = np.ones_like(stroke)
-    mask = random_mask(everywhere, density, seed)
-    index = 0
-    inked = stroke.any((1, 2))
-    while at_least_one and (empty := inked & ~(np.asarray(mask) * stroke).any((1, 2))).any():
-        index += 1
-        redrawn = random_mask(everywhere, density, seed, index)
-        mask = keras.ops.where(empty[:, None, None], redrawn, mask)
-    return mask
 
 
 def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -1,38 +1,58 @@
-"""Measures of Growing CAs: MSE against a picture, repair of damage, recovery, drift."""
+"""Measures of pictures that grow: MSE against a picture, repair of damage, recovery, drift."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfnca.automata.checks import check_target
-from tfnca.automata.masks import random_mask
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, STATE_BOUND, seed_state
-from tfnca.automata.step import GROWING, Step
-from tfnca.choices import REGIONS
+from tfnca.automata.step import Step
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.measures.checks import (
     ALONE,
     ATTACKED,
+    PICTURE,
     check_ascending,
     check_mask_given,
     check_step,
 )
 from tfnca.measures.progress import SILENT, Bar, advance
-from tfnca.training.losses import pattern_centres
+from tfnca.measures.task import bounded, circles, drift_rows, measure_rows, median, states_at
+from tfnca.tasks.pattern import (
+    PatternTask,
+    host_cell_errors,
+    lost_cells,
+    region_picture,
+    shifted_errors,
+    target_masks,
+)
+from tfnca.training.batch import Batch
+
+__all__ = [
+    "grown_states",
+    "host_cell_errors",
+    "lost_cells",
+    "measure_bounds",
+    "measure_damage",
+    "measure_drift",
+    "measure_growing",
+    "measure_left",
+    "measure_lift",
+    "measure_strengths",
+    "region_picture",
+    "shifted_errors",
+    "target_masks",
+]
 
 HORIZONS = (96, 200, 500, 1000, 5000)
 """CA steps at which a lizard is measured; rollouts in training are shorter than the first."""
 
 RUNS = 16
 """Number of runs behind each number about a lizard."""
-
-_FAR = 1e6
-"""The value that replaces diverged channels in the measures."""
 
 
 def grown_states(
@@ -56,28 +76,8 @@ def grown_states(
     Returns:
         Tensor ``(runs, height, width, channels)``.
     """
-    check_step(host, GROWING, name="host")
+    check_step(host, PICTURE, name="host")
     return advance(host, seed_state(size, runs, host.channels), steps, bar, seed=seed)
-
-
-def shifted_errors(state: tf.Tensor | np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Each item's mean squared RGBA error after the best shift by whole cells.
-
-    Args:
-        state: ``(batch, height, width, channels)``.
-        target: Premultiplied RGBA ``(height, width, 4)``.
-
-    Returns:
-        Array ``(batch,)``.
-    """
-    check_target("target", target, np.shape(state)[1:3])
-    state = np.asarray(keras.ops.convert_to_numpy(state)[..., : ALPHA + 1], np.float64)
-    target = np.asarray(target, np.float64)
-    # |s - t|² = |s|² + |t|² - 2 s·t, the last for all cyclic shifts at once.
-    product = np.fft.rfft2(state, axes=(1, 2)) * np.conj(np.fft.rfft2(target, axes=(0, 1)))
-    overlap = np.fft.irfft2(product.sum(-1), s=target.shape[:2], axes=(1, 2)).max((1, 2))
-    total = (state**2).sum((1, 2, 3)) + (target**2).sum() - 2 * overlap
-    return np.maximum(total, 0.0) / target.size
 
 
 def measure_growing(
@@ -106,58 +106,14 @@ def measure_growing(
 
     Returns:
         List of dictionaries: ``step``; ``median``, ``mean`` and ``worst`` mean squared RGBA
-        error; ``shifted_median``, after the best shift; ``dead``, how many grids are empty.
+        error; ``shifted_median``, after the best shift; ``success``, the fraction of runs
+        whose error is at most 0.0005; ``dead``, how many grids are empty.
     """
-    check_step(step, GROWING)
+    check_step(step, PICTURE)
     check_mask_given(step, mask)
     check_ascending(at)
-    target = check_target("target", target, np.shape(state)[1:3])
-    rows, now = [], 0
-    for stop in at:
-        state = advance(
-            step, state, stop - now, bar, mask=mask, seed=seed, step_offset=first_step + now
-        )
-        now = stop
-        values = _bounded(state)
-        errors = np.square(values[..., : ALPHA + 1] - target).mean((1, 2, 3))
-        row = {
-            "step": now,
-            "median": float(np.median(errors)),
-            "mean": float(np.mean(errors)),
-            "worst": float(np.max(errors)),
-            "shifted_median": float(np.median(shifted_errors(values, target))),
-            "dead": int((values == 0).all((1, 2, 3)).sum()),
-        }
-        if mask is not None:
-            own = host_cell_errors(values, target, mask)
-            row |= {"host_median": float(np.nanmedian(own)), "host_worst": float(np.nanmax(own))}
-        rows.append(row)
-    return rows
-
-
-def _bounded(state: tf.Tensor | np.ndarray) -> np.ndarray:
-    """The state with bounded values, so that a diverged run gives large errors and not NaN."""
-    values = keras.ops.convert_to_numpy(state).astype(np.float64)
-    return np.clip(np.nan_to_num(values, nan=_FAR), -_FAR, _FAR)
-
-
-def host_cell_errors(state: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Each item's mean squared RGBA error over the opaque cells of the host.
-
-    Args:
-        state: Array ``(batch, height, width, channels)``.
-        target: Premultiplied RGBA ``(height, width, 4)``.
-        mask: Positions of the adversaries, ``(batch, height, width)``.
-
-    Returns:
-        Array ``(batch,)``: the error over cells that are not adversaries and where target or state
-        has alpha above 0.1; NaN if there are none.
-    """
-    opaque = (state[..., ALPHA] > LIVING_THRESHOLD) | (target[..., ALPHA] > LIVING_THRESHOLD)
-    cells = opaque & (np.asarray(mask) < 0.5)
-    errors = np.square(state[..., : ALPHA + 1] - target).mean(-1)
-    count = cells.sum((1, 2))
-    return np.where(count > 0, (errors * cells).sum((1, 2)) / np.maximum(count, 1), np.nan)
+    task = PatternTask(check_target("target", target, np.shape(state)[1:3]))
+    return measure_rows(step, task, Batch(state=state, mask=mask), at, seed, first_step, bar)
 
 
 def measure_damage(
@@ -187,23 +143,16 @@ def measure_damage(
     Reference:
         The Growing CA article's regenerating regime.
     """
-    check_step(step, GROWING, ALONE)
+    check_step(step, PICTURE, ALONE)
     check_target("target", target)
     size = target.shape[:2]
-    generator = np.random.default_rng(seed)
-    body = np.argwhere(target[..., ALPHA] > LIVING_THRESHOLD)
-    centres = body[generator.integers(len(body), size=runs)]
-    rows, columns = np.indices(size)
-    away = [
-        (2 * (axis - centres[:, i, None, None]) / (size[i] - 1)) ** 2
-        for i, axis in enumerate((rows, columns))
-    ]
-    outside = sum(away) >= radius**2
+    body = np.repeat(target[None, ..., ALPHA] > LIVING_THRESHOLD, runs, axis=0)
+    outside = ~circles(body, radius, np.random.default_rng(seed))
     state = np.asarray(grown_states(step, size, runs, seed, bar=bar)) * outside[..., None]
     found: dict[str, Any] = {"runs": runs, "radius": radius}
     for name, steps in (("damaged", 0), ("repaired", 300)):
         state = advance(step, state, steps, bar, seed=seed, step_offset=200)
-        errors = np.square(_bounded(state)[..., : ALPHA + 1] - target).mean((1, 2, 3))
+        errors = np.square(bounded(state)[..., : ALPHA + 1] - target).mean((1, 2, 3))
         found[name] = {"median": float(np.median(errors)), "worst": float(errors.max())}
     return found | {"below": int((errors < 0.0005).sum())}
 
@@ -238,18 +187,18 @@ def measure_bounds(
         ±3 at the end; ``identity``, the median and worst mean squared RGBA difference between
         runs with the identity matrix and runs without it, with the same fire masks.
     """
-    check_step(host, GROWING, ALONE, "host")
+    check_step(host, PICTURE, ALONE, "host")
     seeds = seed_state(size, runs, host.channels)
     largest = {"growing": 0.0, "grown": 0.0}
     for now, state in trajectory(host, seeds, steps, every, seed=seed):
-        values = np.abs(_bounded(state))
+        values = np.abs(bounded(state))
         phase = "growing" if now <= 200 else "grown"
         largest[phase] = max(largest[phase], float(values.max()))
     living = values[..., ALPHA] > LIVING_THRESHOLD
     beyond = values[living] > STATE_BOUND
     bar.update(steps)
     clipped = advance(Perturbed(host), seeds, steps, bar, seed=seed)
-    costs = np.square(_bounded(clipped) - _bounded(state))[..., : ALPHA + 1].mean((1, 2, 3))
+    costs = np.square(bounded(clipped) - bounded(state))[..., : ALPHA + 1].mean((1, 2, 3))
     return {
         "runs": runs,
         **largest,
@@ -291,12 +240,12 @@ def measure_lift(
     Reference:
         The article's Figure 11: perturbations are switched off at step 500.
     """
-    check_step(step, GROWING, ATTACKED)
+    check_step(step, PICTURE, ATTACKED)
     check_mask_given(step, mask)
     check_target("plain", plain, np.shape(state)[1:3])
     state = advance(step, state, on, bar, mask=mask, seed=seed, step_offset=first_step)
     state = advance(step.host, state, off, bar, seed=seed, step_offset=first_step + on)
-    errors = np.sort(shifted_errors(_bounded(state), plain))
+    errors = np.sort(shifted_errors(bounded(state), plain))
     return {
         "runs": len(errors),
         "back": int((errors <= tolerance).sum()),
@@ -329,64 +278,16 @@ def measure_drift(
         its distance from the first measurement; ``cells``, the number of cells with alpha above
         0.1; and ``dead``, the number of empty grids.
     """
-    check_step(step, GROWING)
+    check_step(step, PICTURE)
     check_mask_given(step, None)
-    rows, before, first = [], None, None
-    for now, values in trajectory(step, state, steps, every, seed=seed):
-        bar.update(min(every, steps - now + every) if now else 0)
-        alpha = np.clip(np.asarray(values)[..., ALPHA], 0.0, 1.0)
-        total = alpha.sum((1, 2))
-        centre = np.where(total[:, None] > 0, np.asarray(pattern_centres(values)), np.nan)
-        if now == 0:
-            continue  # the seed's position says nothing about the pattern's
-        first = centre if first is None else first
-        before = first if before is None else before
+    task = PatternTask(np.zeros((*np.shape(state)[1:3], ALPHA + 1)))
+    rows = []
+    for row, values in drift_rows(step, task, Batch(state=state), steps, every, seed, bar):
+        alpha = np.clip(values[..., ALPHA], 0.0, 1.0)
         cells = (alpha > LIVING_THRESHOLD).sum((1, 2))
-        rows.append(
-            {
-                "step": now,
-                "drift": _median(np.linalg.norm(centre - before, axis=1)),
-                "away": _median(np.linalg.norm(centre - first, axis=1)),
-                "cells": _median(np.where(total > 0, cells, np.nan)),
-                "dead": int((np.asarray(values) == 0).all((1, 2, 3)).sum()),
-            }
-        )
-        before = centre
+        row["cells"] = median(np.where(alpha.sum((1, 2)) > 0, cells, np.nan))
+        rows.append(row | {"dead": int((values == 0).all((1, 2, 3)).sum())})
     return rows
-
-
-def _median(values: np.ndarray) -> float:
-    """The median of the finite values; 0 if there are none."""
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if len(finite) else 0.0
-
-
-def region_picture(region: str, target: np.ndarray, host_target: np.ndarray) -> np.ndarray:
-    """The picture whose opaque cells are the allowed cells of adversaries.
-
-    Args:
-        region: ``"target"``, as in the article: no adversary is placed inside the part that the
-            attack removes. ``"host"``: all cells of target and host, so also inside that part.
-        target: The target of the attack, premultiplied RGBA.
-        host_target: The picture that the host grows.
-
-    Returns:
-        A picture, for `target_masks`.
-
-    Raises:
-        ValueError: If `region` is neither, or the arguments are not pictures of one size.
-    """
-    if region not in REGIONS:
-        raise ValueError(f"region must be one of {REGIONS}. Received: region={region!r}")
-    target = check_target("target", target)
-    host_target = check_target("host_target", host_target, target.shape[:2])
-    return target if region == "target" else np.maximum(target, host_target)
-
-
-def target_masks(target: np.ndarray, density: float, runs: int, seed: int) -> tf.Tensor:
-    """Draws adversaries among the cells with alpha of at least 0.1, ``(runs, height, width)``."""
-    where = check_target("target", target)[..., ALPHA] >= LIVING_THRESHOLD
-    return random_mask(np.repeat(where[None], runs, axis=0), density, seed)
 
 
 def measure_strengths(
@@ -417,7 +318,7 @@ def measure_strengths(
     Reference:
         The article's Figure 12.
     """
-    check_step(host, GROWING, ALONE, "host")
+    check_step(host, PICTURE, ALONE, "host")
     if not isinstance(perturbation, StatePerturbation):
         raise ValueError(
             f"perturbation must be a StatePerturbation. Received: {type(perturbation).__name__}"
@@ -439,7 +340,7 @@ def measure_strengths(
                 "k": float(k),
                 "alpha": float(part.mean()),
                 "alpha_sd": float(part.std(ddof=1)),
-                "cells": _median(np.where(size > 0, size, np.nan)),
+                "cells": median(np.where(size > 0, size, np.nan)),
                 "dead": int((np.asarray(state) == 0).all((1, 2, 3)).sum()),
             }
         )
@@ -480,24 +381,13 @@ def measure_left(
         the runs; ``alpha_worst``, the largest. The whole part has about 0.8, because its rim is not
         opaque. An empty grid has 0.
     """
-    rows, now = [], 0
-    for stop in at:
-        state = advance(
-            step, state, stop - now, bar, mask=mask, seed=seed, step_offset=first_step + now
-        )
-        now = stop
-        left = np.clip(_bounded(state)[..., ALPHA], 0.0, 1.0)[:, cells].mean(1)
+    rows = []
+    for now, after in states_at(step, Batch(state=state, mask=mask), at, seed, first_step, bar):
+        left = np.clip(after[..., ALPHA], 0.0, 1.0)[:, cells].mean(1)
         rows.append(
             {"step": now, "alpha": float(np.median(left)), "alpha_worst": float(left.max())}
         )
     return rows
-
-
-def lost_cells(plain: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The cells with alpha above 0.1 in `plain` but not in `target`, ``(height, width)``."""
-    plain = check_target("plain", plain)
-    target = check_target("target", target, plain.shape[:2])
-    return (plain[..., ALPHA] > LIVING_THRESHOLD) & (target[..., ALPHA] <= LIVING_THRESHOLD)
 
 
 MEASURED_PADDING = 16

@@ -1,6 +1,7 @@
-"""Measures a model with the measures for its kind."""
+"""Measures a model: by the task that is named, or by the article's protocol for its kind."""
 
 import argparse
+import inspect
 import json
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.step import MNIST, CellularAutomaton
+from tfnca.automata.state import no_digits, no_picture
+from tfnca.automata.step import Step
 from tfnca.choices import TARGET_DIGIT
 from tfnca.commands import check_output
 from tfnca.data.digits import load_digits
@@ -21,12 +23,51 @@ from tfnca.measures.lizard import MEASURED_PADDING, region_picture
 from tfnca.measures.progress import on_screen
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
 from tfnca.measures.settings import fill_in, settings_beside
+from tfnca.measures.task import AT, measure_task
+from tfnca.tasks.digit import DigitTask
+from tfnca.tasks.pattern import PatternTask
+from tfnca.tasks.task import Task, find_task
+
+
+def load_step(options: argparse.Namespace) -> Step:
+    """The step that ``MODEL`` and ``--host`` name: a CA, or an attack on the host."""
+    model = load(options.model, options.name, options.convention)
+    host = load(options.host, options.host_name, options.host_convention) if options.host else None
+    if isinstance(model, StatePerturbation):
+        if host is None:
+            raise ValueError("A perturbation needs its host to be measured: --host. Received: none")
+        return Perturbed(host, model)
+    return model if host is None else Injected(host, model)
+
+
+def make_task(name: str, options: argparse.Namespace, is_goal: bool) -> Task:
+    """The task that ``--task`` or ``--goal`` names.
+
+    Args:
+        name: See `find_task`.
+        options: The parsed command line.
+        is_goal: Whether it is an attack's goal. ``--target`` and ``--digit`` are the goal's.
+    """
+    kind = find_task(name)
+    if kind is PatternTask:
+        picture = options.target if is_goal or not options.host else options.host_target
+        return PatternTask(pad_target(load_target(picture), MEASURED_PADDING))
+    if kind is DigitTask:
+        digits = load_digits("test", options.data_dir, options.test_digits)
+        return DigitTask(digits, options.digit if is_goal else None)
+    try:
+        inspect.signature(kind).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"A task that a command measures must need no arguments: give those of {kind.__name__} "
+            f"defaults. Received: {error}"
+        ) from None
+    return kind()
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measures a model; the result can be written as JSON."""
-    model = load(options.model, options.name)
-    host = load(options.host, options.host_name) if options.host else None
+    step = load_step(options)
     fill_in(
         options,
         settings_beside(options.model),
@@ -36,37 +77,34 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         region="target",
         digit=TARGET_DIGIT,
     )
-    if not isinstance(model, CellularAutomaton | StatePerturbation):
+    if options.task or options.goal:
+        if not options.task:
+            raise ValueError("--goal needs the host's --task. Received: --goal alone")
+        task = make_task(options.task, options, is_goal=False)
+        goal = make_task(options.goal, options, is_goal=True) if options.goal else None
+        at = [*(stop for stop in AT if stop < options.horizon), options.horizon]
+        return measure_task(step, task, goal, options.density, options.runs, at, progress=on_screen)
+    reasons = {"pattern": no_picture(step), "digit": no_digits(step)}
+    if all(reasons.values()):
         raise ValueError(
-            "MODEL must be a CA, an adversary or a perturbation, and its host given by --host. "
-            f"Received: {type(model).__name__}"
+            "MODEL shows neither pictures nor digits, so --task must name what it is for. "
+            f"Received: {type(step).__name__}, where {'; '.join(map(str, reasons.values()))}"
         )
-    if isinstance(model, CellularAutomaton) and model.family == MNIST:
-        digits = load_digits("test", options.data_dir, options.test_digits)
-        seeds = range(options.seeds)
-        if host is None:
-            return base_digits(model, digits, seeds, options.horizon, on_screen)
-        step = Injected(host, model)
-        return attack_digits(step, digits, options.density, seeds, options.digit, on_screen)
-
-    def picture(name: str) -> np.ndarray:
-        return pad_target(load_target(name), MEASURED_PADDING)
-
-    if isinstance(model, StatePerturbation):
-        if host is None:
-            raise ValueError("A perturbation needs its host to be measured: --host. Received: none")
-        return measure_perturbation(
-            Perturbed(host, model),
-            picture(options.target),
-            picture(options.host_target),
-            progress=on_screen,
-        )
-    if host is None:
-        return measure_base(model, picture(options.target), progress=on_screen)
-    target = picture(options.target)
-    plain = picture(options.host_target)
-    region = region_picture(options.region, target, plain)
-    step = Injected(host, model)
+    if reasons["pattern"]:
+        digits, seeds = load_digits("test", options.data_dir, options.test_digits), options.seeds
+        if step.host is None:
+            return base_digits(step, digits, range(seeds), options.horizon, on_screen)
+        args = options.density, range(seeds), options.digit
+        return attack_digits(step, digits, *args, on_screen)
+    target, plain = (
+        pad_target(load_target(name), MEASURED_PADDING)
+        for name in (options.target, options.host_target)
+    )
+    if step.host is None:
+        return measure_base(step, target, progress=on_screen)
+    if step.perturbation is not None:
+        return measure_perturbation(step, target, plain, progress=on_screen)
+    region: np.ndarray = region_picture(options.region, target, plain)
     return measure_adversary(step, target, options.density, region, plain, progress=on_screen)
 
 

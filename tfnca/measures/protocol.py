@@ -8,9 +8,9 @@ import numpy as np
 from tfnca.automata.checks import check_target
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import seed_state
-from tfnca.automata.step import GROWING, Step
+from tfnca.automata.step import Step
 from tfnca.deprecated import takes_old_names
-from tfnca.measures.checks import ALONE, INJECTED, PERTURBED, check_ascending, check_step
+from tfnca.measures.checks import ALONE, INJECTED, PERTURBED, PICTURE, check_ascending, check_step
 from tfnca.measures.lizard import (
     HORIZONS,
     LEFT_AT,
@@ -53,7 +53,7 @@ def measure_base(
         `measure_growing`; ``damaged_at_200``, the result of `measure_damage` with four wounds per
         run; ``bounds``, the result of `measure_bounds`.
     """
-    check_step(step, GROWING, ALONE)
+    check_step(step, PICTURE, ALONE)
     check_target("target", target)
     check_ascending(at)
     size, bar = target.shape[:2], progress(200 + 2 * at[-1] + 1500)
@@ -97,7 +97,7 @@ def measure_perturbation(
         `measure_lift` and `measure_drift`; and the perturbation's own measures, for example the
         ``spectrum`` of a matrix.
     """
-    check_step(step, GROWING, PERTURBED)
+    check_step(step, PICTURE, PERTURBED)
     check_target("target", target)
     check_target("plain", plain, target.shape[:2])
     check_ascending(at)
@@ -151,7 +151,7 @@ def measure_adversary(
         over the same cells; ``from_grown``, rows with adversaries; ``left``, rows of
         `measure_left` if the attack removes a part.
     """
-    check_step(step, GROWING, INJECTED)
+    check_step(step, PICTURE, INJECTED)
     check_target("target", target)
     check_ascending(at)
     size, host = target.shape[:2], step.host

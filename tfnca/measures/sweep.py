@@ -18,16 +18,15 @@ from typing import Any
 import numpy as np
 
 from tfnca.automata.checks import check_density
-from tfnca.automata.injection import Injected
-from tfnca.automata.step import GROWING, MNIST, Step
+from tfnca.automata.state import no_picture
+from tfnca.automata.step import Step
 from tfnca.choices import DENSITIES, TARGET_DIGIT
 from tfnca.data.digits import Digits, load_digits
 from tfnca.data.targets import load_target, pad_target
 from tfnca.deprecated import takes_old_names
 from tfnca.files import write_atomically
-from tfnca.formats.load import load
 from tfnca.measures.cells import run_cells
-from tfnca.measures.checks import INJECTED, check_digits, check_seeds, check_step
+from tfnca.measures.checks import INJECTED, PICTURE, check_digits, check_seeds, check_step
 from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
@@ -37,6 +36,7 @@ from tfnca.measures.lizard import (
     region_picture,
     target_masks,
 )
+from tfnca.measures.model import load_step
 from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.plots import plot
 
@@ -160,7 +160,7 @@ def sweep_lizard(
         ``back``, the number of runs that have recovered after 500 steps with adversaries and 500
         without.
     """
-    check_step(step, GROWING, INJECTED)
+    check_step(step, PICTURE, INJECTED)
     found = run_cells(
         functools.partial(_lizard_at, step, target, plain, region_picture(region, target, plain)),
         [
@@ -274,7 +274,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
             f"Received: {options.densities}"
         ) from None
     Path(options.out).mkdir(parents=True, exist_ok=True)
-    adversary, host = load(options.model, options.name), load(options.host, options.host_name)
+    step = load_step(options)
     settings = settings_beside(options.model)
     fill_in(
         options,
@@ -287,8 +287,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     more = {"folder": Path(options.out) / "cells", "jobs": options.jobs}
     if options.horizon is not None:
         more["horizon"] = options.horizon
-    step = Injected(host, adversary)
-    if host.family == MNIST:
+    if no_picture(step):
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds, target = range(options.seeds), options.digit
         return sweep_digits(step, digits, densities, seeds=seeds, target=target, **more)

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from tfnca.automata.checks import check_integer, check_labels, check_unit
 from tfnca.automata.state import NUM_CLASSES, class_logits, digit_state, is_digit_cell
-from tfnca.automata.step import MNIST, Step
+from tfnca.automata.step import Step
 from tfnca.engines.rollout import rollout
-from tfnca.measures.checks import INJECTED, check_step
+from tfnca.measures.checks import DIGITS, INJECTED, check_step
 from tfnca.measures.progress import SILENT, Bar
 
 Query = tuple[int, Sequence[int]]
@@ -81,7 +81,7 @@ class Trials:
         every: int = 10,
         seed: int = 0,
     ) -> None:
-        check_step(step, MNIST, INJECTED)
+        check_step(step, DIGITS, INJECTED)
         check_unit("images", images)
         check_labels(np.array([target]), NUM_CLASSES)
         self.step = step

@@ -11,7 +11,7 @@ from tfnca.automata.injection import Injected
 from tfnca.choices import TARGET_DIGIT
 from tfnca.data.digits import load_digits
 from tfnca.files import write_atomically
-from tfnca.formats.load import load
+from tfnca.measures.model import load_step
 from tfnca.measures.progress import Bar, Clock
 from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.placement.influence import influence_maps
@@ -86,8 +86,7 @@ def study(step: Injected, options: argparse.Namespace) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Draws one map or runs the whole study, as ``python -m tfnca.placement`` does."""
-    adversary, host = load(options.model, options.name), load(options.host, options.host_name)
+    step = load_step(options)
     fill_in(options, settings_beside(options.model), digit=TARGET_DIGIT)
-    step = Injected(host, adversary)
     Path(options.out).mkdir(parents=True, exist_ok=True)
     (study if options.map is None else one_map)(step, options)

@@ -14,8 +14,15 @@ import tensorflow as tf
 from keras import ops
 
 from tfnca.automata.checks import check_target
-from tfnca.automata.state import ALPHA, GREY, NUM_CLASSES, class_logits, is_digit_cell
-from tfnca.automata.step import GROWING, MNIST
+from tfnca.automata.state import (
+    ALPHA,
+    GREY,
+    NUM_CLASSES,
+    class_logits,
+    is_digit_cell,
+    no_digits,
+    no_picture,
+)
 from tfnca.choices import LOSSES
 from tfnca.data.digits import cell_labels
 from tfnca.deprecated import takes_old_names
@@ -113,8 +120,7 @@ class TargetLoss:
     TensorShape([1])
     """
 
-    family: str | None = GROWING
-    """The family of steps that the loss applies to."""
+    why_not = staticmethod(no_picture)
 
     @takes_old_names
     def __init__(
@@ -212,8 +218,7 @@ class ClassLoss:
     """
 
     KINDS: tuple[str, ...] = LOSSES
-    family: str | None = MNIST
-    """The family of steps that the loss applies to."""
+    why_not = staticmethod(no_digits)
 
     def __init__(
         self, kind: str = "l2", digit: int | None = None, others_weight: float = 1.0

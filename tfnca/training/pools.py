@@ -20,8 +20,15 @@ from tfnca.automata.checks import (
     check_states,
 )
 from tfnca.automata.masks import random_mask
-from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES, digit_state, is_digit_cell
-from tfnca.automata.step import GROWING, MNIST
+from tfnca.automata.state import (
+    GREY,
+    MNIST_CHANNELS,
+    NUM_CLASSES,
+    digit_state,
+    is_digit_cell,
+    no_digits,
+    no_picture,
+)
 from tfnca.data.digits import Digits
 from tfnca.deprecated import takes_old_names
 from tfnca.training.batch import Batch
@@ -32,7 +39,8 @@ from tfnca.training.losses import Loss, pattern_centres
 class Pool:
     """The base class of `GrowingPool` and `DigitPool`: slots of states and masks.
 
-    To write your own pool, subclass it, set `family` and override `draw`.
+    To write your own pool, subclass it and override `draw`. A method ``why_not(step)`` may return
+    the reason why a step cannot be trained on its states, for an error message.
 
     Args:
         states: Initial states, ``(size, height, width, channels)``.
@@ -46,9 +54,6 @@ class Pool:
     Raises:
         ValueError: If a batch is larger than the pool.
     """
-
-    family: str | None = None
-    """The family of steps that the states belong to, `GROWING` or `MNIST`; None for any."""
 
     def __init__(self, states: np.ndarray, batch_size: int, masks: tf.Tensor | None = None) -> None:
         self.size: int = len(states)
@@ -144,7 +149,7 @@ class GrowingPool(Pool):
         items are sorted by that.
     """
 
-    family: str | None = GROWING
+    why_not = staticmethod(no_picture)
 
     @takes_old_names
     def __init__(
@@ -282,7 +287,7 @@ class DigitPool(Pool):
         The article's training code of the self-classifying MNIST CA.
     """
 
-    family: str | None = MNIST
+    why_not = staticmethod(no_digits)
 
     @takes_old_names
     def __init__(

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnca.automata.checks import (
-    check_family,
+    check_fits,
     check_integer,
     check_pool,
     check_seed,
@@ -53,7 +53,8 @@ class Trainer(keras.Model):
     Args:
         step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`, or any other `Step`.
         loss: A `TargetLoss`, a `ClassLoss`, or any function ``loss(state, batch)`` of the final
-            states and their `Batch` that returns ``(batch,)``.
+            states and their `Batch` that returns ``(batch,)``. By default, the task's error.
+        task: The `Task` to train for. It gives the loss, and the pool if `fit` gets none.
         steps: CA steps per training step: a number, or ``(low, high)`` to draw from, both
             included. The article: 64 to 95 for a Growing CA, 20 for an MNIST CA.
         engine: See `rollout`.
@@ -65,9 +66,9 @@ class Trainer(keras.Model):
         recovery_loss: The loss of these items, a function like `loss`. Its batch has no mask.
 
     Raises:
-        ValueError: If an argument is out of range, arguments do not fit each other, the loss
-            belongs to another family of steps, or trained weights are in float16, which loses
-            small changes.
+        ValueError: If an argument is out of range, arguments do not fit each other, the loss or the
+            task does not fit the step, or trained weights are in float16, which loses small
+            changes.
 
     Example:
 
@@ -89,16 +90,22 @@ class Trainer(keras.Model):
     def __init__(
         self,
         step: Step,
-        loss: Loss,
+        loss: Loss | None = None,
         steps: int | tuple[int, int] = (64, 95),
         engine: str = "auto",
         seed: int = 0,
         normalize_gradients: bool = True,
         recovery_items: int = 0,
         recovery_loss: Loss | None = None,
+        task: Any = None,
         **kwargs: Any,
     ) -> None:
         check_step(step)
+        if task is not None:
+            check_fits("task", task, step)
+            if not hasattr(task, "error"):
+                raise ValueError(f"task must be a tfnca.Task. Received: {type(task).__name__}")
+            loss = task.error if loss is None else loss
         # Keras scales the loss of a model that computes in float16, as the step may do.
         super().__init__(**{"dtype": step.networks[0].dtype_policy} | kwargs)
         low, high = steps if isinstance(steps, Sequence) else (steps, steps)
@@ -116,7 +123,7 @@ class Trainer(keras.Model):
         for name, each in (("loss", loss), ("recovery_loss", recovery_loss)):
             if name == "loss" or each is not None:
                 PerItem(each, name)  # checks that it can be called
-            check_family(name, getattr(each, "family", None), step)
+            check_fits(name, each, step)
         if any(variable.dtype == "float16" for variable in step.trainable_variables):
             raise ValueError(
                 "Weights in float16 lose the small changes of training. Keep weights in float32 "
@@ -124,6 +131,7 @@ class Trainer(keras.Model):
             )
         self.step = step
         self.loss_of_states = loss
+        self.task = task
         self.steps = (int(low), int(high))
         self._engine_asked_for = engine
         self.engine = resolve_engine(engine, step)
@@ -176,7 +184,7 @@ class Trainer(keras.Model):
 
     def fit(
         self,
-        pool: Pool,
+        pool: Pool | None = None,
         epochs: int = 1,
         steps_per_epoch: int = 100,
         validation_data: Pool | Batch | np.ndarray | None = None,
@@ -186,7 +194,7 @@ class Trainer(keras.Model):
         """Trains on batches from a pool.
 
         Args:
-            pool: A `GrowingPool` or `DigitPool`.
+            pool: A `GrowingPool`, `DigitPool` or other pool. By default, the task's.
             epochs: Number of epochs.
             steps_per_epoch: Training steps in an epoch, at least 1.
             validation_data: Data for `evaluate` after each epoch. The logs then have a `val_loss`.
@@ -206,6 +214,8 @@ class Trainer(keras.Model):
                 "fit takes a pool, which draws the batches, and "
                 f"{', '.join(sorted(_FIT))}. Received: {', '.join(sorted(wrong))}"
             )
+        if pool is None and self.task is not None:
+            pool = self.pool if self.pools else self.task.pool(self.step, seed=self.seed)
         self.attach(pool)
         epochs = check_integer("epochs", epochs, 0)
         steps_per_epoch = check_integer("steps_per_epoch", steps_per_epoch, 1)
@@ -249,7 +259,7 @@ class Trainer(keras.Model):
         self.shards, self.workers = shards, workers
         self._trained_with, self.pools = None, []
 
-    def attach(self, pool: Pool) -> None:
+    def attach(self, pool: Pool | None) -> None:
         """Sets the pool, as `fit` does.
 
         Raises:
@@ -258,8 +268,8 @@ class Trainer(keras.Model):
         refuse_forks()
         if not isinstance(pool, Pool):
             raise ValueError(
-                "A Trainer draws its batches from a GrowingPool or a DigitPool: "
-                f"fit(pool). Received: {type(pool).__name__}"
+                "A Trainer draws its batches from a pool, such as a GrowingPool or a DigitPool: "
+                f"fit(pool), or Trainer(step, task=…). Received: {type(pool).__name__}"
             )
         if not self.compiled:
             raise ValueError(
@@ -286,7 +296,8 @@ class Trainer(keras.Model):
     def _constants(self, *more: Any) -> Fingerprint:
         """Everything that is a constant in this trainer's graphs."""
         own = self.engine, self.seed, self.steps, self.normalize_gradients, self.recovery_items
-        return fingerprint(self.step, self.loss_of_states, self.recovery_loss, own, *more)
+        given = self.step, self.loss_of_states, self.recovery_loss, self.task
+        return fingerprint(*given, own, *more)
 
     def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
         """One training step on a batch of the pool. Keras' `data` is not used."""

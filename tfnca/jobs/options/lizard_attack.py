@@ -33,9 +33,12 @@ class Attack(Common):
     )
     host: str = option(
         "growing_lizard",
-        "Growing CA to attack: the name of a bundled model, or a file in any format",
+        "CA to attack, which grows a picture: the name of a bundled model, or a file in any format",
     )
     host_name: str | None = option(None, "name of the model, if the file contains several")
+    host_convention: str | None = option(
+        None, "name of the rule that tfnca identify shows, for another project's file"
+    )
     host_target: str = option(
         "lizard", "picture that the host grows: the target of recovery, and of --region host"
     )
