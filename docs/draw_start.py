@@ -39,7 +39,7 @@ def blocks(language):
 def train(folder):
     """Runs the tutorial's training command, its pictures being in this folder."""
     (line,) = [line for line in "".join(blocks("")).splitlines() if "tfnca attack" in line]
-    arguments = line.removeprefix("tfnca ").replace("out/mine", str(folder)).split()
+    arguments = line.removeprefix("tfnca ").replace("out/mine_attack", str(folder)).split()
     subprocess.run([sys.executable, "-m", "tfnca", *arguments], check=True)
 
 
