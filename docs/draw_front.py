@@ -10,7 +10,6 @@ from tfnca.measures.digits import digit_mask
 from tfnca.pictures import (
     ADVERSARY,
     DIGIT_COLOURS,
-    WRONG_BACKGROUND,
     digits_to_rgb,
     save_animation,
     tile,
@@ -20,20 +19,20 @@ from tfnca.pictures import (
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / "saved_models"
 FRAMES = 25
-"""In each of the three phases: left alone, attacked, left alone again."""
+"""In each of the three phases: without an attack, under attack, without it again."""
 
 DIGIT_STEPS, LIZARD_STEPS = 5, 8
 """CA steps from a frame to the next."""
 
 TITLES = [
-    ("1. Cells agree which digit they form", "1. A lizard grows from one cell"),
-    ("2. Attack: 10 % of the cells are adversaries", "2. Attack: every cell is perturbed"),
+    ("1. Cells agree on the digit they form", "1. A lizard grows from one cell"),
+    ("2. Attack: 10 % of the cells are adversaries", "2. Attack: every living cell is perturbed"),
     ("3. Attack removed: the digits recover", "3. Attack removed: the tail returns"),
 ]
 KEY = [
     ("chosen 8", DIGIT_COLOURS[8]),
     ("adversary", ADVERSARY),
-    ("misclassified digit", WRONG_BACKGROUND),
+    ("misclassified digit", None),
 ]
 SEED = 3
 
@@ -84,9 +83,8 @@ def frame(pictures, titles, gap=40, margin=16, size=18):
     left, top = margin, margin + row + height + size
     for text, colour in KEY:
         box = (left, top, left + size, top + size)
-        drawing.rectangle(
-            box, fill=tuple(round(255 * part) for part in colour), outline=(90, 90, 90)
-        )
+        fill = None if colour is None else tuple(round(255 * part) for part in colour)
+        drawing.rectangle(box, fill=fill, outline=(90, 90, 90), width=1 if fill else 2)
         drawing.text((left + size + 8, top - 2), text, fill=(30, 30, 30), font=font)
         left += size + 30 + int(drawing.textlength(text, font=font))
     return np.asarray(page, np.float32) / 255.0

@@ -22,7 +22,6 @@ from tfnca.pictures import (
     ADVERSARY,
     DIGIT_COLOURS,
     UNDECIDED,
-    WRONG_BACKGROUND,
     png_bytes,
     save_png,
     tile,
@@ -40,7 +39,7 @@ def blocks(language):
 def train(folder):
     """Runs the tutorial's training command, its pictures being in this folder."""
     (line,) = [line for line in "".join(blocks("")).splitlines() if "tfnca attack" in line]
-    arguments = line.removeprefix("tfnca ").replace("out/mine", str(folder)).split()
+    arguments = line.removeprefix("tfnca ").replace("out/mine_attack", str(folder)).split()
     subprocess.run([sys.executable, "-m", "tfnca", *arguments], check=True)
 
 
@@ -61,15 +60,16 @@ def key():
     """The colours of digits, each with its meaning."""
     entries = [(str(digit), colour) for digit, colour in enumerate(DIGIT_COLOURS)]
     entries += [("adversary", ADVERSARY), ("undecided", UNDECIDED)]
-    entries += [("misclassified digit", WRONG_BACKGROUND)]
+    entries += [("misclassified digit", None)]
     font, columns, width, height = ImageFont.load_default(18), 5, 132, 44
     places = [(i % columns * width, i // columns * height) for i in range(10)]
     places += [(0, 2 * height), (width + 20, 2 * height), (2 * width + 50, 2 * height)]
     picture = Image.new("RGB", (columns * width, 3 * height), "white")
     drawing = ImageDraw.Draw(picture)
     for (text, colour), (x, y) in zip(entries, places, strict=True):
-        fill = tuple(round(255 * part) for part in colour)
-        drawing.rectangle((x + 8, y + 8, x + 36, y + 36), fill=fill, outline=(90, 90, 90))
+        fill = None if colour is None else tuple(round(255 * part) for part in colour)
+        box = (x + 8, y + 8, x + 36, y + 36)
+        drawing.rectangle(box, fill=fill, outline=(90, 90, 90), width=1 if fill else 3)
         drawing.text((x + 46, y + 11), text, fill=(40, 40, 40), font=font)
     write_atomically(OUT / "key.png", png_bytes(np.asarray(picture) / 255.0))
 

@@ -31,7 +31,7 @@ ARTICLE = [
     (0, 128, 128),
     (128, 128, 0),
 ]
-WRONG = (255, 204, 201)
+WRONG = (90, 90, 90)
 
 
 def cells(*said, grey=1.0):
@@ -54,7 +54,7 @@ def test_classes_have_the_articles_colours_and_undecided_cells_are_black():
     assert colours(cells(*range(10), None)) == [*ARTICLE, (0, 0, 0)]
 
 
-def test_the_background_is_white_or_red_where_the_digit_is_wrong():
+def test_a_digit_whose_cells_are_mostly_wrong_has_a_frame():
     state = cells(3, 3, 5, 5, 5)
     state[0, 0, 4, 0] = 0.0
     stroke = [ARTICLE[3], ARTICLE[3], ARTICLE[5], ARTICLE[5]]
@@ -64,6 +64,10 @@ def test_the_background_is_white_or_red_where_the_digit_is_wrong():
     assert colours(state, [4]) == [*stroke, WRONG]
     state[0, 0, 1, 10:] = np.eye(10)[5]
     assert colours(state, [3])[-1] == WRONG
+    empty = np.zeros((1, 4, 5, 20), np.float32)
+    empty[0, 2, 2, [0, 15]] = 1.0  # one cell, which says 5
+    dark = (digits_to_rgb(empty, [3])[0] == np.array(WRONG) / 255).all(-1)
+    np.testing.assert_array_equal(dark, np.pad(np.zeros((2, 3), bool), 1, constant_values=True))
 
 
 def test_faint_strokes_fade_into_the_background():

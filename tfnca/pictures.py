@@ -33,7 +33,7 @@ DIGIT_COLOURS = np.array(
 
 UNDECIDED = np.zeros(3)
 BACKGROUND = np.ones(3)
-WRONG_BACKGROUND = np.array((255, 204, 201)) / 255.0
+WRONG_FRAME = np.full(3, 90) / 255.0
 ADVERSARY = np.array((1.0, 0.0, 0.0))
 
 
@@ -47,8 +47,8 @@ def digits_to_rgb(
 
     Args:
         state: Array or tensor ``(batch, height, width, channels)``.
-        labels: The true classes ``(batch,)``. Digits that most of their cells misclassify get a
-            pink background.
+        labels: The true classes ``(batch,)``. A digit of which fewer than half of the cells are
+            right gets a dark frame.
         mask: Positions of the adversaries, ``(batch, height, width)``.
 
     Returns:
@@ -71,10 +71,13 @@ def digits_to_rgb(
     alive = state[..., GREY] > LIVING_THRESHOLD
     logits = state[..., -NUM_CLASSES:]
     said = logits.argmax(-1)
-    background = np.broadcast_to(BACKGROUND, (len(state), 1, 1, 3)).copy()
+    background = np.broadcast_to(BACKGROUND, (*alive.shape, 3)).copy()
     if labels is not None:
         right = ((said == np.asarray(labels)[:, None, None]) & alive).sum((1, 2))
-        background[2 * right < alive.sum((1, 2))] = WRONG_BACKGROUND
+        wrong = 2 * right < alive.sum((1, 2))
+        edge = np.ones(alive.shape[1:], bool)
+        edge[1:-1, 1:-1] = False
+        background[wrong[:, None, None] & edge] = WRONG_FRAME
     undecided = np.ptp(logits, axis=-1) == 0
     cells = np.where(undecided[..., None], UNDECIDED, DIGIT_COLOURS[said])
     # As in the article, strokes fade into the background where the digit is faint.

@@ -67,7 +67,7 @@ def _digits(step, phases, at, count=60, every=2):
 
 
 def figure_2(models):
-    """Digits without an attack; a pink background marks those that most cells misclassify"""
+    """Digits without an attack; a dark frame marks those that most cells misclassify"""
     return _digits(models.digits, [(200, None)], at=(20, 50, 200))
 
 

@@ -162,8 +162,7 @@ def _pictures(step, host, digits, config):
     for now, text in (
         (
             200,
-            "Step 200: before the attack. A pink background marks digits that most cells "
-            "misclassify.",
+            "Step 200: before the attack. A dark frame marks digits that most cells misclassify.",
         ),
         (400, "Step 400: after 200 steps with adversaries (red cells)."),
         (600, "Step 600: 200 steps after the adversaries are removed."),

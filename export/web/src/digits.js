@@ -192,12 +192,13 @@ export class DigitsPlayground extends Playground {
     const { fractions, living } = countVotes(ca);
     const decided = fractions.some((fraction) => fraction > 0);
     const wrong = this.mood !== null && living > 0 && decided && fractions[this.mood] < 0.5;
-    paintDigits(ca, this.palette.digits, wrong, screen.image.data);
+    paintDigits(ca, this.palette.digits, screen.image.data);
     const marked = this.part.showMask.checked;
     const weakness = this.part.showWeak.checked ? this.sample : null;
     screen.draw({
       marked: (cell) => marked && ca.adversaries[cell] && ca.lives(cell),
       filled: true,
+      framed: wrong,
       inked: (cell) => ca.lives(cell),
       dots: weakness && spread(ca, weakness.weak),
     });

@@ -49,16 +49,14 @@ export function distance(ca, { side, values }) {
 
 const UNDECIDED = [0, 0, 0];
 const PAPER = [255, 255, 255];
-const WRONG_PAPER = [255, 204, 201];
 
 /** Digits in the colours of the classes that their cells chose; faint ink is faint. */
-export function paintDigits(ca, colours, wrong, pixels) {
-  const paper = wrong ? WRONG_PAPER : PAPER;
+export function paintDigits(ca, colours, pixels) {
   for (let cell = 0; cell < ca.height * ca.width; cell++) {
     const grey = ca.lives(cell) ? Math.min(1, ca.state[cell * ca.channels + GREY]) : 0;
     const digit = grey ? chosen(ca, cell) : -1;
     const colour = digit < 0 ? UNDECIDED : colours[digit];
-    for (let i = 0; i < 3; i++) pixels[cell * 4 + i] = colour[i] * grey + paper[i] * (1 - grey);
+    for (let i = 0; i < 3; i++) pixels[cell * 4 + i] = colour[i] * grey + PAPER[i] * (1 - grey);
     pixels[cell * 4 + 3] = 255;
   }
 }

@@ -1,6 +1,7 @@
 // A grid of cells on a canvas: sharp at any size, with marks on cells and a cursor.
 
 const MARK = "#ff0000";
+const LINE = "#555";
 
 export class Screen {
   constructor(canvas, height, width) {
@@ -40,8 +41,8 @@ export class Screen {
    * Shows `this.image`, and on it what `overlay` asks for:
    *
    * marked(cell): an adversary; filled: its whole cell is red; inked(cell): part of a figure that
-   * gets an outline and hairlines between cells; hatched(cell): gets a diagonal line;
-   * dots: by cell, the size of a dot from 0 to 1.
+   * gets an outline and hairlines between cells; framed: a dark line around the grid; hatched(cell):
+   * gets a diagonal line; dots: by cell, the size of a dot from 0 to 1.
    */
   draw(overlay = this.overlay) {
     this.overlay = overlay;
@@ -59,14 +60,23 @@ export class Screen {
       if (overlay.marked?.(cell)) this.#mark(x, y, overlay.filled);
       if (overlay.dots?.[cell]) this.#dot(x, y, overlay.dots[cell]);
     }
+    if (overlay.framed) this.#frame();
     if (this.cursor) this.#outline();
+  }
+
+  #frame() {
+    const { context, canvas, scale } = this;
+    const line = Math.max(2, Math.round(scale / 3));
+    context.strokeStyle = LINE;
+    context.lineWidth = line;
+    context.strokeRect(line / 2, line / 2, canvas.width - line, canvas.height - line);
   }
 
   /** A dark line around a figure, whose colours may be too pale for white paper. */
   #enclose(inked) {
     const { context, scale, width, height } = this;
     const line = Math.max(1, Math.round(scale / 9));
-    context.fillStyle = "#555";
+    context.fillStyle = LINE;
     for (let cell = 0; cell < height * width; cell++) {
       if (!inked(cell)) continue;
       const [row, column] = [Math.floor(cell / width), cell % width];
