@@ -65,9 +65,9 @@ SHAKEN, LIVING, ROW_OF = _LISTS[9:12]
 KEPT, ASKED, FIRED, FIRED_ROW = _LISTS[12:20:2]  # and the next row for the second network
 HOME = _LISTS[20]
 """Rows of `Sheet.lists`: item, row and column of each position, the distances to a cell's nine
-neighbours, and in `HOME` the position of the cell that a border position shows; lists of cells
-(`CELLS` may differ from zero); stamps and other notes on positions. A stamp marks a position as
-listed in step t by holding t + 1, so it needs no clearing."""
+neighbours, and in `HOME` the position of the cell that a border position shows on a grid that
+wraps; lists of cells (`CELLS` may differ from zero); stamps and other notes on positions. A stamp
+marks a position as listed in step t by holding t + 1, so it needs no clearing."""
 
 ROWS_OF_LISTS = len(_LISTS)
 _ZERO, _ONE = np.int64(0), np.int64(1)
@@ -77,13 +77,13 @@ Hash = namedtuple("Hash", "golden multiply_1 multiply_2 shift_1 shift_2 shift_3"
 
 Program = namedtuple(
     "Program",
-    "dies everywhere networks has_matrix has_vector layers first_adversary floats matrix_at "
+    "dies everywhere wraps networks has_matrix has_vector layers first_adversary floats matrix_at "
     "vector_at numbers_at levels_at states_at product_at trained_1 trained_2 threshold bound "
     "alive_at hash",
 )
 """Values that do not change in a run. The channel `alive_at` decides which cells live: `dies` says
 that cells without a neighbour above the threshold become zero, `everywhere` that all cells live;
-otherwise only cells above it do. `floats` holds all weights, the matrix, the vector, filters,
+otherwise only cells above it do. `wraps` says that padding is circular. `floats` holds all weights, the matrix, the vector, filters,
 numbers, and the table of normal draws. ``…_at`` is a position in `floats`, except that `states_at`
 and `product_at` are positions in the buffers."""
 
@@ -241,12 +241,19 @@ def _cut(value, bound):
 
 
 @_jit
-def _spread(lists, marks, sources, start, count, stamp, tick, found):
+def _neighbour(lists, p, distance, wraps):
+    """The position at a distance from `p`; only a grid that wraps has to look it up."""
+    q = p + distance
+    return np.int64(lists[HOME, q]) if wraps else np.int64(q)
+
+
+@_jit
+def _spread(lists, marks, wraps, sources, start, count, stamp, tick, found):
     """Stamps and lists the 3×3 neighbourhoods of `count` sources."""
     n = 0
     for i in range(start, start + count):
         for o in range(9):
-            q = lists[HOME, lists[sources, i] + lists[OFFSETS, o]]
+            q = _neighbour(lists, lists[sources, i], lists[OFFSETS, o], wraps)
             if marks[INSIDE, q] and lists[stamp, q] != tick:
                 lists[stamp, q] = tick
                 lists[found, n] = q
@@ -264,7 +271,7 @@ def _find_living(x, count, program, lists, marks, stamp, tick, found):
         if x[p, alpha] > threshold:
             lists[LIST_A, grown] = p
             grown += 1
-    return _spread(lists, marks, LIST_A, _ZERO, grown, stamp, tick, found)
+    return _spread(lists, marks, program.wraps, LIST_A, _ZERO, grown, stamp, tick, found)
 
 
 @_jit
@@ -385,14 +392,14 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
     filters = rows.shape[1] // channels
     stencil = program.floats[at : at + 9 * filters]
     neighbours = stencil.shape[0] // filters  # 9; as a constant, LLVM would unroll the loops
-    bound = _number(program, network, MESSAGE_BOUND)
+    bound, wraps = _number(program, network, MESSAGE_BOUND), program.wraps
     for i in range(count):
         p = lists[row, start + i]
         if kind == SOBEL:
             for c in range(2 * channels):
                 rows[i, channels + c] = 0.0
             for o in range(neighbours):
-                q = lists[HOME, p + lists[OFFSETS, o]]
+                q = _neighbour(lists, p, lists[OFFSETS, o], wraps)
                 weight_x, weight_y = stencil[3 * o + 1], stencil[3 * o + 2]
                 for c in range(channels):
                     rows[i, channels + c] += weight_x * x[q, c]
@@ -402,14 +409,14 @@ def _perceive(x, row, start, count, network, program, lists, buffers):
                 rows[i, c] = x[p, c] + np.float32(0.0) * rows[i, channels + c]
         elif kind == PATCHES:
             for o in range(neighbours):
-                q = lists[HOME, p + lists[OFFSETS, o]]
+                q = _neighbour(lists, p, lists[OFFSETS, o], wraps)
                 for c in range(channels):
                     rows[i, o * channels + c] = _cut(x[q, c], bound)
         else:
             for c in range(rows.shape[1]):
                 rows[i, c] = 0.0
             for o in range(neighbours):
-                q = lists[HOME, p + lists[OFFSETS, o]]
+                q = _neighbour(lists, p, lists[OFFSETS, o], wraps)
                 for k in range(filters):
                     weight = stencil[filters * o + k]
                     for c in range(channels):
@@ -584,7 +591,7 @@ def _verify(x, start, size, network, update, program, sheet):
 def _settle_life(x, t, alive, network, program, sheet):
     """Marks the cells that have alpha above the threshold near them after a network's update."""
     lists, marks = sheet.lists, sheet.marks
-    kept, asked = KEPT + network, ASKED + network
+    kept, asked, wraps = KEPT + network, ASKED + network, program.wraps
     tick, alpha_at, threshold = t + 1, program.alive_at, program.threshold
     step_size = _number(program, network, STEP_SIZE)
     if program.networks > 1:
@@ -601,7 +608,7 @@ def _settle_life(x, t, alive, network, program, sheet):
         if alpha > threshold:
             lists[LIST_A, grown] = p
             grown += 1
-    _spread(lists, marks, LIST_A, _ZERO, grown, kept, tick, LIST_B)
+    _spread(lists, marks, wraps, LIST_A, _ZERO, grown, kept, tick, LIST_B)
 
     # No known alpha keeps these cells alive. Compute their neighbours that fire and are still
     # missing: cells of the other network, and dead cells just outside the living ones.
@@ -611,7 +618,7 @@ def _settle_life(x, t, alive, network, program, sheet):
         if marks[STANDS, p] != network or lists[kept, p] == tick:
             continue
         for o in range(9):
-            q = lists[HOME, p + lists[OFFSETS, o]]
+            q = _neighbour(lists, p, lists[OFFSETS, o], wraps)
             known = lists[LIVING, q] == tick and marks[STANDS, q] == network
             if not known and lists[asked, q] != tick and marks[INSIDE, q]:
                 lists[asked, q] = tick
@@ -631,7 +638,7 @@ def _settle_life(x, t, alive, network, program, sheet):
             alpha = x[lists[LIST_A, start + i], alpha_at] + step_size * update[i, alpha_at]
             alpha = _cut(alpha, _number(program, network, STATE_CLIP))
             if alpha > threshold:
-                _spread(lists, marks, LIST_A, start + i, _ONE, kept, tick, LIST_B)
+                _spread(lists, marks, wraps, LIST_A, start + i, _ONE, kept, tick, LIST_B)
 
 
 # Forward
@@ -656,7 +663,7 @@ def _find_first(x, program, sheet):
             lists[ALIVE, alive] = p
             alive += 1
     if not program.dies:
-        count = _spread(lists, marks, ALIVE, _ZERO, alive, KEPT, _ONE, CELLS)
+        count = _spread(lists, marks, program.wraps, ALIVE, _ZERO, alive, KEPT, _ONE, CELLS)
         _gather(x, lists, ALIVE, _ZERO, alive, sheet.updated)
     return count, alive
 
@@ -755,37 +762,40 @@ def _perceive_gradient(x, count, program, sheet, back):
     at `p`, or -1.
     """
     out, seen, lists, floats = back.earlier, back.seen, sheet.lists, program.floats
-    channels, layers = out.shape[1], program.layers
+    channels, layers, wraps = out.shape[1], program.layers, program.wraps
+    last = program.first_adversary * (program.networks - 1)
+    kind_1, kind_2 = layers[0, PERCEPTION], layers[last, PERCEPTION]
+    at_1, at_2 = layers[0, STENCILS], layers[last, STENCILS]
     for i in range(count):
         p = lists[CELLS, i]
         for o in range(9):
-            q = lists[HOME, p - lists[OFFSETS, o]]
+            q = _neighbour(lists, p, -lists[OFFSETS, o], wraps)
             row = lists[ROW_OF, q]
             if row < 0:
                 continue
             network = np.int64(sheet.marks[STANDS, q])
-            kind = layers[program.first_adversary * network, PERCEPTION]
-            at = layers[program.first_adversary * network, STENCILS]
-            if kind == PATCHES:
-                bound = _number(program, network, MESSAGE_BOUND)
-                for c in range(channels):
-                    if -bound <= x[p, c] <= bound:
-                        out[i, c] += seen[row, o * channels + c]
-            elif kind == FILTERS:
-                filters = layers[program.first_adversary * network, INPUTS] // channels
-                for k in range(filters):
-                    weight = floats[at + filters * o + k]
+            kind, at = (kind_2, at_2) if network else (kind_1, at_1)
+            if kind == SOBEL:
+                if o == 4:
                     for c in range(channels):
-                        out[i, c] += weight * seen[row, k * channels + c]
-            elif o == 4:
-                for c in range(channels):
-                    out[i, c] += seen[row, c]
-            else:
+                        out[i, c] += seen[row, c]
+                    continue
                 weight_x, weight_y = floats[at + 3 * o + 1], floats[at + 3 * o + 2]
                 for c in range(channels):
                     out[i, c] += (
                         weight_x * seen[row, channels + c] + weight_y * seen[row, 2 * channels + c]
                     )
+            elif kind == PATCHES:
+                bound = _number(program, network, MESSAGE_BOUND)
+                for c in range(channels):
+                    if -bound <= x[p, c] <= bound:
+                        out[i, c] += seen[row, o * channels + c]
+            else:
+                filters = layers[program.first_adversary * network, INPUTS] // channels
+                for k in range(filters):
+                    weight = floats[at + filters * o + k]
+                    for c in range(channels):
+                        out[i, c] += weight * seen[row, k * channels + c]
 
 
 @_part

@@ -317,6 +317,7 @@ def _make_program(form: Form, inputs: Inputs) -> kernels.Program:
     return kernels.Program(
         dies=form.alive == ALPHA,
         everywhere=form.alive == ALL,
+        wraps=form.circular,
         networks=len(form.layers),
         has_matrix=form.has_matrix,
         has_vector=form.has_vector,
