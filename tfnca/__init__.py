@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tfnca.automata.context import Context
     from tfnca.automata.growing import GrowingCA
     from tfnca.automata.injection import Injected
-    from tfnca.automata.masks import random_mask
+    from tfnca.automata.invasion import Invasion
+    from tfnca.automata.masks import random_mask, random_patch
     from tfnca.automata.mnist import MNISTCA
     from tfnca.automata.neural_ca import NeuralCA
     from tfnca.automata.perturbations import combine
@@ -48,6 +49,7 @@ __all__ = [
     "GrowingCA",
     "GrowingPool",
     "Injected",
+    "Invasion",
     "MatrixPerturbation",
     "NeuralCA",
     "Perturbed",
@@ -73,6 +75,7 @@ __all__ = [
     "models",
     "pad_target",
     "random_mask",
+    "random_patch",
     "rollout",
     "seed_state",
     "to_rgb",
@@ -91,7 +94,8 @@ if not TYPE_CHECKING:
             "automata.context": "Context",
             "automata.growing": "GrowingCA",
             "automata.injection": "Injected",
-            "automata.masks": "random_mask",
+            "automata.invasion": "Invasion",
+            "automata.masks": "random_mask random_patch",
             "automata.mnist": "MNISTCA",
             "automata.neural_ca": "NeuralCA",
             "automata.perturbations": "combine",
