@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tfnca.engines.rollout import rollout, trajectory
     from tfnca.formats.load import load, load_arrays, load_perturbation
     from tfnca.training.batch import Batch
+    from tfnca.training.invasion import InvasionLoss
     from tfnca.training.losses import ClassLoss, TargetLoss
     from tfnca.training.optimizers import WhitenedAdam
     from tfnca.training.pools import DigitPool, GrowingPool
@@ -50,6 +51,7 @@ __all__ = [
     "GrowingPool",
     "Injected",
     "Invasion",
+    "InvasionLoss",
     "MatrixPerturbation",
     "NeuralCA",
     "Perturbed",
@@ -111,6 +113,7 @@ if not TYPE_CHECKING:
             "engines.rollout": "rollout trajectory",
             "formats.load": "load load_arrays load_perturbation",
             "training.batch": "Batch",
+            "training.invasion": "InvasionLoss",
             "training.losses": "ClassLoss TargetLoss",
             "training.optimizers": "WhitenedAdam",
             "training.pools": "DigitPool GrowingPool",
