@@ -15,6 +15,7 @@ from rules import RULES, filled, some_state
 import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
+from tfnca.automata.invasion import Invasion
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perturbations.matrix import MatrixPerturbation
@@ -104,6 +105,10 @@ def _inject(host):
     return Injected(host, shuffled(type(host)(), seed=5))
 
 
+def _invade(host):
+    return Invasion(host, shuffled(type(host)(), seed=5))
+
+
 def _verify(host):
     return Verified(host, shuffled(type(host)(), seed=5), 46.0)
 
@@ -133,6 +138,9 @@ LAYERS = {
     "NeuralCA segmenter": Descriptor(lambda: filled(RULES["segmenter"])),
     "Injected": Descriptor(lambda: _two(GrowingCA), _inject),
     "Injected MNISTCA": Descriptor(lambda: _two(MNISTCA, fire_rate=0.6), _inject),
+    "Invasion": Descriptor(
+        lambda: Invasion(counted(GrowingCA()), shuffled(GrowingCA(fire_rate=0.6), seed=1)), _invade
+    ),
     "Verified": Descriptor(
         lambda: Verified(
             counted(MNISTCA(noise_std=0.05)), shuffled(MNISTCA(noise_std=0.05), seed=1), 46.0

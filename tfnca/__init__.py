@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tfnca.automata.context import Context
     from tfnca.automata.growing import GrowingCA
     from tfnca.automata.injection import Injected
-    from tfnca.automata.masks import random_mask
+    from tfnca.automata.invasion import Invasion
+    from tfnca.automata.masks import random_mask, random_patch
     from tfnca.automata.mnist import MNISTCA
     from tfnca.automata.neural_ca import NeuralCA
     from tfnca.automata.perturbations import combine
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tfnca.tasks.pattern import PatternTask
     from tfnca.tasks.task import Task
     from tfnca.training.batch import Batch
+    from tfnca.training.invasion import InvasionLoss
     from tfnca.training.losses import ClassLoss, TargetLoss
     from tfnca.training.optimizers import WhitenedAdam
     from tfnca.training.pools import DigitPool, GrowingPool
@@ -52,6 +54,8 @@ __all__ = [
     "GrowingCA",
     "GrowingPool",
     "Injected",
+    "Invasion",
+    "InvasionLoss",
     "MatrixPerturbation",
     "NeuralCA",
     "PatternTask",
@@ -79,6 +83,7 @@ __all__ = [
     "models",
     "pad_target",
     "random_mask",
+    "random_patch",
     "rollout",
     "seed_state",
     "to_rgb",
@@ -97,7 +102,8 @@ if not TYPE_CHECKING:
             "automata.context": "Context",
             "automata.growing": "GrowingCA",
             "automata.injection": "Injected",
-            "automata.masks": "random_mask",
+            "automata.invasion": "Invasion",
+            "automata.masks": "random_mask random_patch",
             "automata.mnist": "MNISTCA",
             "automata.neural_ca": "NeuralCA",
             "automata.perturbations": "combine",
@@ -116,6 +122,7 @@ if not TYPE_CHECKING:
             "tasks.pattern": "PatternTask",
             "tasks.task": "Task",
             "training.batch": "Batch",
+            "training.invasion": "InvasionLoss",
             "training.losses": "ClassLoss TargetLoss",
             "training.optimizers": "WhitenedAdam",
             "training.pools": "DigitPool GrowingPool",

@@ -13,6 +13,7 @@ JOBS = {
     "train": {"growing": "growing", "mnist": "mnist", "mnist_defence": "mnist_defence"},
     "attack": {
         "growing": "growing_adversary",
+        "invasion": "invasion",
         "mnist": "mnist_adversary",
         "perturbation": "perturbation",
     },
@@ -33,6 +34,7 @@ Each command with an example. A command followed by --help lists its options:
   tfnca train mnist                                train a CA that classifies handwritten digits
   tfnca train mnist_defence                        train a digit CA that resists adversaries
   tfnca attack growing --target no_tail            train adversaries that change a grown picture
+  tfnca attack invasion --target red               train adversaries that spread
   tfnca attack mnist --digit 8                     train adversaries that change a digit's class
   tfnca attack perturbation --target red           train a matrix that changes every cell
   tfnca launch 2 train growing --out out/growing   train one model with two processes

@@ -104,15 +104,15 @@ def check_floating(state: Any) -> None:
         )
 
 
-def check_pair(name: str, given: Any) -> tuple:
-    """Returns `given`, or (None, None) for None; raises ValueError unless it is a pair."""
+def check_each(name: str, given: Any, count: int) -> tuple:
+    """Returns `given`, or None for each network if it is None; raises ValueError unless there is
+    one for each of `count` networks."""
     if given is None:
-        return None, None
-    if not isinstance(given, tuple | list) or len(given) != 2:
-        raise ValueError(
-            f"{name} must be a pair, for host and adversary. Received: {type(given).__name__}"
-        )
-    return given[0], given[1]
+        return (None,) * count
+    if not isinstance(given, tuple | list) or len(given) != count:
+        each = "a pair, for host and adversary" if count == 2 else f"{count}, one for each network"
+        raise ValueError(f"{name} must be {each}. Received: {type(given).__name__}")
+    return tuple(given)
 
 
 def check_mask(mask: Array, state: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfnca.automata import randomness
-from tfnca.automata.checks import check_integer, check_pair, check_seed
+from tfnca.automata.checks import check_each, check_integer, check_seed
 from tfnca.types import Array
 
 
@@ -28,9 +28,10 @@ class Context:
             every training step.
         mask: Where adversaries are, ``(batch, height, width)``, 0 or 1; None for nowhere.
         fire_mask: Which cells fire, ``(batch, height, width, 1)``, instead of a random draw; for a
-            step with two networks, a pair (host, adversary).
+            step with several networks, one for each, host first.
         noise: Values added to the update, ``(batch, height, width, n)``, instead of a random draw;
-            for a step with two networks, a pair. The n channels are the step's `changing` ones.
+            for a step with several networks, one for each. The n channels are
+            the `changing` ones of a network.
         inputs: Values that each step receives and that are not part of the state, for a
             `NeuralCA` with `inputs`: one vector per item, ``(batch, inputs)``, or values per
             cell, ``(batch, height, width, inputs)``.
@@ -71,11 +72,11 @@ class Context:
                 check_integer(name, value, 0, 2**63 - 1)
 
     def for_network(
-        self, network: int, takes_noise: bool = True, takes_inputs: bool = True
+        self, network: int, takes_noise: bool = True, takes_inputs: bool = True, networks: int = 2
     ) -> "Context":
-        """The context for one of two networks: its own draws, and no mask."""
-        fires = check_pair("fire_mask", self.fire_mask)
-        noises = check_pair("noise", self.noise)
+        """The context for one of several networks: its own draws, and no mask."""
+        fires = check_each("fire_mask", self.fire_mask, networks)
+        noises = check_each("noise", self.noise, networks)
         own = {"fire_mask": fires[network], "noise": noises[network] if takes_noise else None}
         own["inputs"] = self.inputs if takes_inputs else None
         return dataclasses.replace(self, network=network, mask=None, **own)

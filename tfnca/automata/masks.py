@@ -6,7 +6,13 @@ import tensorflow as tf
 from keras import ops
 
 from tfnca.automata import randomness
-from tfnca.automata.checks import check_cells, check_rate, check_seed
+from tfnca.automata.checks import (
+    check_cells,
+    check_integer,
+    check_rate,
+    check_seed,
+    is_concrete,
+)
 from tfnca.types import Array
 
 _MASK_STREAM = 2
@@ -52,3 +58,47 @@ def random_mask(where: Array, density: float | Array, seed: Any = None, index: A
         )
     draws = randomness.uniform(tuple(ops.shape(where)), seed, index, _MASK_STREAM)
     return ops.cast(ops.logical_and(draws < density, where), "float32")
+
+
+def random_patch(where: Array, size: int = 1, seed: Any = None, index: Any = 0) -> Array:
+    """One square of adversaries per grid, at a random place among the allowed cells.
+
+    Args:
+        where: The allowed cells, ``(batch, height, width)`` of booleans.
+        size: Side of the square in cells; 1 is a single cell.
+        seed: See `random_mask`.
+        index: See `random_mask`.
+
+    Returns:
+        float32 tensor ``(batch, height, width)`` of zeros and ones.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the allowed cells of a grid contain no
+            such square.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> float(np.sum(tfnca.random_patch(np.ones((1, 64, 64)), size=2, seed=0)))
+    4.0
+    """
+    everywhere = random_mask(where, 1.0, seed=0)  # checks them
+    size = check_integer("size", size, 1, min(everywhere.shape[1:]))
+    seed = randomness.new_seed() if seed is None else seed
+    draws = randomness.uniform(tuple(ops.shape(everywhere)), seed, index, _MASK_STREAM)
+    # A corner counts if no cell of its square is missing.
+    missing = ops.max_pool(1.0 - everywhere[..., None], size, strides=1, padding="valid")[..., 0]
+    fits = missing < 0.5
+    if is_concrete(fits) and not bool(ops.all(ops.any(fits, axis=(1, 2)))):
+        raise ValueError(
+            f"where must contain a square of {size} by {size} allowed cells in each grid. "
+            "Received: a grid without one"
+        )
+    rows, columns = fits.shape[1:]
+    draws = ops.where(fits, draws[:, :rows, :columns], -1.0)
+    corner = ops.argmax(ops.reshape(draws, (-1, rows * columns)), axis=-1)
+    top, left = (ops.cast(each, "int32")[:, None] for each in (corner // columns, corner % columns))
+    height, width = everywhere.shape[1:]
+    in_rows, in_columns = ops.arange(height)[None] - top, ops.arange(width)[None] - left
+    in_rows, in_columns = (ops.logical_and(i >= 0, i < size) for i in (in_rows, in_columns))
+    return ops.cast(ops.logical_and(in_rows[:, :, None], in_columns[:, None, :]), "float32")

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 from tfnca.automata.alive import Alpha, Stroke
@@ -14,7 +15,7 @@ from tfnca.automata.context import Context
 from tfnca.automata.perception import pad, perceive
 from tfnca.automata.rule import Learned, Rule, as_json
 from tfnca.automata.state import GROWING_CHANNELS
-from tfnca.automata.step import CellularAutomaton, clipped, grid_shape
+from tfnca.automata.step import CellularAutomaton, clipped, grid_shape, in_xla
 from tfnca.types import Array
 
 
@@ -194,32 +195,55 @@ class NeuralCA(CellularAutomaton):
             layer.build((None, size))
         return made
 
-    def advance(self, state: Array, context: Context) -> Array:
+    def propose(
+        self, state: Array, context: Context, cells: Array | None = None
+    ) -> tuple[Array, Array]:
+        """The update that the network computes, and the cells that apply it.
+
+        Args:
+            state: float32 tensor ``(batch, height, width, channels)``.
+            context: The seed, the inputs and so on.
+            cells: The cells whose update is used, booleans ``(batch, height, width, 1)``; by
+                default, all. The update of the other cells is undefined.
+
+        Returns:
+            The update of the last `changing` channels, with step size and noise; and which cells
+            apply it, booleans ``(batch, height, width, 1)``: those in `cells` that fire. A `Stroke`
+            rule leaves out cells that are not alive. Whether cells die is up to `advance`.
+        """
         rule, name = self.rule, type(self).__name__
         check_inputs(context.inputs, rule.inputs, state, name)
         reject_mask(context.mask, name)
         if rule.noise_std is None:
             reject_noise(context.noise, name)
         shape = grid_shape(state)
-        changes, alive = context.fires(shape, rule.fire_rate), rule.living(state)
-        read = self._read(rule, state, context.inputs, alive)
-        update = rule.step_size * self._update(rule, read)
+        fires = context.fires(shape, rule.fire_rate)
+        if isinstance(rule.alive, Stroke):
+            fires = ops.logical_and(fires, rule.living(state))
+        few = None
+        if cells is not None:
+            fires = ops.logical_and(fires, cells)
+            few = None if in_xla() else fires  # XLA needs to know how many cells there are
+        read = self._read(rule, state, context.inputs)
+        update = rule.step_size * self._update(rule, read, few)
         if context.noise is not None:
             update = update + ops.cast(context.noise, "float32")[..., -rule.changing :]
         elif rule.noise_std:
             update = update + rule.noise_std * context.normal(shape, rule.changing)
+        return update, fires
 
+    def advance(self, state: Array, context: Context) -> Array:
+        rule = self.rule
+        update, fires = self.propose(state, context)
         fixed, rest = state[..., : rule.fixed], state
         if rule.fixed:
             rest = state[..., rule.fixed :]
-        if isinstance(rule.alive, Stroke):
-            changes = ops.logical_and(changes, alive)
         # Selected rather than multiplied by the masks: 0 times infinity or NaN is not 0.
-        rest = ops.where(changes, clipped(rest + update, rule.state_clip), rest)
+        rest = ops.where(fires, clipped(rest + update, rule.state_clip), rest)
         following = ops.concatenate([fixed, rest], axis=-1) if rule.fixed else rest
         if not isinstance(rule.alive, Alpha):
             return following
-        alive = ops.logical_and(alive, rule.living(following))
+        alive = ops.logical_and(rule.living(state), rule.living(following))
         rest = ops.where(alive, rest, 0.0)
         return ops.concatenate([fixed, rest], axis=-1) if rule.fixed else rest
 
@@ -243,7 +267,7 @@ class NeuralCA(CellularAutomaton):
     def state_bound(self) -> float | None:  # type: ignore[override]
         return self.state_clip
 
-    def _read(self, rule: Rule, state: Array, inputs: Array | None, alive: Array | None) -> Array:
+    def _read(self, rule: Rule, state: Array, inputs: Array | None) -> Array:
         """The values that a cell reads from itself and its neighbours."""
         read = clipped(state, rule.message_bound)
         if inputs is None:
@@ -253,11 +277,14 @@ class NeuralCA(CellularAutomaton):
             inputs = inputs[:, None, None, :]
         inputs = ops.broadcast_to(inputs, (*grid_shape(state), rule.inputs))
         if isinstance(rule.alive, Alpha):
-            inputs = ops.where(alive, inputs, 0.0)
+            inputs = ops.where(rule.living(state), inputs, 0.0)
         return ops.concatenate([read, inputs], axis=-1)
 
-    def _update(self, rule: Rule, read: Array) -> Array:
-        """The network's update of the channels that change, as float32."""
+    def _update(self, rule: Rule, read: Array, few: Array | None = None) -> Array:
+        """The network's update of the channels that change, as float32.
+
+        Outside the cells of `few`, which saves their computation, it is 0.
+        """
         perceived = []
         if rule.filters:
             cast = ops.cast(read, self.compute_dtype)
@@ -267,8 +294,14 @@ class NeuralCA(CellularAutomaton):
             perceived.append(self.perceive(wide))
         values = ops.concatenate(perceived, axis=-1) if len(perceived) == 2 else perceived[0]
         values = clipped(values, rule.network_clip)
+        places = None if few is None else tf.where(few[..., 0])
+        if places is not None:
+            values = tf.gather_nd(values, places)
         for layer in self.update_layers:
             values = clipped(layer(values), rule.network_clip)
+        if places is not None:
+            shape = (*grid_shape(read), rule.changing)
+            values = tf.scatter_nd(places, values, tf.cast(tf.stack(shape), places.dtype))
         return ops.cast(values, "float32")
 
     def get_config(self) -> dict:

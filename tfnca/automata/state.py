@@ -116,7 +116,20 @@ def living_mask(
             f"shape={tuple(state.shape)}"
         )
     # Compared before pooling: the maximum of values with a NaN depends on their order.
-    grown = ops.cast(state[..., channel : channel + 1] > threshold, "float32")
+    return is_near(state[..., channel : channel + 1] > threshold, padding)
+
+
+def is_near(grown: Array, padding: str = "zero") -> Array:
+    """The cells that are true, or have a neighbour that is.
+
+    Args:
+        grown: Booleans ``(batch, height, width, n)``; each channel counts by itself.
+        padding: What is beyond the border: ``"circular"`` is the opposite side.
+
+    Returns:
+        Boolean tensor of the same shape.
+    """
+    grown = ops.cast(grown, "float32")
     wraps = padding == "circular"  # every other padding repeats cells that a border cell sees
     near = ops.max_pool(
         pad(grown, padding) if wraps else grown,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tfnca.automata.checks import check_channels, is_concrete
@@ -321,3 +322,16 @@ def clipped(values: Array, bound: float | None) -> Array:
 def grid_shape(state: Array) -> tuple:
     """``(batch, height, width)`` of a state, static where known."""
     return tuple(ops.shape(state)[:3])
+
+
+def in_xla() -> bool:
+    """Whether XLA will compile the graph that is being traced, or one that it is a part of."""
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    while graph is not None:
+        context = graph._get_control_flow_context()
+        while context is not None:
+            if context.IsXLAContext():
+                return True
+            context = context.outer_context
+        graph = getattr(graph, "outer_graph", None)
+    return False

@@ -22,7 +22,7 @@ from tfnca.automata.checks import (
     reject_mask,
 )
 from tfnca.automata.randomness import new_seed
-from tfnca.automata.step import Step, check_step, warn_of_clipping
+from tfnca.automata.step import Step, check_step, in_xla, warn_of_clipping
 from tfnca.engines import dense, sparse
 from tfnca.engines.fingerprint import Fingerprint, fingerprint
 from tfnca.types import Array
@@ -309,7 +309,7 @@ def resolve_engine(engine: str, step: Step) -> str:
     if engine == "dense" or (engine == "auto" and tf.config.list_logical_devices("GPU")):
         return "dense"
     reason = sparse.supports(step)
-    if reason is None and _in_xla():
+    if reason is None and in_xla():
         reason = "XLA (jit_compile=True) compiles TensorFlow's own operations only"
     if reason is None:
         return "sparse"
@@ -321,19 +321,6 @@ def resolve_engine(engine: str, step: Step) -> str:
         )
     _say_once(f"{kind} is run by the dense engine: {reason}.")
     return "dense"
-
-
-def _in_xla() -> bool:
-    """Whether XLA will compile the graph that is being traced, or one that it is a part of."""
-    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-    while graph is not None:
-        context = graph._get_control_flow_context()
-        while context is not None:
-            if context.IsXLAContext():
-                return True
-            context = context.outer_context
-        graph = getattr(graph, "outer_graph", None)
-    return False
 
 
 _life = {"ran": False, "forked": False}

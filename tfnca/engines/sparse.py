@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfnca.automata.alive import Alpha, Stroke
 from tfnca.automata.injection import Injected
+from tfnca.automata.invasion import Invasion
 from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.neural_ca import NeuralCA, activation_of, rectify
 from tfnca.automata.perturbations import StatePerturbation
@@ -34,7 +35,9 @@ _CONVOLUTION = _DENSE | {
     "groups": 1,
     "data_format": "channels_last",
 }
-_METHODS = ("call", "advance", "living", "confine", "layers_in_order", "_read", "_update")
+_METHODS = (
+    *("call", "advance", "propose", "living", "confine", "layers_in_order", "_read", "_update"),
+)
 _CLIPS = "message_bound", "state_clip", "network_clip"
 _VALUES = "fire_rate", "step_size", "noise_std", "negative_slope", *_CLIPS
 _ACTIVATIONS = {"linear": 0, "relu": 1, "leaky_relu": 2, "tanh": 3}
@@ -46,6 +49,8 @@ _ALIVE = {type(None): 0, Alpha: 1, Stroke: 2}
 def supports(step: Step) -> str | None:
     """None if this engine computes exactly what a step's `call` does; otherwise the reason."""
     kind = type(step)
+    if kind is Invasion:
+        return "the sparse one does not decide which species a cell belongs to"
     if kind not in (Injected, Verified, Perturbed):
         if not isinstance(step, NeuralCA):
             return f"the sparse one knows the rule of a NeuralCA, and {kind.__name__} has none"

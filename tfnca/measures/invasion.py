@@ -1,0 +1,78 @@
+"""Measures of an invasion: how many cells the adversaries hold, and what the picture looks like."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfnca.automata.invasion import Invasion
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD
+from tfnca.automata.step import Step
+from tfnca.measures.checks import check_ascending
+from tfnca.measures.progress import SILENT, Bar, advance
+from tfnca.types import Array
+
+_FAR = 1e6
+"""The value that replaces diverged channels."""
+
+
+def look_at(step: Step, state: Array, target: np.ndarray | None = None) -> dict[str, list[float]]:
+    """Measures each run of an invasion, or of its host alone, in its present state.
+
+    Args:
+        step: An `Invasion`, or a CA that is not attacked.
+        state: States ``(runs, height, width, channels)``.
+        target: Premultiplied RGBA ``(height, width, 4)``, to measure the error as well.
+
+    Returns:
+        Lists with one number per run: ``share``, the fraction of the claimed cells that belong to
+        adversaries; ``cells``, the number of cells with alpha above 0.1; ``red``, their mean red
+        minus their mean green; and ``error``, the mean squared error against the target.
+    """
+    share = np.zeros(len(state))
+    if isinstance(step, Invasion):
+        owners = np.asarray(step.owners(state))
+        claimed = np.maximum((owners >= 0).sum((1, 2)), 1)
+        share, state = (owners > 0).sum((1, 2)) / claimed, step.seen(state)
+    state = np.nan_to_num(np.asarray(state, np.float64), nan=_FAR).clip(-_FAR, _FAR)
+    body = state[..., ALPHA] > LIVING_THRESHOLD
+    cells = body.sum((1, 2))
+    difference = ((state[..., 0] - state[..., 1]) * body).sum((1, 2))
+    found = {"share": share, "cells": cells, "red": difference / np.maximum(cells, 1)}
+    if target is not None:
+        found["error"] = np.square(state[..., : ALPHA + 1] - target).mean((1, 2, 3))
+    return {name: values.tolist() for name, values in found.items()}
+
+
+def measure_invasion(
+    step: Step,
+    state: Array,
+    at: Sequence[int],
+    target: np.ndarray | None = None,
+    seed: int = 0,
+    first_step: int = 0,
+    bar: Bar = SILENT,
+) -> tuple[list[dict[str, Any]], list[Array]]:
+    """Measures an invasion, or its host alone, at several steps of a run.
+
+    Args:
+        step: An `Invasion`, or a CA that is not attacked.
+        state: Initial states, ``(runs, height, width, channels)``.
+        at: Numbers of steps after which to measure, in ascending order.
+        target: See `look_at`.
+        seed: Random seed of the fire masks.
+        first_step: Number of the run's first step.
+        bar: See `advance`.
+
+    Returns:
+        For each of these steps a dictionary, ``step`` and what `look_at` measures; and the states.
+    """
+    check_ascending(at)
+    rows: list[dict[str, Any]] = []
+    states, now = [], 0
+    for stop in at:
+        state = advance(step, state, stop - now, bar, seed=seed, step_offset=first_step + now)
+        now = stop
+        rows.append({"step": now} | look_at(step, state, target))
+        states.append(state)
+    return rows, states

@@ -1,0 +1,59 @@
+"""The loss of an invasion: a picture, and what each of the adversary's cells costs."""
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tfnca.automata.state import ALPHA
+from tfnca.training.batch import Batch
+from tfnca.training.losses import TargetLoss
+
+
+class InvasionLoss(TargetLoss):
+    """Mean squared error (MSE) of RGBA against a target picture, for an `Invasion`.
+
+    The picture's alpha is the sum of all species' alphas.
+
+    Args:
+        target: Premultiplied RGBA ``(height, width, 4)`` in [0, 1], of the grid's size.
+        cell_cost: Loss if all cells belong to adversaries; a part of them costs in proportion.
+            With 0, adversaries may replace the host; above 0, they must persuade its cells.
+        adversaries: Number of adversaries.
+
+    Call arguments:
+        See `TargetLoss`; a state has the host's channels, then an alpha per adversary.
+
+    Returns:
+        One loss per item, ``(batch,)``.
+
+    Raises:
+        ValueError: If `target` is not such a picture, or `cell_cost` is negative or not finite.
+
+    Example:
+
+    >>> import numpy as np, tfnca
+    >>> step = tfnca.Invasion(tfnca.GrowingCA(), tfnca.GrowingCA())
+    >>> state = step.invade(tfnca.seed_state(16), np.ones((1, 16, 16)))
+    >>> float(tfnca.InvasionLoss(np.zeros((16, 16, 4)), cell_cost=0.5)(state)[0]) > 0.5
+    True
+    """
+
+    def __init__(self, target: np.ndarray, cell_cost: float = 0.0, adversaries: int = 1) -> None:
+        super().__init__(target)
+        if not 0 <= cell_cost < np.inf:
+            raise ValueError(f"cell_cost must be 0 or more. Received: cell_cost={cell_cost}")
+        self.cell_cost = float(cell_cost)
+        self.adversaries = adversaries
+
+    def __call__(self, state: tf.Tensor, batch: Batch = Batch()) -> tf.Tensor:  # noqa: B008
+        own, host = (ops.sum(ops.clip(each, 0.0, 1.0), axis=(1, 2, 3)) for each in self._of(state))
+        return super().__call__(state, batch) + self.cell_cost * own / ops.maximum(own + host, 1.0)
+
+    def _of(self, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The adversaries' alphas, and the host's."""
+        return state[..., -self.adversaries :], state[..., ALPHA : ALPHA + 1]
+
+    def _cell_errors(self, state: tf.Tensor) -> tf.Tensor:
+        own, host = self._of(state)
+        alpha = host + ops.sum(own, axis=-1, keepdims=True)
+        return super()._cell_errors(ops.concatenate([state[..., :ALPHA], alpha], axis=-1))
