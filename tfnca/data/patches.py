@@ -39,7 +39,7 @@ def sliced_wasserstein(
     Example:
 
     >>> import numpy as np
-    >>> from tfnca.measures.textures import sliced_wasserstein
+    >>> from tfnca.data.patches import sliced_wasserstein
     >>> black, white = np.zeros((8, 8, 3)), np.ones((8, 8, 3))
     >>> round(sliced_wasserstein(black, white), 1)
     1.0
@@ -55,23 +55,36 @@ def sliced_wasserstein(
             f"Received: shapes {np.shape(first)} and {np.shape(second)}"
         )
     lines = directions(width, projections, seed)
-    quantiles = [np.sort(rows @ lines, axis=0) for rows in patches]
-    count = max(map(len, quantiles))
-    evenly = [(np.arange(count) * 2 + 1) * len(rows) // (2 * count) for rows in quantiles]
-    a, b = (rows[places] for rows, places in zip(quantiles, evenly, strict=True))
+    count = max(map(len, patches))
+    a, b = (quantiles(np.sort(rows @ lines, axis=0), count) for rows in patches)
     return float(np.sqrt(np.mean(np.square(a - b))))
 
 
-def picture_patches(picture: np.ndarray, name: str = "picture") -> np.ndarray:
-    """All 3×3 patches inside a picture, ``((height - 2) * (width - 2), 9 * channels)``."""
-    picture = np.asarray(picture, np.float64)
-    if picture.ndim != 3 or min(picture.shape[:2]) < PATCH or not np.isfinite(picture).all():
+def picture_patches(picture: np.ndarray, name: str = "picture", spacing: int = 1) -> np.ndarray:
+    """All 3×3 patches inside a picture, one per row ``(patches, 9 * channels)``.
+
+    Args:
+        picture: ``(height, width, channels)``.
+        name: Its name in error messages.
+        spacing: Distance in pixels between neighbouring pixels of a patch.
+
+    Raises:
+        ValueError: If the picture is smaller than a patch or has numbers that are not finite.
+    """
+    picture, side = np.asarray(picture, np.float64), 1 + (PATCH - 1) * spacing
+    if picture.ndim != 3 or min(picture.shape[:2]) < side or not np.isfinite(picture).all():
         raise ValueError(
-            f"{name} must be finite numbers (height, width, channels), at least {PATCH} by {PATCH} "
+            f"{name} must be finite numbers (height, width, channels), at least {side} by {side} "
             f"pixels. Received: shape={picture.shape}"
         )
-    windows = np.lib.stride_tricks.sliding_window_view(picture, (PATCH, PATCH), (0, 1))
-    return windows.transpose(0, 1, 3, 4, 2).reshape(-1, PATCH * PATCH * picture.shape[2])
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side), (0, 1))
+    patches = windows[..., ::spacing, ::spacing].transpose(0, 1, 3, 4, 2)
+    return patches.reshape(-1, PATCH * PATCH * picture.shape[2])
+
+
+def quantiles(ordered: np.ndarray, count: int) -> np.ndarray:
+    """`count` evenly distributed rows of an array whose columns are sorted."""
+    return ordered[(np.arange(count) * 2 + 1) * len(ordered) // (2 * count)]
 
 
 def directions(width: int, count: int, seed: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfnca.measures.textures import directions, picture_patches, sliced_wasserstein
+from tfnca.data.patches import directions, picture_patches, sliced_wasserstein
 
 
 def noise(seed, size=16, channels=3):
@@ -14,6 +14,8 @@ def test_patches_are_cut_in_plain_loops():
     picture = noise(0, 5)
     cut = [picture[i : i + 3, j : j + 3].reshape(-1) for i in range(3) for j in range(3)]
     np.testing.assert_array_equal(picture_patches(picture), cut)
+    (spaced,) = picture_patches(picture, spacing=2)
+    np.testing.assert_array_equal(spaced, picture[::2, ::2].reshape(-1))
 
 
 def test_directions_are_unit_vectors_of_the_seed():
