@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tfnca.tasks.digit import DigitTask
     from tfnca.tasks.pattern import PatternTask
     from tfnca.tasks.task import Task
+    from tfnca.tasks.texture import TextureTask
     from tfnca.training.batch import Batch
     from tfnca.training.losses import ClassLoss, TargetLoss
     from tfnca.training.optimizers import WhitenedAdam
@@ -61,6 +62,7 @@ __all__ = [
     "Stroke",
     "TargetLoss",
     "Task",
+    "TextureTask",
     "Trainer",
     "Verified",
     "WhitenedAdam",
@@ -115,6 +117,7 @@ if not TYPE_CHECKING:
             "tasks.digit": "DigitTask",
             "tasks.pattern": "PatternTask",
             "tasks.task": "Task",
+            "tasks.texture": "TextureTask",
             "training.batch": "Batch",
             "training.losses": "ClassLoss TargetLoss",
             "training.optimizers": "WhitenedAdam",
