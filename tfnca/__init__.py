@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfnca.tasks.digit import DigitTask
     from tfnca.tasks.pattern import PatternTask
     from tfnca.tasks.task import Task
+    from tfnca.tasks.texture import TextureTask
     from tfnca.training.batch import Batch
     from tfnca.training.invasion import InvasionLoss
     from tfnca.training.losses import ClassLoss, TargetLoss
@@ -65,6 +66,7 @@ __all__ = [
     "Stroke",
     "TargetLoss",
     "Task",
+    "TextureTask",
     "Trainer",
     "Verified",
     "WhitenedAdam",
@@ -121,6 +123,7 @@ if not TYPE_CHECKING:
             "tasks.digit": "DigitTask",
             "tasks.pattern": "PatternTask",
             "tasks.task": "Task",
+            "tasks.texture": "TextureTask",
             "training.batch": "Batch",
             "training.invasion": "InvasionLoss",
             "training.losses": "ClassLoss TargetLoss",
