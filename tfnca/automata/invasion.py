@@ -97,7 +97,6 @@ class Invasion(Step):
         self.host = freeze_copy(host)
         self.adversaries = adversaries
         self.channels = host.channels + len(adversaries)
-        self.family = host.family
         self.built = True
 
     @property

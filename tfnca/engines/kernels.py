@@ -83,9 +83,9 @@ Program = namedtuple(
 )
 """Values that do not change in a run. The channel `alive_at` decides which cells live: `dies` says
 that cells without a neighbour above the threshold become zero, `everywhere` that all cells live;
-otherwise only cells above it do. `wraps` says that padding is circular. `floats` holds all weights, the matrix, the vector, filters,
-numbers, and the table of normal draws. ``…_at`` is a position in `floats`, except that `states_at`
-and `product_at` are positions in the buffers."""
+otherwise only cells above it do. `wraps` says that padding is circular. `floats` holds all weights,
+the matrix, the vector, filters, numbers, and the table of normal draws. ``…_at`` is a position in
+`floats`, except that `states_at` and `product_at` are positions in the buffers."""
 
 Sheet = namedtuple(
     "Sheet",
