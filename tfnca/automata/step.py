@@ -285,8 +285,8 @@ def _changed_since_made(mine: Any, restored: Any) -> str | None:
 
 
 _COMPARED = (bool, int, float, str, type(None))
-_OWN_NAMES = "name", "trainable"
-"""What a copy may have otherwise: Keras numbers names, and a copy is frozen."""
+_OWN_NAMES = "name", "trainable", "dtype"
+"""What a copy may have otherwise: Keras numbers names and policies, and a copy is frozen."""
 
 
 _looked_at: "weakref.WeakSet[Step]" = weakref.WeakSet()
