@@ -16,8 +16,8 @@ from tfnca.article.models import Ours, Published
 OUT = Path(__file__).parent / "images/figures"
 
 
-WIDE = (12, 13)
-"""Figures of many runs in a row, which the page shows one above the other."""
+WIDE = (11, 12, 13)
+"""Figures of many pictures in a row, which the page shows one above the other."""
 
 
 def main(which: str | None = None) -> None:

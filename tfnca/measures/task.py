@@ -223,7 +223,9 @@ def circles(cells: np.ndarray, radius: float, generator: np.random.Generator) ->
     places = [np.argwhere(one) for one in cells]
     centres = [own[generator.integers(len(own))] for own in places if len(own)]
     if len(centres) < len(cells):
-        raise ValueError("Damage needs at least one cell in each item. Received: an item without")
+        raise ValueError(
+            "Damage needs at least one cell in each item. Received: one without a cell"
+        )
     axes = zip(np.indices(size), np.array(centres).T, size, strict=True)
     away = (
         (2 * (axis - centre[:, None, None]) / max(side - 1, 1)) ** 2 for axis, centre, side in axes

@@ -211,7 +211,7 @@ def usage(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
 
 def measured_how(model: ShippedModel, config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The command that measures the model, and the sample."""
-    command = f"python -m tfnca.measures {Path('saved_models', model.name, Path(model.path).name)}"
+    command = f"tfnca measure {Path('saved_models', model.name, Path(model.path).name)}"
     if model.kind != "host":
         host = f"saved_models/{model.host}/model.keras" if model.host_ships else config["host"]
         command += f" --host {host}"
