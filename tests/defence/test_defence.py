@@ -16,6 +16,7 @@ from tfnca.measures.digits import digit_mask, digit_measures
 HOST = tfnca.load("mnist")
 ADVERSARY = tfnca.load("mnist_adversary")
 DIGITS = tfnca.load_digits("test", count=20)
+LIZARD = tfnca.pad_target(tfnca.load_target("lizard"), 16)
 MODELS = Path(__file__).parents[2] / "saved_models"
 
 
@@ -65,8 +66,8 @@ def test_without_liars_nobody_is_silenced():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="host must be an MNISTCA"):
-        tfnca.Verified(tfnca.GrowingCA(), tfnca.GrowingCA())
+    with pytest.raises(ValueError, match="host must be a NeuralCA without inputs"):
+        tfnca.Verified(tfnca.NeuralCA(inputs=1), tfnca.NeuralCA(inputs=1))
     with pytest.raises(ValueError, match="tolerance must be positive"):
         tfnca.Verified(HOST, ADVERSARY, tolerance=0)
 
@@ -112,3 +113,30 @@ def test_a_folder_without_an_attack_is_refused(models, tmp_path):
     shutil.copytree(models / "mnist", tmp_path / "mnist")
     with pytest.raises(ValueError, match="1 hosts and 0 attacks"):
         find_models(tmp_path)
+
+
+def test_cells_of_a_lizard_that_follow_its_rule_are_not_accused():
+    """They may rest, fire, or die with their neighbours."""
+    host, task = tfnca.load("growing_lizard"), tfnca.PatternTask(LIZARD)
+    state = tfnca.rollout(host, task.start(2, 16).state, 30, seed=0)  # it still grows
+    for number in range(5):
+        after = tfnca.rollout(host, state, 1, seed=0, step_offset=30 + number)
+        found = np.asarray(deviation(host, state, after))
+        assert found.max() < 0.1
+        state = after
+    other = np.array(state)
+    other[0, 36, 36, 5] += 0.1
+    assert np.asarray(deviation(host, before=after, after=other))[0, 36, 36] > 5
+
+
+def test_adversaries_in_a_lizard_are_detected_and_silenced():
+    host, task = tfnca.load("growing_lizard"), tfnca.PatternTask(LIZARD)
+    adversary = tfnca.load("growing_adversary_red")
+    rows = watch(tfnca.Injected(host, adversary), task, 0.2, settled=20, steps=6, runs=2)
+    assert rows[-1]["auc"] > 0.9
+    assert rows[-1]["accused"] == 0
+    step = tfnca.Verified(host, host)
+    ready = task.begin(host, 1, settle=True).state
+    mask = np.asarray(tfnca.random_mask(task.cells(ready), 0.2, seed=0))
+    after = tfnca.rollout(step, ready, 5, mask=mask, seed=0)
+    assert np.square(np.asarray(after)[..., :4] - LIZARD).mean() < 1e-3  # nobody is silenced

@@ -94,7 +94,6 @@ def no_steps(monkeypatch):
         "measures.lizard.trajectory",
         "measures.lizard.rollout",
         "measures.sweep.run_cells",
-        "placement.trials.rollout",
         "defence.detection.rollout",
     ):
         module, _, name = place.rpartition(".")
@@ -110,7 +109,7 @@ def test_a_measure_of_the_wrong_thing_is_refused(name, no_steps):
                 measure(step)
         else:
             with pytest.raises(
-                ValueError, match=r"must be .* CAs?\b.*Received|needs a mask"
+                ValueError, match=r"must be .* CAs?\b.*Received|must be Injected|needs a mask"
             ) as error:
                 measure(step)
             assert "shape" not in str(error.value)

@@ -221,3 +221,30 @@ def test_a_map_by_command(tmp_path, command):
     assert code == 0, complaints
     assert "Best cell: row" in said
     assert (tmp_path / "map_1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_lizards_cells_have_influence_too():
+    """Where nothing is known of digits: a batch to begin with, and a goal."""
+    target, plain = (tfnca.pad_target(tfnca.load_target(n, 8), 2) for n in ("no_tail", "lizard"))
+    host = tfnca.GrowingCA(hidden=8)
+    adversary = tfnca.GrowingCA(hidden=8)
+    *weights, bias = adversary.get_weights()
+    bias[:4] = 0.5
+    adversary.set_weights([*weights, bias])
+    step, goal = tfnca.Injected(host, adversary), tfnca.PatternTask(target)
+    full = np.concatenate([plain, np.zeros((*plain.shape[:2], 12), np.float32)], -1)[None]
+    batch = tfnca.Batch(state=full)
+    (found,) = influence_maps(step, batch, goal, steps=4, seed=3)
+    np.testing.assert_array_equal(found.cells, np.flatnonzero(target[..., 3] >= 0.1))
+    trials = Trials(step, batch, goal, steps=4, seed=3)
+    queries = [(0, found.cells[:1]), (0, [])]
+    one, none = trials.ask(queries).path[:, -1]
+    state = tfnca.rollout(step, np.repeat(full, 2, 0), 4, mask=trials.mask(queries), seed=3)
+    errors = np.square(np.asarray(state, np.float64)[..., :4] - target).mean(-1)
+    hosts = (target[..., 3] >= 0.1) & (trials.mask(queries) == 0)
+    expected = [1 - errors[i][hosts[i]].mean() for i in range(2)]
+    assert [one, none] == pytest.approx(expected)
+    assert relaxed(trials, 2, updates=2, steps=3)[0] != []
+    assert len(greedy(trials, 2)[0]) == 2
+    with pytest.raises(ValueError, match="must be Injected"):
+        Trials(tfnca.Perturbed(host), batch, goal)

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfnca.automata.alive import Alpha
 from tfnca.automata.context import Context
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA
-from tfnca.automata.state import GREY
-from tfnca.automata.step import CellularAutomaton, Step, next_state
+from tfnca.automata.neural_ca import NeuralCA
+from tfnca.automata.step import CellularAutomaton, Step, clipped, next_state
 from tfnca.deprecated import warn
 from tfnca.types import Array
 
@@ -23,7 +23,7 @@ def unit_of_deviation(host: CellularAutomaton) -> float:
     return max(host.noise_std or 0.0, _LEAST_NOISE)
 
 
-def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
+def deviation(host: CellularAutomaton, before: Array, after: Array) -> Array:
     """How far each cell's change is from what the host's rule allows.
 
     Args:
@@ -33,9 +33,9 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
 
     Returns:
         ``(batch, height, width)``, the largest deviation over channels, in standard deviations of
-        the rule's noise: 0 for a cell that did not change, and the largest float32 or infinity for
-        a change that is NaN or infinite. The engines' table of normal draws ends at 3.7, so a host
-        cell stays below 5.
+        the rule's noise: 0 for a cell that did not change or died, and the largest float32 or
+        infinity for a change that is NaN or infinite. The engines' table of normal draws ends at
+        3.7, so a host cell stays below 5.
 
     Raises:
         ValueError: If the states do not fit the host.
@@ -51,6 +51,8 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
     expected = _by_the_rule(host, before)
     same = ops.logical_or(after == before, ops.logical_and(ops.isnan(after), ops.isnan(before)))
     rests = ops.all(same, axis=-1)
+    if _dies(host):
+        rests = ops.logical_or(rests, ops.all(after == 0, axis=-1))
     difference = ops.abs(after - expected) / unit_of_deviation(host)
     # A maximum ignores NaN on some processors. NaN is not replaced by infinity, because such a
     # constant would stop a valid run under `tf.debugging.enable_check_numerics`.
@@ -60,11 +62,22 @@ def deviation(host: MNISTCA, before: Array, after: Array) -> Array:
 
 
 def _by_the_rule(host: CellularAutomaton, state: Array) -> Array:
-    """The next state if every cell fires, without noise."""
+    """The next state if every cell fires and none dies, without noise."""
+    if _dies(host):  # which cells die depends on which neighbours have fired
+        rule = host.rule
+        update = rule.step_size * host._update(rule, clipped(state, rule.message_bound))
+        fixed, rest = state[..., : rule.fixed], state[..., rule.fixed :]
+        return ops.concatenate([fixed, clipped(rest + update, rule.state_clip)], axis=-1)
     shape = tuple(ops.shape(state)[:3])
-    everywhere, silence = ops.ones((*shape, 1)), ops.zeros((*shape, host.channels - 1))
-    context = Context(seed=0, fire_mask=everywhere, noise=silence)
+    silence = None if host.noise_std is None else ops.zeros((*shape, host.changing))
+    context = Context(seed=0, fire_mask=ops.ones((*shape, 1)), noise=silence)
     return next_state(host, state, context, training=False)
+
+
+def _dies(host: CellularAutomaton) -> bool:
+    """Whether cells of a host can die, by the rule of `NeuralCA`."""
+    ours = isinstance(host, NeuralCA) and type(host).advance is NeuralCA.advance
+    return ours and isinstance(host.rule.alive, Alpha)
 
 
 @keras.saving.register_keras_serializable("tfnca")
@@ -73,13 +86,13 @@ class Verified(Injected):
 
     After each step, the deviation test compares every cell's change with the changes that the
     host's rule allows. By default a cell that deviates by more than `tolerance` is silenced: all
-    its channels except the grey become zero, as they were before its first step. To test a
+    its channels except the fixed ones, such as a digit's grey, become zero. To test a
     neighbour, a cell needs to see that neighbour's neighbourhood, which extends two cells away, and
     to remember one step.
 
     Args:
-        host: The `MNISTCA` under attack; the step holds a frozen copy.
-        adversary: An `MNISTCA`, trained in place.
+        host: The `NeuralCA` under attack, for example an `MNISTCA`; the step holds a frozen copy.
+        adversary: A CA with the same channels, trained in place.
         tolerance: Largest allowed deviation, in standard deviations of the host's noise.
         mode: What happens to a cell above the tolerance. ``"silence"`` sets its channels to zero.
             ``"clip"`` clips each channel to the tolerance, as an adversary that knows the test
@@ -93,8 +106,8 @@ class Verified(Injected):
         The next state, of the same shape as `state`.
 
     Raises:
-        ValueError: If `host` is not an MNIST CA or does not fit the adversary, `tolerance` is not
-            positive, or `mode` is unknown.
+        ValueError: If `host` has no rule, takes inputs or does not fit the adversary, `tolerance`
+            is not positive, or `mode` is unknown.
 
     Example:
 
@@ -119,8 +132,11 @@ class Verified(Injected):
             mode = _mode_of(kwargs.pop("holds"))
             warn("holds", f'mode="{mode}"')
         super().__init__(host, adversary, **kwargs)
-        if not isinstance(host, MNISTCA):
-            raise ValueError(f"host must be an MNISTCA. Received: {type(host).__name__}")
+        if not isinstance(host, NeuralCA) or host.inputs:
+            raise ValueError(
+                "host must be a NeuralCA without inputs, so that its rule says what each cell may "
+                f"do. Received: {type(host).__name__}"
+            )
         if not tolerance > 0:
             raise ValueError(f"tolerance must be positive. Received: tolerance={tolerance}")
         if mode not in ("silence", "clip"):
@@ -137,9 +153,8 @@ class Verified(Injected):
             clipped = ops.maximum(ops.minimum(after, rule + most), rule - most)
             changed = ops.where(ops.expand_dims(follows, -1), after, clipped)
             return after + ops.stop_gradient(changed - after)
-        silent = ops.concatenate(
-            [after[..., : GREY + 1], ops.zeros_like(after[..., GREY + 1 :])], axis=-1
-        )
+        kept = after[..., : self.host.fixed]
+        silent = ops.concatenate([kept, ops.zeros_like(after[..., self.host.fixed :])], axis=-1)
         return ops.where(ops.expand_dims(follows, -1), after, silent)
 
     def get_config(self) -> dict:

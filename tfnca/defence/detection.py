@@ -9,30 +9,34 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfnca.automata.state import digit_state, is_digit_cell
+from tfnca.automata.masks import random_mask
 from tfnca.automata.step import Step
 from tfnca.automata.verified import deviation
 from tfnca.data.digits import Digits
 from tfnca.engines.rollout import rollout
 from tfnca.measures.checks import INJECTED, check_digits
 from tfnca.measures.digits import TARGET_DIGIT, digit_mask
+from tfnca.tasks.digit import DigitTask
+from tfnca.tasks.task import Task
 
 
 def watch(
     step: Step,
-    digits: Digits,
+    digits: Digits | Task,
     density: float = 0.1,
     settled: int = 200,
     steps: int = 20,
     seed: int = 0,
+    runs: int = 16,
 ) -> list[dict[str, Any]]:
     """Measures how well adversaries are detected, by the number of steps observed.
 
     Args:
-        step: `Injected(host, adversary)` of MNIST CAs.
-        digits: The digits to measure on.
-        density: Fraction of all pixels that are adversaries.
+        step: `Injected(host, adversary)`.
+        digits: The digits to measure on, or the host's `Task`: its own `settled` states then.
+        density: Fraction of all pixels, or of the task's cells, that are adversaries.
         settled: CA steps with adversaries before the observation begins.
+        runs: Number of items, for a `Task`.
         steps: CA steps to observe.
         seed: Random seed of masks, fire masks and noise.
 
@@ -41,15 +45,27 @@ def watch(
         adversary's largest deviation so far exceeds that of a host cell; ``found`` and
         ``accused``, the fractions of adversaries and of host cells whose deviation has exceeded 5.
     """
-    check_digits(step, digits, TARGET_DIGIT, INJECTED)
-    mask = np.asarray(digit_mask(digits, density, seed))
-    state = digit_state(digits.images, step.channels)
-    alive = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0]
-    state = rollout(step, state, settled, mask=mask, seed=seed)
+    if isinstance(digits, Task):
+        if not getattr(step, "has_adversary", False):
+            raise ValueError(
+                "step must be Injected(host, adversary), whose adversaries can be detected. "
+                f"Received: {type(step).__name__}"
+            )
+        task, first = digits, digits.settled
+        state = task.begin(step, runs, seed, settle=True).state
+        mask = np.asarray(random_mask(task.cells(state), density, seed))
+    else:
+        check_digits(step, digits, TARGET_DIGIT, INJECTED)
+        task, first = DigitTask(digits), 0
+        state = task.start(len(digits.labels), step.channels).state
+        mask = np.asarray(digit_mask(digits, density, seed))
+    alive = np.asarray(task.cells(state), bool)
+    state = rollout(step, state, settled, mask=mask, seed=seed, step_offset=first)
+    first += settled
     largest = np.zeros(mask.shape)
     rows = []
     for number in range(steps):
-        after = rollout(step, state, 1, mask=mask, seed=seed, step_offset=settled + number)
+        after = rollout(step, state, 1, mask=mask, seed=seed, step_offset=first + number)
         seen = keras.ops.convert_to_numpy(deviation(step.host, state, after))
         largest, state = np.maximum(largest, seen), after
         adversaries, hosts = largest[alive & (mask > 0.5)], largest[alive & (mask < 0.5)]

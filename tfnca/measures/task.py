@@ -4,6 +4,7 @@ An attack is a step, the task of its host, and a goal, which is another task. At
 run along the same path: from the same settled states, with the same random seed.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -81,12 +82,11 @@ def measure_task(
             )
     settled = task.settled
     if step.host is None:
-        bar = progress(2 * at[-1] + settled + settled + min(1000, at[-1]))
-        found = _alone(step, task, runs, at, seed, bar)
+        with contextlib.closing(progress(2 * at[-1] + 2 * settled + min(1000, at[-1]))) as bar:
+            found = _alone(step, task, runs, at, seed, bar)
     else:
-        bar = progress(2 * at[-1] + settled)
-        found = _attacked(step, task, goal, check_density(density), runs, at, seed, bar)
-    bar.close()
+        with contextlib.closing(progress(2 * at[-1] + settled)) as bar:
+            found = _attacked(step, task, goal, check_density(density), runs, at, seed, bar)
     return {"runs": runs, **found}
 
 

@@ -1,4 +1,4 @@
-"""Influence maps: the effect of one adversary, for each cell of a digit."""
+"""Influence maps: the effect of one adversary, for each cell."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,8 @@ import numpy as np
 from tfnca.automata.step import Step
 from tfnca.measures.progress import Progress, Silent
 from tfnca.placement.trials import Outcome, Trials
+from tfnca.tasks.task import Task
+from tfnca.training.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class InfluenceMap:
     """The effect of one adversary at each cell of a digit.
 
     Attributes:
-        cells: The digit's living cells, ``row * width + column`` each, ``(cells,)``.
+        cells: The item's cells where adversaries may be, ``row * width + column`` each,
+            ``(cells,)``.
         outcome: An `Outcome` with a row for each cell.
         shape: ``(height, width)`` of the grid.
     """
@@ -32,27 +35,28 @@ class InfluenceMap:
 
 def influence_maps(
     step: Step,
-    images: np.ndarray,
-    target: int = 8,
+    images: np.ndarray | Batch,
+    target: int | Task = 8,
     steps: int = 200,
     seed: int = 0,
     repeats: int = 1,
     progress: Progress = Silent,
 ) -> list[InfluenceMap]:
-    """Measures the effect of one adversary at each cell of digits, with a rollout per cell.
+    """Measures the effect of one adversary at each cell of digits, or of the items of any task,
+    with a rollout per cell.
 
     Args:
-        step: `Injected(host, adversary)` of MNIST CAs.
-        images: Digits, ``(count, height, width)`` in [0, 1].
-        target: The target class of the adversary.
-        steps: CA steps from the empty state.
+        step: `Injected(host, adversary)`.
+        images: Digits, ``(count, height, width)`` in [0, 1], or a `Batch`: see `Trials`.
+        target: The target class of the adversary, or the goal's `Task`.
+        steps: CA steps from the empty state, or from the batch's.
         seed: Random seed of fire masks and noise.
         repeats: Number of runs to average, each with its own random draws, because a single run
             depends on chance.
         progress: Makes the progress bar.
 
     Returns:
-        One `InfluenceMap` for each digit.
+        One `InfluenceMap` for each item.
 
     Example:
 
@@ -67,7 +71,7 @@ def influence_maps(
         placed.
     """
     trials = Trials(step, images, target, steps, seed=seed)
-    cells = [trials.cells(digit) for digit in range(len(images))]
+    cells = [trials.cells(digit) for digit in range(len(trials.alive))]
     queries = [(digit, [cell]) for digit, own in enumerate(cells) for cell in own]
     bar = progress(len(queries) * repeats)
     runs = [trials.ask(queries, seed + repeat, bar) for repeat in range(repeats)]

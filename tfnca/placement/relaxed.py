@@ -2,12 +2,11 @@
 
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
-from tfnca.automata.state import class_logits
 from tfnca.measures.progress import SILENT, Bar
 from tfnca.placement.search import Placement
-from tfnca.placement.trials import Trials
+from tfnca.placement.trials import Trials, take
+from tfnca.training.batch import Batch
 
 _BATCH = 16
 
@@ -24,8 +23,9 @@ def relaxed(
     """Trains a weight per cell, and places adversaries at the cells with the largest weights.
 
     A cell of weight w changes by w times the adversary's update plus 1 - w times the host's. The
-    weights are the budget times a softmax, at most 1. They are trained to maximise the mean
-    probability of the target over the digit's cells that are not adversaries.
+    weights are the budget times a softmax, at most 1. They are trained to minimise the goal's error
+    over the cells that are not adversaries; for digits, to maximise their mean probability of the
+    target.
 
     Args:
         trials: The digits.
@@ -37,32 +37,37 @@ def relaxed(
         bar: Advanced by one for each digit.
     """
     host, adversary = trials.step.networks
-    where, target = tf.constant(trials.alive, tf.float32), trials.target
+    where, goal = tf.constant(trials.alive, tf.float32), trials.goal
 
     @tf.function(jit_compile=False)
-    def gradient(start, alive, scores, draw):
+    def gradient(batch, alive, scores, draw):
         with tf.GradientTape() as tape:
             tape.watch(scores)
             share = _shares(scores, alive, budget)
-            state = start
+            state = batch.state
             for index in tf.range(steps):
                 kept = host(state, seed=draw, index=index, network=0)
                 moved = adversary(state, seed=draw, index=index, network=1)
                 state = kept + share[..., None] * (moved - kept)
-            says = ops.softmax(class_logits(state), -1)[..., target]
-            weight = alive * (1 - share)
-            value = tf.reduce_sum(says * weight) / tf.reduce_sum(weight)
+            errors = goal.soft_cell_errors(state, batch)
+            if errors is None:
+                value = -tf.reduce_mean(goal.error(state, batch))
+            else:
+                weight = alive * (1 - share)
+                value = -tf.reduce_sum(errors * weight) / tf.reduce_sum(weight)
         return tape.gradient(value, scores)
 
     found: list[Placement] = []
     for first in range(0, len(trials.alive), _BATCH):
         alive = where[first : first + _BATCH]
-        start = tf.constant(trials.start[first : first + _BATCH])
+        items = np.arange(first, first + len(alive))
+        some = take(trials.batch, items)
+        batch = Batch(*(None if values is None else tf.constant(values) for values in some))
         scores = np.zeros(alive.shape, np.float32)
         mean, square = np.zeros_like(scores), np.zeros_like(scores)
         for update in range(1, updates + 1):
             draw = tf.constant(seed * updates + update, tf.int64)
-            slope = gradient(start, alive, tf.constant(scores), draw).numpy()
+            slope = gradient(batch, alive, tf.constant(scores), draw).numpy()
             slope /= np.maximum(np.abs(slope).max((1, 2), keepdims=True), 1e-12)
             mean, square = 0.9 * mean + 0.1 * slope, 0.99 * square + 0.01 * slope**2
             scores += (

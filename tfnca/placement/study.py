@@ -36,7 +36,7 @@ def study_placement(
     """Measures the takeover rate of few adversaries, placed by each method.
 
     Args:
-        step: `Injected(host, adversary)` of MNIST CAs.
+        step: `Injected(host, adversary)` of digits.
         digits: The digits; those of the target class are left out.
         budgets: Numbers of adversaries per digit.
         seeds: Random seeds, one evaluation each. The searches use other seeds.
@@ -183,9 +183,7 @@ def compare_pairs(
     """
     sizes = trials.alive.sum((1, 2))
     some = np.argsort(sizes, kind="stable")[:count]
-    small = Trials(
-        trials.step, trials.start[some, ..., 0], trials.target, trials.steps, seed=trials.seed
-    )
+    small = trials.only(some)
     best = [exhaust(small, digit, seed=5)[0] for digit in range(len(some))]
     chosen = greedy(small, 2, seed=6)
     draws = [seed * repeats + number + _UNSEEN for seed in seeds for number in range(repeats)]

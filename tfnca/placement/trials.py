@@ -1,21 +1,25 @@
-"""Runs digits with adversaries at chosen cells, for all methods of placement."""
+"""Runs items with adversaries at chosen cells, for all methods of placement."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from tfnca.automata.checks import check_integer, check_labels, check_unit
-from tfnca.automata.state import NUM_CLASSES, class_logits, digit_state, is_digit_cell
+from tfnca.automata.checks import check_fits, check_integer, check_labels, check_unit
+from tfnca.automata.state import NUM_CLASSES
 from tfnca.automata.step import Step
-from tfnca.engines.rollout import rollout
+from tfnca.data.digits import Digits
 from tfnca.measures.checks import DIGITS, INJECTED, check_step
 from tfnca.measures.progress import SILENT, Bar
+from tfnca.measures.task import states_at
+from tfnca.tasks.digit import DigitTask
+from tfnca.tasks.task import Task
+from tfnca.training.batch import Batch
 
 Query = tuple[int, Sequence[int]]
-"""The index of a digit, and the cells of its adversaries: ``row * width + column`` each."""
+"""The index of an item, and the cells of its adversaries: ``row * width + column`` each."""
 
 _BATCH = 256
 """Number of states to run at once: 16 MB, which nearly fits in the processor's cache."""
@@ -26,14 +30,15 @@ class Outcome:
     """The results of a number of queries, one row each.
 
     Attributes:
-        says: Fraction of the living host cells that choose each class at the end,
+        says: For digits, the fraction of the living host cells that choose each class at the end,
             ``(queries, 10)``.
-        path: Fraction of the living host cells that choose the target at each of the trial's
-            `stops`, ``(queries, stops)``.
-        taken: Whether more than half of all living cells, including adversaries, choose the target
-            at the end, ``(queries,)``: the article's takeover.
-        flipped: The first stop at which half of the living host cells choose the target,
-            ``(queries,)``; NaN if there is none.
+        path: 1 minus the goal's mean error over the host's cells at each of the trial's `stops`,
+            ``(queries, stops)``. For digits, the fraction of them that choose the target.
+        taken: Whether the goal is reached at the end, ``(queries,)``. For digits, whether more than
+            half of all living cells, including adversaries, choose the target: the article's
+            takeover.
+        flipped: The first stop at which `path` is at least a half, ``(queries,)``; NaN if there is
+            none.
     """
 
     says: np.ndarray
@@ -48,20 +53,22 @@ class Outcome:
 
 
 class Trials:
-    """Digits and an adversary, to be run with the adversary at any cells.
+    """Items and an adversary, to be run with the adversary at any cells.
 
     Args:
-        step: `Injected(host, adversary)` of MNIST CAs.
-        images: Digits, ``(count, height, width)`` in [0, 1].
-        target: The target class of the adversary, 0 to 9.
-        steps: CA steps from the empty state, with the adversaries from the start.
+        step: `Injected(host, adversary)`.
+        images: The items: digits, ``(count, height, width)`` in [0, 1], or for any other task the
+            `Batch` that a run begins with: see `Task.begin`.
+        target: The target class of the adversary, 0 to 9, or for any other task the goal's `Task`.
+            Its `cells` are those where adversaries may be.
+        steps: CA steps, with the adversaries from the start.
         every: CA steps between two measurements.
         seed: Random seed of fire masks and noise. A query's draws also depend on its position in
             the list.
 
     Raises:
-        ValueError: If the step is not an attack on an MNIST CA with adversaries, or an argument is
-            out of range.
+        ValueError: If the step is not an attack with adversaries that fits the goal, or an argument
+            is out of range.
 
     Example:
 
@@ -75,25 +82,44 @@ class Trials:
     def __init__(
         self,
         step: Step,
-        images: np.ndarray,
-        target: int = 8,
+        images: np.ndarray | Batch,
+        target: int | Task = 8,
         steps: int = 200,
         every: int = 10,
         seed: int = 0,
     ) -> None:
-        check_step(step, DIGITS, INJECTED)
-        check_unit("images", images)
-        check_labels(np.array([target]), NUM_CLASSES)
+        if isinstance(target, Task) and isinstance(images, Batch):
+            check_fits("goal", target, step)
+            self.goal, self.batch = target, images
+        else:
+            check_step(step, DIGITS, INJECTED)
+            check_unit("images", images)
+            check_labels(np.array([target]), NUM_CLASSES)
+            unnamed = Digits(np.asarray(images), np.zeros(len(images), np.int32), "images")
+            self.goal = DigitTask(unnamed, target)  # type: ignore[arg-type]
+            self.batch = self.goal.start(len(images), step.channels)
+        if not step.has_adversary:
+            raise ValueError(
+                "step must be Injected(host, adversary), whose adversaries can be placed. "
+                f"Received: {type(step).__name__}"
+            )
         self.step = step
-        self.start = keras.ops.convert_to_numpy(digit_state(images, step.channels))
-        self.alive = keras.ops.convert_to_numpy(is_digit_cell(self.start))[..., 0]
+        self.start = keras.ops.convert_to_numpy(self.batch.state)
+        self.alive = np.asarray(self.goal.cells(self.start), bool)
         self.target, self.seed = target, seed
         self.steps = check_integer("steps", steps, 1)
         every = check_integer("every", every, 1)
         self.stops = [*range(every, self.steps, every), self.steps]
 
+    def only(self, items: np.ndarray) -> "Trials":
+        """The same trials with some of the items."""
+        other = copy.copy(self)
+        other.batch = take(self.batch, items)
+        other.start, other.alive = self.start[items], self.alive[items]
+        return other
+
     def cells(self, digit: int) -> np.ndarray:
-        """The living cells of a digit, row by row. An adversary has no effect anywhere else."""
+        """The living cells of an item, row by row. An adversary has no effect anywhere else."""
         return np.flatnonzero(self.alive[digit])
 
     def mask(self, queries: Sequence[Query]) -> np.ndarray:
@@ -138,16 +164,31 @@ class Trials:
         which = np.array([digit for digit, _ in queries])
         mask, alive = self.mask(queries), self.alive[which]
         hosts = alive & (mask < 0.5)
-        count = np.maximum(hosts.sum((1, 2)), 1)[:, None]
-        state, now = tf.constant(self.start[which]), 0
+        batch = take(self.batch, which)._replace(mask=mask)
+        run = states_at(self.step, batch, self.stops, seed)
         path = np.zeros((len(queries), len(self.stops)))
-        for place, stop in enumerate(self.stops):
-            state = rollout(self.step, state, stop - now, mask, seed, step_offset=now)
-            now = stop
-            said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
-            path[:, place] = ((said == self.target) & hosts).sum((1, 2)) / count[:, 0]
-        says = np.stack([((said == k) & hosts).sum((1, 2)) for k in range(NUM_CLASSES)], 1) / count
-        taken = 2 * ((said == self.target) & alive).sum((1, 2)) > alive.sum((1, 2))
+        for place, (_, state) in enumerate(run):
+            path[:, place] = self._reached(state, batch, hosts)
+        count = np.maximum(hosts.sum((1, 2)), 1)[:, None]
+        says = np.zeros((len(queries), 0))
+        if isinstance(self.goal, DigitTask):
+            said = self.goal.readout(state)
+            votes = [((said == k) & hosts).sum((1, 2)) for k in range(NUM_CLASSES)]
+            says = np.stack(votes, 1) / count
+        taken = self.goal.success(state, batch)
         over = path >= 0.5
         flipped = np.where(over.any(1), np.array(self.stops)[over.argmax(1)], np.nan)
         return says, path, taken, flipped
+
+    def _reached(self, state: np.ndarray, batch: Batch, hosts: np.ndarray) -> np.ndarray:
+        """1 minus the goal's mean error over the host's cells of each item."""
+        errors = self.goal.cell_errors(state.astype(np.float32), batch)
+        if errors is None:
+            return 1 - self.goal.item_errors(state, batch)
+        right = np.where(hosts, 1 - np.asarray(errors, np.float64), 0.0)
+        return right.sum((1, 2)) / np.maximum(hosts.sum((1, 2)), 1)
+
+
+def take(batch: Batch, items: np.ndarray) -> Batch:
+    """Some items of a batch."""
+    return Batch(*(None if values is None else np.asarray(values)[items] for values in batch))

@@ -69,13 +69,15 @@ class DigitTask(Task):
     def cells(self, state: Array) -> np.ndarray:
         return keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0]
 
-    def expected(self, batch: Batch) -> np.ndarray:
-        """The class that the cells of each item should name, ``(batch,)``."""
-        labels = np.asarray(batch.labels)
-        return labels if self.digit is None else np.full_like(labels, self.digit)
-
     def cell_errors(self, state: Array, batch: Batch) -> np.ndarray:
-        return (self.readout(state) != self.expected(batch)[:, None, None]).astype(np.float64)
+        expected = np.asarray(batch.labels if self.digit is None else [self.digit])
+        return (self.readout(state) != expected[:, None, None]).astype(np.float64)
+
+    def soft_cell_errors(self, state: Array, batch: Batch) -> Array:
+        """1 minus each cell's probability of the class that it should name."""
+        expected = tf.convert_to_tensor(batch.labels if self.digit is None else [self.digit])
+        chosen = keras.ops.one_hot(expected, NUM_CLASSES)[:, None, None, :]
+        return 1 - keras.ops.sum(keras.ops.softmax(class_logits(state), -1) * chosen, axis=-1)
 
     def error(self, state: Array, batch: Batch) -> Array:
         return self.loss(state, batch)

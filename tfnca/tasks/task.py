@@ -81,6 +81,10 @@ class Task:
         """The error of each cell, ``(batch, height, width)``; None if cells have no error alone."""
         return None
 
+    def soft_cell_errors(self, state: Array, batch: Batch) -> Array | None:
+        """Like `cell_errors`, with a gradient. Override it if those have none."""
+        return self.cell_errors(state, batch)
+
     def error(self, state: Array, batch: Batch) -> Array:
         """The error of each item, ``(batch,)``: lower is better. The loss in training.
 
