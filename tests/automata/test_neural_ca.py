@@ -293,3 +293,42 @@ def test_a_rollout_gives_the_inputs_to_every_step(name):
     other = filled({**RULES["growing"], "channels": ca.channels})
     with pytest.raises(ValueError, match="takes inputs of shape none"):
         tfnca.rollout(other, state, 3, inputs=given["inputs"])
+
+
+UNIFORM = ("state_clip", "network_clip", "message_bound", "noise_std")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_scaled_rule_is_the_same_rule_in_other_units(name):
+    ca = filled(RULES[name])
+    rule, factors = ca.rule, np.random.default_rng(1).uniform(0.2, 3.0, ca.channels)
+    if rule.alive is not None:
+        factors[rule.alive.channel] = 1.0
+    if any(getattr(rule, bound) for bound in UNIFORM):
+        with pytest.raises(ValueError, match=r"no equal rule in other units.*Received: [a-z_]+="):
+            ca.scaled(factors)
+        return
+    scaled, state = ca.scaled(factors), some_state(rule, SHAPE)
+    assert type(scaled) is type(ca)
+    given = draws(rule, SHAPE) | some_inputs(rule, SHAPE)
+    if rule.noise_std is not None:
+        given["noise"] = np.zeros_like(given["noise"])
+    expected = ca(state, **given)
+    close(scaled(state * factors, **given) / factors, expected)
+    assert np.abs(ca(state * factors, **given) / factors - expected).max() > 1e-2
+
+
+def test_what_cannot_be_scaled_says_why():
+    ca = filled({"channels": 5, "alive": Alpha()})
+    for wrong in (np.ones(4), np.zeros(5), -np.ones(5), 2 * np.ones(5), np.full(5, np.nan)):
+        with pytest.raises(ValueError, match=r"5 positive numbers, and 1 for the channels 3"):
+            ca.scaled(wrong)
+    with pytest.raises(ValueError, match=r"5 positive numbers\. Received"):
+        filled({"channels": 5}).scaled(np.zeros(5))
+
+    class Fading(NeuralCA):
+        def advance(self, state, context):
+            return 0.9 * super().advance(state, context) + 0.1
+
+    with pytest.raises(ValueError, match="Received: Fading, whose advance is another one"):
+        Fading().scaled(np.ones(16))

@@ -497,7 +497,7 @@ def test_a_scaled_rule_is_the_same_rule_in_other_units():
             scaled(state * factors, seed=0, index=index), expected, 1e-3, 1e-4
         )
     for wrong in (np.ones(5), np.zeros(16), 2 * np.ones(16)):
-        with pytest.raises(ValueError, match=r"factors must be 16.*Received"):
+        with pytest.raises(ValueError, match=r"factors must be 16 .*channels 0, 1, 2, 3.*Received"):
             ca.scaled(wrong)
 
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from tfnca.automata.alive import Alpha
 from tfnca.automata.checks import check_integer, check_number
 from tfnca.automata.neural_ca import NeuralCA
-from tfnca.automata.perception import NUM_KERNELS, sobel_kernels
+from tfnca.automata.perception import sobel_kernels
 from tfnca.automata.rule import Rule
+from tfnca.automata.scaling import rescale
 from tfnca.automata.state import ALPHA, GROWING_CHANNELS, STATE_BOUND
 from tfnca.types import Array
 
@@ -82,28 +82,5 @@ class GrowingCA(NeuralCA):
         return replace(super().rule, filters=tuple(turned.transpose(2, 0, 1)))
 
     def scaled(self, factors: Array) -> "GrowingCA":
-        """The same rule in other units: a value x of channel c becomes ``f_c * x``.
-
-        It grows the same pattern from a seed in its own units, but another one from a seed of ones.
-
-        Args:
-            factors: Positive, ``(channels,)``; 1 for RGBA, because the picture and the
-                alive rule depend on them.
-
-        Returns:
-            A new `GrowingCA`.
-
-        Raises:
-            ValueError: If the factors are not positive, or not 1 for RGBA.
-        """
-        factors = np.asarray(factors, np.float32)
-        if factors.shape != (self.channels,) or not np.all(factors > 0) or np.any(factors[:4] != 1):
-            raise ValueError(
-                f"factors must be {self.channels} positive numbers, the first four 1. "
-                f"Received: {factors}"
-            )
-        kernel, bias, last_kernel, last_bias = self.get_weights()
-        ca = type(self).from_config({**self.get_config(), "name": None})
-        per_input = np.repeat(factors, NUM_KERNELS)[:, None]
-        ca.set_weights([kernel / per_input, bias, last_kernel * factors, last_bias * factors])
-        return ca
+        """See `NeuralCA.scaled`; RGBA, which is the picture, must keep a factor of 1."""
+        return rescale(self, factors, kept=tuple(range(ALPHA + 1)))

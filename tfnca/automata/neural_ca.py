@@ -14,6 +14,7 @@ from tfnca.automata.checks import check_inputs, reject_mask, reject_noise
 from tfnca.automata.context import Context
 from tfnca.automata.perception import pad, perceive
 from tfnca.automata.rule import Learned, Rule, as_json
+from tfnca.automata.scaling import rescale
 from tfnca.automata.state import GROWING_CHANNELS
 from tfnca.automata.step import CellularAutomaton, clipped, grid_shape, in_xla
 from tfnca.types import Array
@@ -262,6 +263,25 @@ class NeuralCA(CellularAutomaton):
             changed = ops.where(alive, changed, 0.0 if isinstance(rule.alive, Alpha) else state)
         fixed = state[..., : rule.fixed]
         return ops.concatenate([fixed, changed[..., rule.fixed :]], -1) if rule.fixed else changed
+
+    def scaled(self, factors: Array) -> "NeuralCA":
+        """The same rule in other units: a value x of channel c becomes ``f_c * x``.
+
+        From the same state in the new units, such as ``factors * seed_state(72)``, the run is the
+        same. From a seed of ones it is another run.
+
+        Args:
+            factors: Positive, ``(channels,)``; 1 for the channel that decides which cells live.
+
+        Returns:
+            A new CA of the same class.
+
+        Raises:
+            ValueError: If the factors are not positive or not 1 where they must be, or the rule
+                cannot be expressed in other units: it clips values or adds noise, or a subclass
+                replaces one of its methods.
+        """
+        return rescale(self, factors)
 
     @property
     def state_bound(self) -> float | None:  # type: ignore[override]

@@ -309,7 +309,7 @@ def warn_of_clipping(step: Step, states: Array) -> None:
             f"The host's states reach {float(largest):.2g}, a perturbation clips them at "
             f"{bound:g}, so that even the identity matrix changes them."
         )
-        if hasattr(host, "scaled"):
+        if hasattr(host, "scaled") and host.state_clip is None:
             message += " The same rule in other units stays within: host.scaled(factors)."
         warnings.warn(message, stacklevel=3)
 

@@ -39,8 +39,9 @@ def say_identity(host: CellularAutomaton, size: tuple[int, int]) -> None:
         print(
             f"Warning: the host's states reach {max(found['growing'], found['grown']):.1f}, a "
             "perturbation clips them at 3, so every matrix must first compensate. Train the host "
-            "with --recipe bounded, or scale it: host.scaled(factors) is the same rule within the "
-            "bound, see GrowingCA.scaled."
+            "with --recipe bounded, or continue its training with tfnca train growing --start HOST "
+            "--recipe bounded. host.scaled(factors) is the same rule within the bound, but its "
+            "seed must be scaled too, which this command does not do: train in Python then."
         )
 
 

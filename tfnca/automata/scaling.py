@@ -1,0 +1,66 @@
+"""A rule in other units: exact for rules whose perception is linear and whose values have no bound.
+
+Perception divides each channel by its factor, and the update multiplies by it, so the network
+itself computes the same numbers.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tfnca.automata.neural_ca import NeuralCA
+
+_METHODS = ("call", "advance", "living", "_read", "_update")
+_BOUNDS = ("state_clip", "network_clip", "message_bound", "noise_std")
+
+
+def rescale(ca: "NeuralCA", factors: Any, kept: tuple[int, ...] = ()) -> "NeuralCA":
+    """A copy of a CA in whose states each channel is multiplied by its factor.
+
+    Args:
+        ca: The CA.
+        factors: Positive, ``(channels,)``.
+        kept: Channels whose factor must be 1, in addition to the one that decides which cells live.
+
+    Raises:
+        ValueError: If the factors do not fit, or the copy would not follow the same rule.
+    """
+    rule, name = ca.rule, type(ca).__name__
+    if rule.alive is not None:
+        kept = (*kept, rule.alive.channel)
+    factors = np.asarray(factors, np.float32)
+    kept = tuple(sorted(set(kept)))
+    fits = factors.shape == (rule.channels,) and np.all((factors > 0) & np.isfinite(factors))
+    if not fits or np.any(factors[list(kept)] != 1):
+        ones = f", and 1 for the channels {', '.join(map(str, kept))}" if kept else ""
+        raise ValueError(
+            f"factors must be {rule.channels} positive numbers{ones}. Received: {factors}"
+        )
+    for bound in _BOUNDS:
+        if getattr(rule, bound):
+            raise ValueError(
+                f"{name} has no equal rule in other units, because {bound} is the same for all "
+                f"channels. Received: {bound}={getattr(rule, bound)}"
+            )
+    for method in _METHODS:
+        if not getattr(type(ca), method).__module__.startswith("tfnca."):
+            raise ValueError(
+                f"scaled knows what a NeuralCA's own methods compute. Received: {name}, whose "
+                f"{method} is another one"
+            )
+    copy = type(ca).from_config({**ca.get_config(), "name": None})
+    copy.set_weights(ca.get_weights())
+    seen = np.concatenate([factors, np.ones(rule.inputs, np.float32)])
+    if copy.perceive is not None:
+        kernel = copy.perceive.kernel
+        kernel.assign(np.asarray(kernel) / seen[:, None])
+    first, last = copy.update_layers[0], copy.update_layers[-1]
+    filtered = np.repeat(seen, len(rule.filters))
+    rows = np.ones(rule.perceived, np.float32)
+    rows[: len(filtered)] = filtered
+    first.kernel.assign(np.asarray(first.kernel) / rows[:, None])
+    for weight in (last.kernel, last.bias):
+        if weight is not None:
+            weight.assign(np.asarray(weight) * factors[rule.fixed :])
+    return copy
