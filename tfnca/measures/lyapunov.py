@@ -17,7 +17,7 @@ def lyapunov(
     state: Array,
     steps: int = 200,
     every: int = 10,
-    distance: float = 1e-3,
+    distance: float = 1e-4,
     seed: int | None = None,
     step_offset: int = 0,
     settle: int = 50,
@@ -30,6 +30,9 @@ def lyapunov(
     random draws. Every few steps its distance is measured and brought back to the initial one. The
     exponent is the mean logarithm of that growth, per step. Below 0, the run forgets small errors;
     above 0, it amplifies them.
+
+    A cell that crosses the threshold of life in one run and not in its twin is a jump, so in a CA
+    whose cells die the exponent depends on the distance.
 
     Args:
         step: Any step.
