@@ -17,7 +17,7 @@ class InvasionLoss(TargetLoss):
     Args:
         target: Premultiplied RGBA ``(height, width, 4)`` in [0, 1], of the grid's size.
         cell_cost: Loss if all cells belong to adversaries; a part of them costs in proportion.
-            With 0, adversaries may replace the host; above 0, they must persuade its cells.
+            With 0, adversaries may replace the host; above 0, they must change its cells.
         adversaries: Number of adversaries.
 
     Call arguments:
