@@ -1,8 +1,9 @@
 """Repeats the takeover of Cavuoti et al. (2022) with the models that they released.
 
 Each adversary gets a square patch, a single cell, or scattered cells of the grown host, and
-spreads. For each number of steps, prints the share of the adversary's cells, their colour and the
-number of cells, with the host alone along the same path. Writes pictures and `takeover.json`.
+spreads. For each number of steps, prints the share of the adversary's cells, the mean colour and
+the number of cells, with the host alone along the same path. At the end, all cells are given back
+to the host, to see whether it recovers. Writes measures and pictures of each attack.
 
 FOLDER has the released files, for example `lizard_persistent.pt` and `lizard_to_red_2x2.pt`, from
 `pretrained_models` of github.com/LetteraUnica/neural_cellular_automata (MIT).
@@ -61,7 +62,7 @@ def run(name, options):
         for each in (host_name, options.adversary or adversary_name)
     )
     step, seed = tfnca.Invasion(host, adversary), options.seed
-    bar = on_screen(age + 2 * max(options.at))
+    bar = on_screen(age + 2 * max(options.at) + options.removed)
     state = first_cell(options.size, options.runs, host.channels)
     grown = advance(host, state, age, bar, seed=seed)
     cells = np.asarray(grown)[..., 3] > 0.1
@@ -69,9 +70,16 @@ def run(name, options):
     path = {"at": options.at, "seed": seed, "first_step": age, "bar": bar}
     alone, _ = measure_invasion(host, grown, **path)
     rows, states = measure_invasion(step, state, **path)
+    freed = step.invade(states[-1], np.ones(np.shape(state)[:3]), species=0)
+    freed = freed[..., : host.channels]
+    path |= {"at": [options.removed], "first_step": age + options.at[-1]}
+    after, [freed] = measure_invasion(host, freed, **path)
     bar.close()
-    shown = np.concatenate([tfnca.to_rgb(step.seen(each)[:4]) for each in (state, *states)])
-    return {"attack": rows, "host": alone}, tile(shown, columns=min(options.runs, 4), scale=3)
+    seen = [*(step.seen(each) for each in (state, *states)), freed]
+    picture = tile(
+        np.concatenate([tfnca.to_rgb(each[:4]) for each in seen]), min(options.runs, 4), scale=3
+    )
+    return {"attack": rows, "host": alone, "removed": after}, picture
 
 
 def main():
@@ -84,6 +92,9 @@ def main():
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--size", type=int, default=64, help="side of the grid")
     parser.add_argument("--at", type=int, nargs="+", default=[60, 120, 500])
+    parser.add_argument(
+        "--removed", type=int, default=500, help="steps after all cells are given back to the host"
+    )
     parser.add_argument("--adversary", help="another file of FOLDER, in place of the attack's own")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("out/takeover"))
@@ -98,6 +109,9 @@ def main():
             values = [between(row["share"], True), between(row["red"]), between(row["cells"])]
             values += [between(host["red"]), between(host["cells"])]
             print(f"| {name} | {row['step']:,} |", " | ".join(values), "|", flush=True)
+        (row,) = found["removed"]
+        values = [between(row["red"]), between(row["cells"])]
+        print(f"| removed | {row['step']:,} | 0 |", " | ".join(values), "| | |", flush=True)
         found["cpu_seconds"] = time.process_time() - began
         stem = f"{name}_{options.place}"
         write_atomically(options.out / f"{stem}.json", json.dumps(found, indent=1))

@@ -163,8 +163,10 @@ LAYERS = {
 }
 """Keys start with the class's name in files, which the goldens have too."""
 
-STEPS = [name for name, d in LAYERS.items() if d.is_step and type(d.shared()) is not NeuralCA]
-"""The article's. Those of other rules are compared over the table in `rules.py`."""
+OTHERS = NeuralCA, Invasion
+STEPS = [name for name, d in LAYERS.items() if d.is_step and type(d.shared()) not in OTHERS]
+"""The article's. Those of other rules are compared over the table in `rules.py`; an invasion runs
+in one engine only."""
 
 
 def grows(layer):
@@ -173,6 +175,7 @@ def grows(layer):
 
 
 LIZARDS = [name for name, d in LAYERS.items() if grows(d.shared())]
+"""Those of a Growing CA."""
 WRAPPERS = [name for name, descriptor in LAYERS.items() if descriptor.wrap]
 
 

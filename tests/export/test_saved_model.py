@@ -18,7 +18,7 @@ from tfnca.export.shipped import EXPORTS, refresh, stale
 from tfnca.export.signatures import load_step, mix
 from tfnca.files import weights_sha256
 
-NAMES = ["GrowingCA", "MNISTCA", "Injected MNISTCA", "Perturbed"]
+NAMES = ["GrowingCA", "MNISTCA", "Injected MNISTCA", "Perturbed", "Invasion"]
 SHAPES = [(2, 6, 7), (3, 9, 5)]
 
 anywhere = pytest.mark.parametrize("shape", SHAPES)

@@ -1,0 +1,84 @@
+"""The job that trains an invading adversary, on a tiny grid."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tfnca
+from tfnca.jobs import invasion
+
+TINY = [
+    *("--steps", 2, "--size", 12, "--padding", 2, "--age", 40, "--batch-size", 2),
+    *("--pool-size", 3, "--min-ca-steps", 2, "--max-ca-steps", 3, "--ema", 0),
+]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(invasion, "QUICK", {"runs": 2, "at": (2, 4)})
+
+
+@pytest.mark.parametrize(
+    ("place", "cells"), [(["--patch", 1], (1, 1)), (["--spray", 0.5], (2, 200))]
+)
+def test_an_invasion_is_trained_and_measured(place, cells, command, quick, monkeypatch, tmp_path):
+    starts = []
+    pool = invasion.GrowingPool
+    monkeypatch.setattr(
+        invasion, "GrowingPool", lambda s, **rest: (starts.append(s), pool(s, **rest))[1]
+    )
+    code, _, errors = command(
+        "train/invasion.py", *TINY, *place, "--measure", "quick", "--out", tmp_path
+    )
+    assert code == 0, errors
+    host, adversary = tfnca.load("growing_lizard"), tfnca.load(tmp_path / "model.keras")
+    step = tfnca.Invasion(host, adversary)
+    counts = (np.asarray(step.owners(starts[0])) == 1).sum((1, 2))
+    low, high = cells
+    assert len(counts) == 3
+    assert all(low <= count <= high for count in counts)
+    pairs = zip(host.get_weights(), adversary.get_weights(), strict=True)
+    assert all(0 < np.abs(ours - theirs).max() < 0.1 for ours, theirs in pairs)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    for name in ("invasion", "host_alone"):
+        assert [row["step"] for row in metrics[name]] == [2, 4]
+        assert all(len(row["error"]) == 2 for row in metrics[name])
+    assert max(metrics["invasion"][0]["share"]) > 0 == max(metrics["host_alone"][0]["share"])
+    assert "host_sha256" in json.loads((tmp_path / "config.json").read_text())
+    assert (tmp_path / "preview.png").exists()
+
+
+def test_a_cost_for_cells_is_part_of_the_loss(command, monkeypatch, tmp_path):
+    seen = []
+    loss = invasion.InvasionLoss
+    monkeypatch.setattr(
+        invasion, "InvasionLoss", lambda *given: (seen.append(given[1:]), loss(*given))[1]
+    )
+    code, _, errors = command(
+        *("train/invasion.py", *TINY, "--cell-cost", 0.25, "--measure", "none"), "--out", tmp_path
+    )
+    assert code == 0, errors
+    assert seen == [(0.25,)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--host", "mnist"], "host must live by an alpha channel"),
+        (["--host", "no_tail"], "--host and --start must be CAs that live by their alpha"),
+        (["--patch", 99], "size must be an integer in 1 to 16"),
+        (["--spray", 2], "--spray must be in (0, 1]"),
+    ],
+)
+def test_options_that_do_not_fit(words, message, command, tmp_path):
+    code, _, errors = command("train/invasion.py", *TINY, *words, "--out", tmp_path)
+    assert code == 2
+    assert message in errors
+
+
+def test_a_host_of_another_project_grows_from_its_own_seed():
+    config = invasion.Config(seed_cell="alpha", age=1)
+    host = tfnca.NeuralCA(16, alive=tfnca.Alpha(), padding="circular")
+    state = invasion.grown(config, host, (8, 8), 2, seed=0)
+    np.testing.assert_array_equal(np.asarray(state)[:, 4, 4, 3:], [[1.0] + [0.0] * 12] * 2)
