@@ -22,7 +22,7 @@ from tfnca.files import write_atomically
 from tfnca.pictures import save_png, tile
 
 SIZE, SEEDS, DENSITY = 64, (1, 2, 3), 0.1
-SETTLED, AT = 200, (0, 50, 200, 1000)
+SETTLED, AT = 200, (0, 50, 200, 500)
 """The CA step at which an attack begins, and the steps after it at which it is measured."""
 
 EXAMPLE_SEED = 99

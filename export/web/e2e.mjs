@@ -519,13 +519,19 @@ async function crop(page) {
   });
 }
 
-async function own(page) {
-  const exported = join(MODELS, "mnist/tfjs");
-  const json = JSON.parse(readFileSync(join(exported, "model.json")));
+/** An export with one file of weights. */
+function readExport(name) {
+  const folder = join(MODELS, name, "tfjs");
+  const json = JSON.parse(readFileSync(join(folder, "model.json")));
   const groups = json.weightsManifest;
-  const weights = Buffer.concat(groups.flatMap(({ paths }) => paths).map((path) => readFileSync(join(exported, path))));
+  const weights = Buffer.concat(groups.flatMap(({ paths }) => paths).map((path) => readFileSync(join(folder, path))));
   json.weightsManifest = [{ paths: ["weights.bin"], weights: groups.flatMap((group) => group.weights) }];
-  const give = async (metadata, bytes = weights) => {
+  return { json, weights };
+}
+
+async function own(page) {
+  const { json: digits, weights } = readExport("mnist");
+  const give = async (metadata, bytes = weights, json = digits) => {
     const changed = { ...json, userDefinedMetadata: { ...json.userDefinedMetadata, ...metadata } };
     await page.locator("#files").setInputFiles([
       { name: "model.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(changed)) },
@@ -543,11 +549,69 @@ async function own(page) {
     await refused(/damaged/);
     await shot(page, "refused");
   });
+  await check("a rule that the page cannot run is refused in plain words", async () => {
+    const rule = { alive: null, fixed: 0, inputs: 0, noise_std: null };
+    const cases = [
+      [{ inputs: 32 }, 12, /each step needs 32 inputs/],
+      [{ fixed: 1 }, 32, /first 1 channels must hold an image/],
+      [{ noise_std: 0.02 }, 12, /noise/],
+      [{ alive: { kind: "alpha", channel: 0, threshold: 0.1 } }, 12, /live by channel 0/],
+      [{}, 3, /it has 3 channels/],
+    ];
+    for (const [part, channels, words] of cases) {
+      await give({ kind: "NeuralCA", networks: ["NeuralCA"], channels, rules: [{ ...rule, ...part }] });
+      await refused(words);
+    }
+    await give({ kind: "Injected", networks: ["NeuralCA", "NeuralCA"], rules: [rule, rule] });
+    await refused(/Received: a step of kind Injected/);
+  });
+  await check("a model that is not exported is refused with the command", async () => {
+    const buffer = readFileSync(join(MODELS, "growing_lizard/model.keras"));
+    await page.locator("#files").setInputFiles([{ name: "mine.keras", mimeType: "application/zip", buffer }]);
+    await refused(/tfnca export mine\.keras --format tfjs --out exported/);
+  });
   await check("a damaged model is refused", async () => {
     await give({}, weights.subarray(0, 1001));
     await refused(/damaged|cannot be read/);
     await give({}, Buffer.from(new Float32Array(weights.length / 4).fill(NaN).buffer));
     await refused(/damaged: (Axis|a step gives an invalid)/);
+  });
+  await check("a texture hides the lizard's targets, and a lizard brings them back", async () => {
+    // The digits' graph, told to be a rule of which all cells live.
+    const rule = { alive: null, fixed: 0, inputs: 0, noise_std: null };
+    await give({ kind: "NeuralCA", networks: ["NeuralCA"], rules: [rule] });
+    await part(page, "lizard", "verdict").filter({ hasText: "A texture of yours" }).waitFor(PATIENCE);
+    await pause(page, "growing");
+    const shown = () =>
+      page.evaluate(() =>
+        [".targets", "[data-perturbation]", ".panel figure", "[data-seed]"].map((query) =>
+          document.querySelector(`#lizard ${query}`).checkVisibility(),
+        ),
+      );
+    expect(!(await shown()).some(Boolean), `still shown: ${await shown()}`);
+    await part(page, "lizard", "compare").click();
+    const run = await page.evaluate(async () => {
+      const { growing } = window.tfnca;
+      growing.reset();
+      growing.startFigure(11); // one for the lizard alone: nothing happens
+      growing.edit((ca) => ca.state.fill(1));
+      await growing.advance(3);
+      const found = { channels: growing.ca.channels, cells: growing.ca.state.length / growing.ca.channels };
+      const apart = growing.ca.state.some((value, i) => value !== growing.twin.ca.state[i]);
+      growing.copyLink();
+      return { ...found, apart, moved: growing.ca.state.some((value) => value !== 1), matrix: growing.ca.matrix };
+    });
+    expect(run.channels === 20 && run.cells === 72 * 72 && run.moved, JSON.stringify(run));
+    expect(!run.apart && run.matrix === null, JSON.stringify(run));
+    await part(page, "lizard", "message").filter({ hasText: "cannot contain your model" }).waitFor(PATIENCE);
+    await shot(page, "texture");
+    const lizard = readExport("growing_lizard");
+    await give({ ...lizard.json.userDefinedMetadata }, lizard.weights, lizard.json);
+    await part(page, "lizard", "message").filter({ hasText: /your model/ }).waitFor(PATIENCE);
+    await pause(page, "growing");
+    expect((await shown()).every(Boolean), `not shown: ${await shown()}`);
+    await settle(page, 150, "growing");
+    await part(page, "lizard", "verdict").filter({ hasText: "A complete lizard" }).waitFor(PATIENCE);
   });
   await check("a visitor's model runs", async () => {
     await give({});

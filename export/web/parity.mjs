@@ -4,8 +4,9 @@
 //   node parity.mjs JOBS.json
 //
 // Jobs of graphs are those of tests/export/run_tfjs.mjs with a `backend`. A job with a `page` ("growing"
-// or "mnist") is {page, backend, steps, seed, state, given: {mask}, adversary, perturbation, defended, out}. Prints one
-// JSON line a backend that is not there: {"backend": name, "missing": why}.
+// or "mnist") is {page, backend, steps, seed, state, given: {mask}, adversary, perturbation, defended, files, out}; the
+// files are a visitor's model, and such jobs come last, because the page keeps it. Prints one JSON line a backend that
+// is not there: {"backend": name, "missing": why}.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -70,7 +71,16 @@ function runGraph(page, job) {
   }, job);
 }
 
-function runPage(page, job) {
+/** Gives the page a visitor's model; returns once it runs, paused. */
+async function giveModel(page, files) {
+  await page.evaluate(() => window.tfnca.growing.say(""));
+  await page.locator("#files").setInputFiles(files);
+  await page.locator('#lizard [data-name="message"]').filter({ hasText: /your model/ }).waitFor();
+  await page.evaluate(() => window.tfnca.growing.play(false));
+}
+
+async function runPage(page, job) {
+  if (job.files) await giveModel(page, job.files);
   const read = ({ file, shape }) => {
     const bytes = readFileSync(file);
     return { shape, values: [...new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)] };
@@ -82,6 +92,7 @@ function runPage(page, job) {
     if (adversary) playground.chooseAdversary(adversary);
     const { host, injected, constructor: CA } = playground.ca;
     const ca = new CA(page, state.shape[1], state.shape[2], seed);
+    if (host.foreign) ca.become(host);
     Object.assign(ca, { host, injected, defended });
     ca.state.set(state.values);
     if (mask) ca.adversaries.set(mask);

@@ -16,6 +16,7 @@ from originals import originals
 from tfjs_jobs import MODULES, ROOT, array, arrays, final_states, graph_job, write
 
 import tfnca
+from tfnca.automata.rule import Rule
 from tfnca.export.demo_pages import save_demo
 from tfnca.export.signatures import metadata, mix
 from tfnca.export.tfjs import TFJS_OPS, check_ops, save_tfjs
@@ -277,7 +278,11 @@ def test_the_digits_page_reads_states_without_a_bound(tmp_path):
 
 
 def test_it_says_what_is_unlike_the_published(tmp_path):
+    rule = tfnca.NeuralCA(5, hidden=4, alive=tfnca.Alpha(3), padding="circular")
+    (found,) = json.loads(json.dumps(metadata(rule)))["rules"]
+    assert Rule(**found) == rule.rule
     about = metadata(tfnca.GrowingCA(hidden=4, angle=0.5, step_size=2.0))
+    assert "rules" not in about
     assert (about["angle"], about["step_size"]) == ([0.5], [2.0])
     verified = tfnca.Verified(tfnca.MNISTCA(hidden=4), tfnca.MNISTCA(hidden=4), 4.0, mode="clip")
     about = metadata(verified)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from conftest import random_draws
+from descriptors import shuffled
 from tfjs_jobs import (
     ROOT,
     WEB,
@@ -21,6 +22,7 @@ from tfjs_jobs import (
 import tfnca
 from tfnca.automata import randomness
 from tfnca.export.signatures import load_step
+from tfnca.export.tfjs import save_tfjs
 
 MODELS = ROOT / "saved_models"
 
@@ -73,12 +75,16 @@ SHIPPED = {  # what runs → its host, if it has one
     "growing_adversary_red": "growing_lizard",
     "perturbation_no_arm": "growing_lizard",
 }
+FOREIGN = ("a takeover host", "a texture")
+"""Rules of other projects, which a visitor gives to the page."""
+
 DEFENDED = "mnist_adversary, deviation test"
 """`tfnca.Verified` of the same models, which the page computes by itself."""
 
 RUNS = [
     *((name, "wasm", way) for name in SHIPPED for way in ("graph", "page")),
     (DEFENDED, "wasm", "page"),
+    *((name, "wasm", "page") for name in FOREIGN),
     # WebGL imitated in software takes seconds per model, so it gets only these two, one per kind.
     *((name, "webgl", "graph") for name in ("mnist_adversary", "perturbation_no_arm")),
 ]
@@ -90,6 +96,15 @@ def shipped_step(name):
     """A bundled model as its export has it: an injection or a mixture holds its host."""
     if name == DEFENDED:
         return tfnca.Verified(tfnca.load("mnist"), tfnca.load("mnist_adversary"))
+    if name == "a takeover host":
+        step = tfnca.NeuralCA(alive=tfnca.Alpha(), padding="circular")
+        step.set_weights(tfnca.load("growing_lizard").get_weights())
+        return step
+    if name == "a texture":
+        filters = ("identity", "sobel_x", "sobel_y", "laplacian")
+        clips = {"state_clip": 2.0, "network_clip": 2.0}
+        step = tfnca.NeuralCA(12, filters, hidden=16, padding="circular", **clips)
+        return shuffled(step, seed=0, scale=0.5)
     paths = [MODELS / folder / "model.keras" for folder in (name, SHIPPED[name]) if folder]
     return load_step(paths[:1], *paths[1:])[0]
 
@@ -97,7 +112,9 @@ def shipped_step(name):
 def start_of(step):
     """A seed or a digit, and the adversaries' mask: all that a run needs but its draws."""
     digits = step.channels == 20
-    state = tfnca.seed_state(32)
+    state = tfnca.seed_state(24 if step.channels == 12 else 32, channels=step.channels)
+    if type(step) is tfnca.NeuralCA:  # at the border, so that it grows across it
+        state = np.roll(state, 14, axis=1) if step.rule.alive else np.zeros_like(state)
     if digits:
         state = tfnca.digit_state(tfnca.load_digits("test", count=1).images).numpy()
     given = {}
@@ -114,12 +131,16 @@ def in_chromium(tmp_path_factory):
     site_tools()
     chromium()
     folder, jobs, expected = tmp_path_factory.mktemp("parity"), {}, {}
-    for name in [*SHIPPED, DEFENDED]:
+    for name in [*SHIPPED, DEFENDED, *FOREIGN]:
         step = shipped_step(name)
         state, given = start_of(step)
         perturbed = isinstance(step, tfnca.Perturbed)
         ways = []
-        if name != DEFENDED:
+        files = []
+        if name in FOREIGN:
+            save_tfjs(step, folder / name)
+            files = [str(folder / name / part) for part in ("model.json", "weights.bin")]
+        elif name != DEFENDED:
             draws = random_draws(step, state.shape[:3], STEPS) | given
             graph = MODELS / name / "tfjs"
             k = [1.0] if perturbed else None
@@ -132,6 +153,7 @@ def in_chromium(tmp_path_factory):
             "perturbation": name.removeprefix("perturbation_") if perturbed else None,
             "steps": STEPS,
             "seed": SEED,
+            "files": files or None,
             "state": array(folder / f"{name}.page", state),
             "given": arrays(folder / f"{name}.page", given),
         }

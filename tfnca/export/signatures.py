@@ -11,6 +11,7 @@ from keras import ops
 
 from tfnca.automata.context import Context
 from tfnca.automata.injection import Injected
+from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import Step, next_state
@@ -187,6 +188,8 @@ def metadata(step: Step, measures: dict | None = None) -> dict:
             about[name] = values
     if step.tolerance is not None:
         about |= {"tolerance": step.tolerance, "mode": step.mode}
+    if any(type(network) is NeuralCA for network in networks):
+        about["rules"] = [network.rule.config() for network in networks]
     if names := strengths(mixed(step)):
         about["perturbations"] = names
     about |= {"licence": LICENCE, "weights_sha256": weights_sha256(step)}

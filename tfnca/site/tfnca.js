@@ -1,1 +1,1 @@
-export{S as CA,n as Model,i as PALETTES,f as clear,w as combine,o as countVotes,s as distance,g as loadDigit,l as paintDigits,u as paintGrown,_ as plantSeed,t as readMatrix,y as setAdversary,b as sprinkle,E as start}from"./assets/npy-gDIrWWNj.js";
+export{C as CA,n as Model,i as PALETTES,p as clear,T as combine,o as countVotes,s as distance,_ as loadDigit,l as paintDigits,u as paintGrown,d as paintTexture,v as plantSeed,t as readMatrix,b as setAdversary,x as sprinkle,D as start}from"./assets/npy-S63EuZip.js";

@@ -20,6 +20,8 @@ export const KINDS = {
   growing: { channels: 16, presence: ALPHA, above: LIVING_THRESHOLD, spread: [1, 2], margin: 1 },
   // A faint pixel of a digit does not live, yet its neighbours see it.
   mnist: { channels: 20, presence: GREY, above: 0, spread: [0, 0], margin: 0 },
+  // All cells live, so there is no box of those that do: see `become`.
+  texture: { channels: 12 },
 };
 
 export class CA {
@@ -40,6 +42,13 @@ export class CA {
     this.defended = false; // whether digits' cells that deviate from the host's rule are silenced
     this.crop = true; // false: every step on the whole grid, to compare
     this.waiting = null; // edits made during a step, to apply after it
+  }
+
+  /** Empties the grid for a model of another kind, of other channels, or without a box. */
+  become({ kind, channels, crop }) {
+    Object.assign(this, { kind, ...KINDS[kind], channels, crop, index: 0 });
+    this.state = new Float32Array(this.height * this.width * channels);
+    this.adversaries.fill(0);
   }
 
   /** Makes `count` steps. Only a box around the living cells is computed; the rest is dead. */

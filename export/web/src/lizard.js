@@ -2,7 +2,7 @@
 
 import { ALPHA, CA, LIVING_THRESHOLD, combine } from "./ca.js";
 import * as edits from "./edits.js";
-import { distance, isRed, paintGrown } from "./measures.js";
+import { distance, isRed, paintGrown, paintTexture } from "./measures.js";
 import { Playground } from "./playground.js";
 import { Plot } from "./plot.js";
 import { FIGURES, at, nextTurn } from "./presets.js";
@@ -72,6 +72,7 @@ export class LizardPlayground extends Playground {
   }
 
   use(model, target = OWN) {
+    this.#prepareFor(model);
     if (model.networks === 1) {
       this.ca.host = model;
       return;
@@ -81,6 +82,32 @@ export class LizardPlayground extends Playground {
     if (!known) this.part.adversary.add(new Option(this.targets[target]?.label ?? target, target));
     this.part.adversary.value = target;
     this.chooseAdversary(target);
+  }
+
+  /** A model of another project has its own rule, so the lizard's targets and matrices do not apply. */
+  get foreign() {
+    return Boolean(this.section.dataset.foreign);
+  }
+
+  #prepareFor({ kind, channels, crop, foreign }) {
+    const { ca, section } = this;
+    if (!foreign && !this.foreign) return;
+    this.compare(false);
+    this.setWeights({});
+    if (foreign) section.dataset.foreign = kind;
+    else delete section.dataset.foreign;
+    if (kind === "texture" && this.tool === "seed") this.tool = "damage";
+    section.querySelector("[data-seed]").hidden = kind === "texture";
+    ca.edit(() => {
+      ca.become({ kind, channels, crop });
+      this.forget();
+    });
+    this.reset();
+  }
+
+  copyLink() {
+    if (this.foreign) this.say("A link cannot contain your model. Save keeps this step.");
+    else return super.copyLink();
   }
 
   /** These adversaries were trained for another host. */
@@ -112,7 +139,7 @@ export class LizardPlayground extends Playground {
   }
 
   begin(point, { shiftKey }) {
-    this.planting = shiftKey || this.tool === "seed";
+    this.planting = this.ca.kind === "growing" && (shiftKey || this.tool === "seed");
     this.stroke(point, true);
   }
 
@@ -130,7 +157,7 @@ export class LizardPlayground extends Playground {
     this.startFigureAt(null);
     this.change((ca) => {
       edits.clear(ca);
-      edits.plantSeed(ca, { row: ca.height >> 1, column: ca.width >> 1 });
+      if (ca.kind === "growing") edits.plantSeed(ca, { row: ca.height >> 1, column: ca.width >> 1 });
       ca.index = 0;
     });
     this.attacked = Boolean(this.ca.matrix);
@@ -213,7 +240,7 @@ export class LizardPlayground extends Playground {
   }
 
   startFigure(number) {
-    if (!this.part[`figure${number}`]) return;
+    if (this.foreign || !this.part[`figure${number}`]) return;
     this.reset();
     this.startFigureAt(number);
     this.play(true);
@@ -254,6 +281,7 @@ export class LizardPlayground extends Playground {
 
   stepped() {
     const { ca, plot } = this;
+    if (this.foreign) return;
     this.attacked ||= Boolean(ca.matrix) || ca.adversaries.some(Boolean);
     // Seven distances over the whole grid cost more than a step; the plot does not need each.
     if (ca.index - (plot.points.at(-1)?.step ?? -9) < 4 && this.loop.playing) return;
@@ -262,7 +290,7 @@ export class LizardPlayground extends Playground {
   }
 
   paint(ca, screen) {
-    paintGrown(ca, screen.image.data);
+    (ca.kind === "texture" ? paintTexture : paintGrown)(ca, screen.image.data);
     const marked = this.part.showMask.checked;
     screen.draw({
       marked: (cell) => marked && ca.adversaries[cell],
@@ -272,6 +300,11 @@ export class LizardPlayground extends Playground {
 
   readout() {
     const { ca, part } = this;
+    if (this.foreign) {
+      part.verdict.textContent = ca.kind === "texture" ? "A texture of yours" : "A growing CA of yours";
+      part.verdict.dataset.nearest = part.census.textContent = "";
+      return;
+    }
     const names = Object.keys(this.targets);
     const distances = names.map((name) => distance(ca, this.targets[name]));
     const nearest = distances.indexOf(Math.min(...distances));

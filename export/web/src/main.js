@@ -155,7 +155,7 @@ function dropZone() {
   };
   const openModel = async (files) => {
     const model = await Model.read(files);
-    const playground = playgrounds[model.kind];
+    const playground = playgrounds[model.kind] ?? playgrounds.growing;
     if (model.networks === 1) {
       playground.dropAdversaries?.();
       playground.ca.injected = null;
@@ -171,6 +171,7 @@ function dropZone() {
   };
   const openMatrix = async (file) => {
     const { growing } = playgrounds;
+    if (growing.foreign) throw new Error(`${file.name} is for the lizard. Reload the page to run that.`);
     growing.useMatrix(readMatrix(await file.arrayBuffer(), file.name));
     growing.say(`${file.name} acts at full strength. Its slider, “yours”, is the last one.`);
     growing.play(!still);

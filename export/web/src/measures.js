@@ -77,6 +77,14 @@ export function isRed(ca, cell) {
   return ca.state[start] - ca.state[start + 1] > REDNESS;
 }
 
+/** All cells live and have no alpha: half of each colour's channel, raised by a half. */
+export function paintTexture(ca, pixels) {
+  for (let cell = 0; cell < ca.height * ca.width; cell++) {
+    for (let i = 0; i < 3; i++) pixels[cell * 4 + i] = 255 * (ca.state[cell * ca.channels + i] / 2 + 0.5);
+    pixels[cell * 4 + 3] = 255;
+  }
+}
+
 /** RGB is premultiplied: here it is put on white paper. */
 export function paintGrown(ca, pixels) {
   for (let cell = 0; cell < ca.height * ca.width; cell++) {

@@ -2,10 +2,11 @@
 
 import { io, ones, tensor, tidy, zeros } from "@tensorflow/tfjs-core";
 import { loadGraphModel } from "@tensorflow/tfjs-converter";
-import { KINDS } from "./ca.js";
+import { ALPHA, KINDS } from "./ca.js";
 
+const MOST_CHANNELS = 256; // of any size of grid that a browser can hold
 const HOSTS = { GrowingCA: "growing", MNISTCA: "mnist" };
-const KIND_NAMES = { growing: "growing CAs", mnist: "digits" };
+const KIND_NAMES = { growing: "growing CAs", mnist: "digits", texture: "textures" };
 
 export class Model {
   /** A model at an address: a graph of this site, or a model.json of TensorFlow.js. */
@@ -15,6 +16,13 @@ export class Model {
 
   /** A model that a visitor hands in: its model.json and .bin files. */
   static async read(files) {
+    const own = files.find((file) => file.name.endsWith(".keras"));
+    if (own) {
+      throw new Error(
+        `The page runs exported models. Run: tfnca export ${own.name} --format tfjs --out exported. ` +
+          `Then open model.json and weights.bin of that folder together. Received: ${own.name}.`,
+      );
+    }
     const json = files.find((file) => file.name.endsWith(".json"));
     if (!json) {
       throw new Error("None of these files is a .json file. Choose model.json and its .bin files.");
@@ -30,21 +38,23 @@ export class Model {
     } catch (error) {
       throw new Error(`${name} cannot be read: ${firstLine(error)}`);
     }
-    const { kind: step, networks, channels, fire_rate: fireRates, noise_std: noiseDeviations } =
+    const { kind: step, networks, channels, rules, fire_rate: fireRates, noise_std: noiseDeviations } =
       model.artifacts.userDefinedMetadata ?? {};
-    const kind = HOSTS[networks?.[0]];
-    if (!kind || !(step === "Injected" || step in HOSTS)) {
+    const foreign = step === "NeuralCA" && rules?.length === 1;
+    const kind = foreign ? kindOfRule(rules[0], channels, name) : HOSTS[networks?.[0]];
+    if (!kind || !(foreign || step === "Injected" || step in HOSTS)) {
       throw new Error(
-        `${name} cannot run here: the page runs GrowingCA, MNISTCA and injections of them. ` +
+        `${name} cannot run here: the page runs GrowingCA, MNISTCA, injections of them, and NeuralCA. ` +
           `Received: ${step ? `a step of kind ${step}` : "a model without a kind"}.`,
       );
     }
-    if (channels !== KINDS[kind].channels) {
+    if (!foreign && channels !== KINDS[kind].channels) {
       throw new Error(
         `${name} must have ${KINDS[kind].channels} channels, as ${kindName(kind)} have. Received: ${channels}.`,
       );
     }
-    Object.assign(model, { name, kind, networks: networks.length, fireRates, noiseDeviations });
+    Object.assign(model, { name, kind, channels, foreign, networks: networks.length });
+    Object.assign(model, { crop: !foreign, fireRates, noiseDeviations }); // a rule may have no border
     await model.build();
     return model;
   }
@@ -55,7 +65,7 @@ export class Model {
     try {
       this.graph = await loadGraphModel(io.fromMemory(this.artifacts));
       const after = await tidy(() => this.run(this.#blank(8))).data();
-      if (after.length !== 64 * KINDS[this.kind].channels || !after.every(Number.isFinite)) {
+      if (after.length !== 64 * this.channels || !after.every(Number.isFinite)) {
         throw new Error("a step gives an invalid state");
       }
     } catch (error) {
@@ -72,7 +82,7 @@ export class Model {
   }
 
   #blank(side) {
-    const { channels } = KINDS[this.kind];
+    const { channels } = this;
     const shape = [this.networks, 1, side, side];
     const inputs = {
       state: tensor(new Float32Array(side * side * channels).fill(0.5), [1, side, side, channels]),
@@ -82,6 +92,22 @@ export class Model {
     if (this.noisy) inputs.noise = zeros([...shape, channels - 1]);
     return inputs;
   }
+}
+
+/** Which kind a rule is: its cells grow by alpha, or all of them live. Throws if the page cannot show it. */
+function kindOfRule(rule, channels, name) {
+  const { alive, fixed, inputs, noise_std: noise } = rule ?? {};
+  const grows = alive?.kind === "alpha" && alive.channel === ALPHA;
+  const reasons = [
+    [inputs, `each step needs ${inputs} inputs, which the page does not have`],
+    [fixed, `its first ${fixed} channels must hold an image, which the page does not have`],
+    [noise, "its updates have noise, which the page draws only for digits"],
+    [alive && !grows, `cells live by channel ${alive?.channel}, and the page draws alpha from channel 3`],
+    [!(Number.isInteger(channels) && channels > ALPHA && channels <= MOST_CHANNELS), `it has ${channels} channels; 4 to ${MOST_CHANNELS} can run`],
+  ];
+  const reason = reasons.find(([applies]) => applies)?.[1];
+  if (reason) throw new Error(`${name} cannot run here: ${reason}. Received: a NeuralCA.`);
+  return grows ? "growing" : "texture";
 }
 
 /**

@@ -9,6 +9,7 @@ export class Twin {
   /** @param {HTMLElement} views where its canvas is added */
   constructor(ca, views) {
     this.ca = new CA(ca.kind, ca.height, ca.width);
+    this.ca.become(ca);
     this.figure = document.createElement("figure");
     this.figure.className = "view";
     const canvas = document.createElement("canvas");
