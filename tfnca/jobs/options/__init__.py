@@ -100,8 +100,8 @@ class Common:
     )
     precision: str = option(
         "float32",
-        "precision of the networks while training; 'mixed_bfloat16' is meant for GPUs (not measured "
-        "yet) and uses the dense engine; weights, states and results stay float32",
+        "precision of the networks while training; 'mixed_bfloat16' is meant for GPUs (not "
+        "measured yet) and uses the dense engine; weights, states and results stay float32",
         choices=["float32", "mixed_bfloat16"],
     )
     snapshot_seconds: float = option(
