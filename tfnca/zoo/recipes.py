@@ -81,17 +81,17 @@ RECIPES = {
     ),
     "perturbation_no_tail": _matrix("no_tail", 1500, 15),
     "perturbation_no_leg": _matrix("no_leg", 500, 6, "worst"),
-    "perturbation_no_head": _matrix("no_head", 1000, 11),
+    "perturbation_no_head": _matrix("no_head", 1000, 11, "worst"),
     "perturbation_no_arm": _matrix("no_arm", 1000, 11),
-    "perturbation_red": _matrix("red", 1000, 11),
-    "perturbation_blue": _matrix("blue", 1000, 11),
+    "perturbation_red": _matrix("red", 700, 8, "worst"),
+    "perturbation_blue": _matrix("blue", 700, 8, "worst"),
     "shift_no_tail": Recipe(
         "train/perturbation.py",
         "--host {growing_lizard} --kind shift --target no_tail --steps 300",
         4,
     ),
     "growing_adversary_no_tail": _adversary("no_tail --region host", 0.3, 0.2, 2000, 20),
-    "growing_adversary_red": _adversary("red", 0.6, 1, 5000, 45),
+    "growing_adversary_red": _adversary("red", 0.6, 1, 2000, 20),
     "mnist": Recipe(
         "train/mnist.py",
         "--steps 100000 --drops 0.84,0.95 --ema 0.999 --new-digits 2 --swapped-digits 2 "
