@@ -44,8 +44,9 @@ class Recipe(NamedTuple):
         return [self.script, *options, "--out", out]
 
 
-def _matrix(target: str, steps: int, minutes: int) -> Recipe:
-    options = f"--host {{growing_lizard}} --target {target} --steps {steps}"
+def _matrix(target: str, steps: int, minutes: int, policy: str = "any") -> Recipe:
+    options = f"--target {target} --reset-policy {policy} --steps {steps}"
+    options = f"--host {{growing_lizard}} {options}"
     return Recipe("train/perturbation.py", options, minutes)
 
 
@@ -78,12 +79,12 @@ RECIPES = {
         "--steps 12000 --drops 0.6,0.9 --pool-size 256 --max-radius 0.5",
         100,
     ),
-    "perturbation_no_tail": _matrix("no_tail", 1000, 11),
-    "perturbation_no_leg": _matrix("no_leg", 500, 6),
-    "perturbation_no_head": _matrix("no_head", 500, 6),
-    "perturbation_no_arm": _matrix("no_arm", 500, 6),
-    "perturbation_red": _matrix("red", 700, 8),
-    "perturbation_blue": _matrix("blue", 700, 8),
+    "perturbation_no_tail": _matrix("no_tail", 1500, 15),
+    "perturbation_no_leg": _matrix("no_leg", 500, 6, "worst"),
+    "perturbation_no_head": _matrix("no_head", 1000, 11, "worst"),
+    "perturbation_no_arm": _matrix("no_arm", 1000, 11),
+    "perturbation_red": _matrix("red", 700, 8, "worst"),
+    "perturbation_blue": _matrix("blue", 700, 8, "worst"),
     "shift_no_tail": Recipe(
         "train/perturbation.py",
         "--host {growing_lizard} --kind shift --target no_tail --steps 300",
