@@ -36,7 +36,7 @@ Each command with an example. A command followed by --help lists its options:
   tfnca attack growing --region host --density 0.3 train adversaries that change a grown picture
   tfnca attack invasion --target red               train adversaries that spread
   tfnca attack mnist --digit 8                     train adversaries that change a digit's class
-  tfnca attack perturbation --target red           train a matrix that changes every cell
+  tfnca attack perturbation --target red           train a matrix that changes every living cell
   tfnca launch 2 train growing --out out/growing   train one model with two processes
 
   tfnca measure growing_lizard                     measure a model
