@@ -291,6 +291,13 @@ def test_a_task_of_ones_own_is_measured_from_the_command_line(plugin):
     command.main([*words, "--runs", "2", "--horizon", "3", "--out", "attack.json"])
     found = json.loads(Path("attack.json").read_text())
     assert found["baseline"] == found["attack"]  # an untrained CA changes nothing
+    where = [*words[:2], "place", *words[3:-2], "--map", "1", "--steps", "2", "--out", "maps"]
+    command.main(where)
+    assert [path.name for path in Path("maps").iterdir()] == ["map_1.png"]
+    words = [*words[:2], "detect", "ca.keras", "--host", "ca.keras", "--task", "halves"]
+    command.main([*words, "--density", "0.5", "--seeds", "1", "--out", "detected.json"])
+    rows = json.loads(Path("detected.json").read_text())
+    assert {row["auc"] for row in rows} == {0.5}  # host and adversary are the same
 
 
 def test_a_mistake_on_the_command_line_is_one_line(plugin, capsys):

@@ -13,7 +13,7 @@ WORK = "tfnca.defence.work:main"
 
 def add_options(parser: Parser) -> None:
     parser.add_argument("models", metavar="MODEL", nargs="+", help="adversaries, in any format")
-    add_host(parser, "the MNIST CA that they attack", required=True)
+    add_host(parser, "the CA that they attack", required=True)
     parser.add_argument(
         "--density",
         type=float,
@@ -21,6 +21,8 @@ def add_options(parser: Parser) -> None:
         check=FRACTION,
         help="adversary fraction (default: %(default)s)",
     )
+    parser.add_argument("--task", metavar="NAME", help="what the host is for, if not digits")
+    parser.add_argument("--host-target", default="lizard", help="for --task pattern: its picture")
     add_data(
         parser, ("--test-digits", 1000, "number of test digits"), ("--seeds", 3, "number of runs")
     )

@@ -10,7 +10,7 @@ an attack is for. The CA runs from the task's start, from where it has settled, 
 attack begins where its host has settled, and is removed at the end.
 """
 
-from tfnca.cli.shared import TRAINED, add_data, add_digit, add_host, add_lizard, add_model
+from tfnca.cli.shared import TRAINED, add_data, add_digit, add_host, add_lizard, add_model, add_task
 from tfnca.commands import FRACTION, Parser
 
 WORK = "tfnca.measures.model:main"
@@ -24,8 +24,7 @@ def add_options(parser: Parser) -> None:
         "--density", type=float, check=FRACTION, help=f"adversary fraction (default: {TRAINED} 0.1)"
     )
     add_digit(parser)
-    parser.add_argument("--task", metavar="NAME", help="what MODEL, or its host, is for")
-    parser.add_argument("--goal", metavar="NAME", help="the task that an attack is for")
+    add_task(parser)
     add_data(
         parser,
         ("--test-digits", 1000, "number of test digits"),

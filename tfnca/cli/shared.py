@@ -42,14 +42,25 @@ def add_digit(parser: Parser) -> None:
     parser.add_argument("--digit", type=int, check=DIGIT, help=text)
 
 
-def add_lizard(parser: Parser, target: str) -> None:
-    """Adds the pictures of a lizard, by default `target`, and the region of its adversaries."""
+def add_task(parser: Parser) -> None:
+    """Adds ``--task`` and ``--goal``."""
+    parser.add_argument("--task", metavar="NAME", help="what MODEL, or its host, is for")
+    parser.add_argument("--goal", metavar="NAME", help="the task that an attack is for")
+
+
+def add_pictures(parser: Parser, target: str) -> None:
+    """Adds the pictures of a lizard, by default `target`."""
     parser.add_argument(
         "--target", help=f"target picture: a name or a PNG (default: {TRAINED} {target})"
     )
     parser.add_argument(
         "--host-target", help=f"picture that the host grows (default: {TRAINED} lizard)"
     )
+
+
+def add_lizard(parser: Parser, target: str) -> None:
+    """Adds the pictures of a lizard, by default `target`, and the region of its adversaries."""
+    add_pictures(parser, target)
     parser.add_argument(
         "--region",
         choices=REGIONS,

@@ -17,7 +17,8 @@ import numpy as np
 
 from tfnca.automata.identity import is_host
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.state import no_digits
+from tfnca.automata.step import CellularAutomaton
 from tfnca.automata.verified import Verified
 from tfnca.choices import TOLERANCE
 from tfnca.data.digits import Digits, load_digits
@@ -33,7 +34,10 @@ from tfnca.placement.trials import Trials
 _UNSEEN = 1 << 10
 
 
-def find_models(folder: Path) -> tuple[dict[str, MNISTCA], dict[str, tuple[MNISTCA, dict]]]:
+Attacks = dict[str, tuple[CellularAutomaton, dict]]
+
+
+def find_models(folder: Path) -> tuple[dict[str, CellularAutomaton], Attacks]:
     """Finds the hosts and the attacks in a folder of models, by the names of their folders.
 
     Args:
@@ -48,7 +52,7 @@ def find_models(folder: Path) -> tuple[dict[str, MNISTCA], dict[str, tuple[MNIST
     hosts, attacks = {}, {}
     for path in sorted(folder.glob("*/model.keras")):
         model, settings = load(path), settings_beside(path)
-        if not isinstance(model, MNISTCA):
+        if not isinstance(model, CellularAutomaton) or no_digits(model):
             continue
         if "host" in settings:
             attacks[path.parent.name] = model, settings
@@ -56,7 +60,7 @@ def find_models(folder: Path) -> tuple[dict[str, MNISTCA], dict[str, tuple[MNIST
             hosts[path.parent.name] = model
     if not hosts or not attacks:
         raise ValueError(
-            "FOLDER must contain at least one host and one attack: a folder for each MNIST CA, "
+            "FOLDER must contain at least one host and one attack: a folder for each CA of digits, "
             "with its model.keras and, for an attack, a config.json that names its host. "
             f"Received: {len(hosts)} hosts and {len(attacks)} attacks in {folder}"
         )

@@ -13,6 +13,7 @@ from tfnca.data.digits import load_digits
 from tfnca.defence.detection import watch
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
+from tfnca.measures.model import make_task
 
 _SHOWN = (1, 2, 5, 10, 20)
 
@@ -20,7 +21,9 @@ _SHOWN = (1, 2, 5, 10, 20)
 def detect(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each adversary and number of observed steps, mean and spread over seeds."""
     host = load(options.host, options.host_name, options.host_convention)
-    digits = load_digits("test", options.data_dir, options.test_digits)
+    digits: Any = load_digits("test", options.data_dir, options.test_digits)
+    if options.task:
+        digits = make_task(options.task, options, is_goal=False)
     rows = []
     for path in options.models:
         step = Injected(host, load(path))

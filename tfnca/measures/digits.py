@@ -45,7 +45,7 @@ def measure_digits(
     """Runs digits through phases with and without adversaries, and measures them.
 
     Args:
-        step: An `MNISTCA`, or an `Injected` of two of them.
+        step: A CA of digits, or an `Injected` of two of them.
         digits: The digits to run.
         phases: Pairs ``(steps, mask)``; the mask is None in a phase without adversaries.
         seed: Random seed of fire masks and noise.
@@ -116,7 +116,7 @@ def attack_digits(
     """Measures the article's Figures 3 and 4: 200 steps before, with, and after adversaries.
 
     Args:
-        step: `Injected(host, adversary)` of MNIST CAs.
+        step: `Injected(host, adversary)` of digits.
         digits: The digits to measure on.
         density: Fraction of all pixels that are adversaries.
         seeds: Random seeds, one run each.
@@ -162,10 +162,10 @@ def base_digits(
     horizon: int = 1000,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """Measures a self-classifying MNIST CA without an attack.
+    """Measures a self-classifying CA of digits without an attack.
 
     Args:
-        step: An `MNISTCA`.
+        step: A CA of digits.
         digits: The digits to measure on.
         seeds: Random seeds, one run each.
         horizon: Total number of CA steps, at least 200.

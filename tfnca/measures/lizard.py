@@ -66,7 +66,7 @@ def grown_states(
     """Grows a pattern from the seed for `steps` steps.
 
     Args:
-        host: A `GrowingCA`.
+        host: A CA that grows a picture.
         size: ``(height, width)`` of the grid.
         runs: Number of runs, each with its own fire masks.
         seed: Random seed.
@@ -93,7 +93,7 @@ def measure_growing(
     """Measures the error of patterns against a target at several steps of a run.
 
     Args:
-        step: A `GrowingCA`, `Injected` or `Perturbed`.
+        step: A CA that grows a picture, or an attack on one.
         state: Initial states, ``(runs, height, width, channels)``.
         target: Premultiplied RGBA ``(height, width, 4)``.
         at: Numbers of steps after which to measure, in ascending order.
@@ -127,7 +127,7 @@ def measure_damage(
     """Measures whether a grown pattern repairs a hole.
 
     Args:
-        step: A `GrowingCA`.
+        step: A CA that grows a picture.
         target: The picture that it grows, premultiplied RGBA ``(height, width, 4)``.
         runs: Number of runs. In each, a circle around a random cell of the target is cleared at
             step 200, and the run continues to step 500.
@@ -166,14 +166,14 @@ def measure_bounds(
     every: int = 4,
     bar: Bar = SILENT,
 ) -> dict[str, Any]:
-    """Measures how large a Growing CA's values get, and the effect of a perturbation's clip at ±3.
+    """Measures how large the values of a growing CA get, and the effect of clipping them at ±3.
 
     Every perturbation clips the state before each step, even the identity matrix. If the host's
     values stay within ±3, the clip changes nothing. Otherwise it damages the pattern, and each
     matrix must first undo that damage.
 
     Args:
-        host: A `GrowingCA`.
+        host: A CA that grows a picture.
         size: ``(height, width)`` of the grid.
         runs: Number of runs from the seed.
         steps: CA steps; the first 200 count as growing.
@@ -265,7 +265,7 @@ def measure_drift(
     """Measures the drift and the size of a pattern.
 
     Args:
-        step: Any step of Growing CAs that takes no mask.
+        step: A CA that grows a picture, or a perturbed one.
         state: Initial states, ``(runs, height, width, channels)``.
         steps: CA steps.
         every: Steps between two measurements.
@@ -302,7 +302,7 @@ def measure_strengths(
     """Measures how much of a part remains at several strengths of a perturbation.
 
     Args:
-        host: A `GrowingCA`.
+        host: A CA that grows a picture.
         perturbation: Any `StatePerturbation`.
         cells: The part's cells, boolean ``(height, width)``: see `lost_cells`.
         strengths: Values of k.

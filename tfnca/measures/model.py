@@ -37,6 +37,11 @@ def load_step(options: argparse.Namespace) -> Step:
         if host is None:
             raise ValueError("A perturbation needs its host to be measured: --host. Received: none")
         return Perturbed(host, model)
+    if model.host is not None:
+        raise ValueError(
+            "MODEL must be a CA, an adversary or a perturbation, and its host given by --host. "
+            f"Received: {type(model).__name__}"
+        )
     return model if host is None else Injected(host, model)
 
 

@@ -39,10 +39,10 @@ def measure_base(
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """Measures a Growing CA from the seed, from its grown pattern, and after damage.
+    """Measures a CA that grows a picture, from the seed, from its grown pattern, and after damage.
 
     Args:
-        step: A `GrowingCA`.
+        step: A CA that grows a picture.
         target: The picture that it grows, premultiplied RGBA ``(height, width, 4)``.
         runs: Number of runs.
         at: CA steps at which to measure, in ascending order.
@@ -80,10 +80,10 @@ def measure_perturbation(
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """Measures the effect of a perturbation on a Growing CA.
+    """Measures the effect of a perturbation on a CA that grows a picture.
 
     Args:
-        step: A `Perturbed` Growing CA.
+        step: A `Perturbed` CA that grows a picture.
         target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
         plain: The picture that the host grows.
         runs: Number of runs.
@@ -133,10 +133,10 @@ def measure_adversary(
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """Measures the effect of adversaries on a Growing CA.
+    """Measures the effect of adversaries on a CA that grows a picture.
 
     Args:
-        step: `Injected(host, adversary)` of Growing CAs.
+        step: `Injected(host, adversary)` of CAs that grow a picture.
         target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
         density: The adversary fraction among the allowed cells.
         region: The picture whose opaque cells are the allowed cells: see `region_picture`. The

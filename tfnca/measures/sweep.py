@@ -62,7 +62,7 @@ def sweep_digits(
     """Measures an attack on digits at several adversary fractions.
 
     Args:
-        step: `Injected(host, adversary)` of MNIST CAs.
+        step: `Injected(host, adversary)` of digits.
         digits: The digits to measure on.
         densities: Fractions of all pixels that are adversaries, each in (0, 1].
         horizon: CA steps with adversaries; 200 steps without come before and after.
@@ -143,7 +143,7 @@ def sweep_lizard(
     """Measures an attack on a grown lizard at several adversary fractions.
 
     Args:
-        step: `Injected(host, adversary)` of Growing CAs.
+        step: `Injected(host, adversary)` of CAs that grow a picture.
         target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
         plain: The picture that the host grows.
         densities: Adversary fractions, each in (0, 1].

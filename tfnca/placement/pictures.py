@@ -12,21 +12,21 @@ from tfnca.placement.search import Placement
 
 def draw_maps(
     images: np.ndarray,
-    labels: np.ndarray,
+    labels: Sequence[Any] | np.ndarray,
     maps: Sequence[InfluenceMap],
     placements: Sequence[Placement] = (),
-    target: int = 8,
+    target: int | str = 8,
     columns: int = 5,
 ) -> bytes:
     """Draws influence maps, the effect of one adversary at each cell, as PNG bytes.
 
     Args:
         images: Digits ``(count, height, width)``.
-        labels: Their classes.
-        maps: One map per digit.
-        placements: Cells to mark with a ring in each digit; the map's best cell if empty.
-        target: The target class of the adversary.
-        columns: Digits per row.
+        labels: Their classes, or other names of the items.
+        maps: One map per item.
+        placements: Cells to mark with a ring in each item; the map's best cell if empty.
+        target: The target class of the adversary, or the name of another goal.
+        columns: Items per row.
     """
     from matplotlib.figure import Figure
 
@@ -38,7 +38,8 @@ def draw_maps(
     shown = None
     for number, (axis, found) in enumerate(zip(axes.flat, maps, strict=False)):
         values = 100 * found.picture(found.outcome.value)
-        shown = axis.imshow(values, cmap="YlGnBu", vmin=0, vmax=100)
+        limits = (0, 100) if isinstance(target, int) else (None, None)
+        shown = axis.imshow(values, cmap="YlGnBu", vmin=limits[0], vmax=limits[1])
         best = np.nanmax(values) if len(found.cells) else 0
         axis.set_title(f"{labels[number]}: best cell {best:.0f} %", fontsize=11)
         # A slice, because a digit without living cells has no strongest cell.
@@ -48,7 +49,8 @@ def draw_maps(
                   markeredgecolor="#d81b60", markerfacecolor="none")  # fmt: skip
     if shown is not None:
         bar = figure.colorbar(shown, ax=axes, shrink=0.7)
-        bar.set_label(f"host cells that choose {target}, %")
+        digits = isinstance(target, int)
+        bar.set_label(f"host cells {'that choose' if digits else 'right by'} {target}, %")
     return _png(figure)
 
 

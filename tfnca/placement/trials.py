@@ -189,6 +189,6 @@ class Trials:
         return right.sum((1, 2)) / np.maximum(hosts.sum((1, 2)), 1)
 
 
-def take(batch: Batch, items: np.ndarray) -> Batch:
+def take(batch: Batch, items: Sequence[int] | np.ndarray) -> Batch:
     """Some items of a batch."""
     return Batch(*(None if values is None else np.asarray(values)[items] for values in batch))

@@ -4,6 +4,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +12,14 @@ from tfnca.automata.injection import Injected
 from tfnca.choices import TARGET_DIGIT
 from tfnca.data.digits import load_digits
 from tfnca.files import write_atomically
-from tfnca.measures.model import load_step
+from tfnca.measures.model import load_step, make_task
 from tfnca.measures.progress import Bar, Clock
 from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.placement.influence import influence_maps
 from tfnca.placement.pictures import draw_curves, draw_maps
 from tfnca.placement.search import greedy
 from tfnca.placement.study import study_placement
-from tfnca.placement.trials import Trials
+from tfnca.placement.trials import Trials, take
 
 
 def on_screen(total: int) -> Bar:
@@ -27,19 +28,26 @@ def on_screen(total: int) -> Bar:
 
 
 def one_map(step: Injected, options: argparse.Namespace) -> None:
-    """Draws the influence map of one test digit, and the first four greedy cells."""
-    digits = load_digits("test", options.data_dir, options.map + 1)
-    image, label = digits.images[-1:], digits.labels[-1:]
+    """Draws the influence map of one test digit, or item of a task, and the first four greedy
+    cells."""
+    item: Any
+    if options.task:
+        task = make_task(options.task, options, is_goal=False)
+        goal: Any = make_task(options.goal, options, is_goal=True)
+        batch = task.begin(step, options.map + 1, options.seed, settle=True)
+        item, name, aim = take(batch, [options.map]), options.task, options.goal
+    else:
+        digits = load_digits("test", options.data_dir, options.map + 1)
+        item, name, aim = digits.images[-1:], digits.labels[-1], options.digit
+        goal = aim
     began = time.monotonic()
-    maps = influence_maps(
-        step, image, options.digit, options.steps, options.seed, progress=on_screen
-    )
+    maps = influence_maps(step, item, goal, options.steps, options.seed, progress=on_screen)
     seconds = time.monotonic() - began
-    trials = Trials(step, image, options.digit, options.steps, seed=options.seed)
+    trials = Trials(step, item, goal, options.steps, seed=options.seed)
     chosen = greedy(trials, 4, [maps[0].outcome.value])
     path = Path(options.out) / f"map_{options.map}.png"
-    write_atomically(path, draw_maps(image, label, maps, chosen, options.digit, columns=1))
-    row, column = divmod(chosen[0][0], image.shape[2])
+    write_atomically(path, draw_maps(trials.start, [name], maps, chosen, aim, columns=1))
+    row, column = divmod(chosen[0][0], trials.alive.shape[2])
     print(f"{len(maps[0].cells)} cells in {seconds:.1f} s. Best cell: row {row}, column {column}.")
     print(f"Wrote {path}")
 
@@ -87,6 +95,12 @@ def study(step: Injected, options: argparse.Namespace) -> None:
 def main(options: argparse.Namespace) -> None:
     """Draws one map or runs the whole study, as ``python -m tfnca.placement`` does."""
     step = load_step(options)
-    fill_in(options, settings_beside(options.model), digit=TARGET_DIGIT)
+    beside = settings_beside(options.model)
+    fill_in(options, beside, digit=TARGET_DIGIT, target="no_tail", host_target="lizard")
+    if bool(options.task) != bool(options.goal) or (options.task and options.map is None):
+        raise ValueError(
+            "--task and --goal require each other, and --map with the number of an item. "
+            f"Received: --task {options.task}, --goal {options.goal}, --map {options.map}"
+        )
     Path(options.out).mkdir(parents=True, exist_ok=True)
     (study if options.map is None else one_map)(step, options)

@@ -51,7 +51,7 @@ class Trainer(keras.Model):
     the loss of the states only.
 
     Args:
-        step: A `GrowingCA`, `MNISTCA`, `Injected` or `Perturbed`, or any other `Step`.
+        step: Any `Step`: a CA, an `Injected` or a `Perturbed`.
         loss: A `TargetLoss`, a `ClassLoss`, or any function ``loss(state, batch)`` of the final
             states and their `Batch` that returns ``(batch,)``. By default, the task's error.
         task: The `Task` to train for. It gives the loss, and the pool if `fit` gets none.
