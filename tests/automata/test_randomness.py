@@ -6,7 +6,7 @@ import pytest
 
 from tfnca.automata import checks, randomness
 from tfnca.engines import kernels
-from tfnca.engines.sheets import hash_constants
+from tfnca.engines.arguments import hash_constants
 
 SHAPE = (8, 64, 64)
 LATE = ((2**32 - 1, 0, 0.5), (2**32, 0, 0.5), (2**32 + 7, 1, 0.5), (2**62, 0, 0.5))

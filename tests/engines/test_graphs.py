@@ -276,13 +276,13 @@ FORMS = {
 
 @pytest.mark.parametrize("wrong", FORMS)
 def test_no_form_reaches_compiled_code_for_which_it_has_no_place(wrong):
-    from tfnca.engines import sheets
+    from tfnca.engines.form import ALPHA, Form, check_form
 
     of_network = {"layers": (2,), "trained": (True,), "filters": (3,), "first": (1,)}
-    form = sheets.Form(sheets.ALPHA, 3, False, 16, 16, False, False, hidden=(1,), **of_network)
+    form = Form(ALPHA, 3, False, 16, 16, False, False, hidden=(1,), **of_network)
     with pytest.raises(ValueError, match=r"Received: "):
-        sheets._check_form(form._replace(**FORMS[wrong]))
-    sheets._check_form(form)
+        check_form(form._replace(**FORMS[wrong]))
+    check_form(form)
 
 
 def test_a_mask_without_an_adversary_does_not_reach_compiled_code():

@@ -17,7 +17,7 @@ import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.engines import sheets, sparse, tapes
+from tfnca.engines import arguments, sparse, tapes, tiles
 from tfnca.engines.rollout import resolve_engine, run, run_recorded
 
 SHAPE = (2, 6, 7)
@@ -203,7 +203,7 @@ def test_what_stood_in_the_rooms_before_does_not_show(name, monkeypatch):
         def room(*shape):
             return np.full(shape, left, np.float32)
 
-        monkeypatch.setattr(sheets, "_room", room)
+        monkeypatch.setattr(arguments, "_room", room)
         return gradients(
             lambda state: tfnca.rollout(step, state, 3, engine="sparse", seed=0, **masks),
             step,
@@ -348,18 +348,16 @@ def test_a_tape_is_kept_only_where_a_gradient_follows_and_only_until_then():
 
 
 def blas_threads():
-    from tfnca.engines import sheets
 
-    return [library["num_threads"] for library in sheets._blas.info()]
+    return [library["num_threads"] for library in tiles._blas.info()]
 
 
 def test_blas_has_its_threads_back_after_rollouts_at_the_same_time():
-    from tfnca.engines import sheets
 
     inside, go_on = threading.Event(), threading.Event()
 
     def first():
-        with sheets._one_thread_a_product():
+        with tiles._one_thread_a_product():
             inside.set()
             go_on.wait(60)
 
@@ -367,7 +365,7 @@ def test_blas_has_its_threads_back_after_rollouts_at_the_same_time():
     worker = threading.Thread(target=first)
     worker.start()
     inside.wait(60)
-    with sheets._one_thread_a_product():
+    with tiles._one_thread_a_product():
         assert set(blas_threads()) == {1}
         go_on.set()
         worker.join()
@@ -376,12 +374,11 @@ def test_blas_has_its_threads_back_after_rollouts_at_the_same_time():
 
 
 def test_blas_is_held_to_one_thread_whichever_thread_runs():
-    from tfnca.engines import sheets
 
     seen, before = [], blas_threads()
 
     def run():
-        with sheets._one_thread_a_product():
+        with tiles._one_thread_a_product():
             seen.append(set(blas_threads()))
 
     for _ in range(3):

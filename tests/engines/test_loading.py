@@ -72,8 +72,9 @@ def test_the_numbers_of_another_rule_reach_the_cached_kernel(tmp_path):
 
 
 COMPANION = """
-from tfnca.engines import compiling, kernels, sheets
-arguments = sheets._arguments_back()
+from tfnca.engines import compiling, kernels
+from tfnca.engines.arguments import arguments_back
+arguments = arguments_back()
 compiling._start("run_back", compiling._signature(arguments))
 assert compiling._companion is not None
 compiling.prepare(kernels.run_back, arguments)
@@ -122,12 +123,13 @@ def test_whoever_has_to_compile_has_the_other_entry_compiled_meanwhile(tmp_path)
 
 
 def test_a_companion_compiles_what_a_training_runs():
-    from tfnca.engines import compiling, kernels, sheets
+    from tfnca.engines import compiling, kernels
+    from tfnca.engines.arguments import arguments_back
 
     trainer = tfnca.Trainer(tfnca.GrowingCA(), tfnca.TargetLoss(np.zeros((8, 8, 4))), 2, "sparse")
     trainer.compile("sgd")
     trainer.fit(tfnca.GrowingPool(tfnca.seed_state(8), size=8), 1, 1, verbose=0)
-    assert kernels.run_back.signatures == [compiling._signature(sheets._arguments_back())]
+    assert kernels.run_back.signatures == [compiling._signature(arguments_back())]
 
 
 ALL_KINDS = """

@@ -184,7 +184,7 @@ def test_given_noise_must_fit_and_have_a_use(engine):
 
 
 def test_an_adversary_that_runs_nowhere_is_spoken_of_once(capsys, monkeypatch):
-    monkeypatch.setattr("tfnca.engines.rollout._said", set())
+    monkeypatch.setattr("tfnca.engines.choice._said", set())
     step, state, mask = start("Injected")
     tfnca.rollout(step, state, 1, seed=0, **mask)
     assert capsys.readouterr().out == ""

@@ -19,7 +19,7 @@ from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.verified import Verified
 from tfnca.data.digits import load_digits
-from tfnca.engines import sheets, sparse, tapes
+from tfnca.engines import sparse, tapes, tiles
 from tfnca.formats.load import load, load_perturbation
 
 SHAPE = (4, 9, 12)
@@ -323,9 +323,9 @@ def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch):
     masks = random_masks(step, state.shape[:3])
     found = []
     for count in (1, 3):
-        monkeypatch.setattr(sheets, "_CORES", count)
+        monkeypatch.setattr(tiles, "_CORES", count)
         with ThreadPoolExecutor(count) as pool:
-            monkeypatch.setattr(sheets, "_pool", pool)
+            monkeypatch.setattr(tiles, "_pool", pool)
             found.append(
                 gradients(
                     lambda x: tfnca.rollout(step, x, 20, engine="sparse", seed=0, **masks),

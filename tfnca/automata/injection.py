@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfnca.automata.checks import check_mask
+from tfnca.automata.checks import check_inputs, check_mask
 from tfnca.automata.context import Context
 from tfnca.automata.step import CellularAutomaton, Step, freeze_copy, next_state
 from tfnca.types import Array
@@ -75,6 +75,8 @@ class Injected(Step):
         return self.adversary
 
     def advance(self, state: Array, context: Context) -> Array:
+        if not any(getattr(ca, "inputs", True) for ca in self.networks):
+            check_inputs(context.inputs, 0, state, type(self).__name__)
         of_host, of_adversary = (
             context.for_network(network, ca.noise_std is not None, getattr(ca, "inputs", True))
             for network, ca in enumerate(self.networks)

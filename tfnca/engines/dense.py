@@ -47,6 +47,7 @@ def train(
     first_step: tf.Tensor,
     first_age: tf.Tensor,
     most: int | None,
+    inputs: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Like `run`, with ``training=True`` for all layers except those of a frozen host.
 
@@ -56,7 +57,7 @@ def train(
     """
 
     def one(t, state, added):
-        context = _context(step, t, mask, seed, first_step, first_age)
+        context = _context(step, t, mask, seed, first_step, first_age, inputs=inputs)
         following = next_state(step, state, context, training=True)
         return t + 1, tf.ensure_shape(following, state.shape), added + _added_losses(step)
 

@@ -2,9 +2,8 @@
 
 About a fifth of a grown lizard's grid is alive and half of those cells fire, so nine tenths of a
 dense step change nothing. This engine works through lists of cells instead. It processes a batch
-in *tiles* (`Sheet` in the code). A tile is one lizard or a few digits, with padded grids laid out
-flat, so that each neighbour is at a fixed distance. A list names the cells that may differ from
-zero. One step of a tile:
+in *tiles*: one lizard or a few digits, with padded grids laid out flat, so that each neighbour is
+at a fixed distance. A list names the cells that may differ from zero. One step of a tile:
 
 1. *Living*: from the listed cells, list all that have alpha > 0.1 in their neighbourhood.
    (For a rule without alpha: the cells of the stroke, or all cells, once for the whole run.)
@@ -24,7 +23,7 @@ is cheaper than keeping them.
 Three rules keep this file quick to compile and its cache correct:
 
 - One specialisation serves every kind of step: steps differ in a number, a flag or the contents
-  of an array, never in a type. Arrays come from `sheets`, which makes and checks them all.
+  of an array, never in a type. `arguments` makes all arrays, and `form` checks them.
 - No constant is imported: numba compiles constants in, and its cache watches this file alone.
 - Use few arrays, with many rows or parts each: LLVM's time grows with the number of arrays that are
   passed on. Indices of rows are `np.int64`: numba would specialise again for each Python integer.
@@ -42,7 +41,7 @@ BLOCK = 512
 LAYER_COLUMNS = tuple(np.arange(9))
 KERNEL, BIAS, INPUTS, WIDTH, SOURCE, OUT, ACTIVATION, PERCEPTION, STENCILS = LAYER_COLUMNS
 """Columns of `Program.layers`: where a layer's kernel and bias start in `Program.floats`, the
-kernel's shape, where its inputs and outputs start in `Sheet.buffers`, its activation; and for a
+kernel's shape, where its inputs and outputs start in `Tile.buffers`, its activation; and for a
 network's first layer, its kind of perception and where the filters start in `Program.floats`."""
 
 LINEAR, RELU, LEAKY_RELU, TANH = np.arange(4)
@@ -56,18 +55,19 @@ LIMITS = MESSAGE_BOUND, TOLERANCE, STATE_CLIP, NETWORK_CLIP, BOUND = NUMBERS[6:]
 """A network's numbers, see `_number`; a network without noise has a negative `NOISE_STD`."""
 
 MARKS = INSIDE, STANDS, FIRES = tuple(np.arange(3))
-"""Rows of `Sheet.marks`: whether a position is in the grid, and which network it runs; and whether
+"""Rows of `Tile.marks`: whether a position is in the grid, and which network it runs; and whether
 the i-th cell of the list queried last fires."""
 
-_LISTS = tuple(np.arange(21))
+_LISTS = tuple(np.arange(22))
 ITEM, ROW, COLUMN, OFFSETS, LIST_A, LIST_B, ALIVE, CELLS, LISTED = _LISTS[:9]
 SHAKEN, LIVING, ROW_OF = _LISTS[9:12]
 KEPT, ASKED, FIRED, FIRED_ROW = _LISTS[12:20:2]  # and the next row for the second network
-HOME = _LISTS[20]
-"""Rows of `Sheet.lists`: item, row and column of each position, the distances to a cell's nine
-neighbours, and in `HOME` the position of the cell that a border position shows on a grid that
-wraps; lists of cells (`CELLS` may differ from zero); stamps and other notes on positions. A stamp
-marks a position as listed in step t by holding t + 1, so it needs no clearing."""
+HOME, BORDER = _LISTS[20:]
+"""Rows of `Tile.lists`: item, row and column of each position, and the distances to a cell's nine
+neighbours; lists of cells (`CELLS` may differ from zero); stamps and other notes on positions. A
+stamp marks a position as listed in step t by holding t + 1, so it needs no clearing. On a grid that
+wraps, `HOME` holds the position of the cell that a border position shows, and `BORDER` lists the
+border, which receives copies of these cells: neighbours are then at fixed distances as well."""
 
 ROWS_OF_LISTS = len(_LISTS)
 _ZERO, _ONE = np.int64(0), np.int64(1)
@@ -83,12 +83,12 @@ Program = namedtuple(
 )
 """Values that do not change in a run. The channel `alive_at` decides which cells live: `dies` says
 that cells without a neighbour above the threshold become zero, `everywhere` that all cells live;
-otherwise only cells above it do. `wraps` says that padding is circular. `floats` holds all weights,
-the matrix, the vector, filters, numbers, and the table of normal draws. ``…_at`` is a position in
-`floats`, except that `states_at` and `product_at` are positions in the buffers."""
+otherwise only cells above it do. `wraps` says that padding is circular. `floats` holds all
+weights, the matrix, the vector, filters, numbers, and the table of normal draws. ``…_at`` is a
+position in `floats`, except that `states_at` and `product_at` are positions in the buffers."""
 
-Sheet = namedtuple(
-    "Sheet",
+Tile = namedtuple(
+    "Tile",
     "lists marks updated buffers keys counts fire noise height width seed first_step first_item",
 )
 """A tile's lists and buffers, and its draws: given ones, or a seed."""
@@ -241,10 +241,25 @@ def _cut(value, bound):
 
 
 @_jit
-def _neighbour(lists, p, distance, wraps):
-    """The position at a distance from `p`; only a grid that wraps has to look it up."""
-    q = p + distance
-    return np.int64(lists[HOME, q]) if wraps else np.int64(q)
+def _copy_border(x, program, tile):
+    """On a grid that wraps, copies to the border the states of the cells that it shows."""
+    lists = tile.lists
+    if program.wraps:
+        for i in range(lists.shape[1] - tile.keys.shape[1] * tile.height * tile.width):
+            border = lists[BORDER, i]
+            home = lists[HOME, border]
+            for c in range(x.shape[1]):
+                x[border, c] = x[home, c]
+
+
+@_jit
+def _copy_rows_of_border(program, tile):
+    """The same as `_copy_border` for `ROW_OF`."""
+    lists = tile.lists
+    if program.wraps:
+        for i in range(lists.shape[1] - tile.keys.shape[1] * tile.height * tile.width):
+            border = lists[BORDER, i]
+            lists[ROW_OF, border] = lists[ROW_OF, lists[HOME, border]]
 
 
 @_jit
@@ -253,8 +268,12 @@ def _spread(lists, marks, wraps, sources, start, count, stamp, tick, found):
     n = 0
     for i in range(start, start + count):
         for o in range(9):
-            q = _neighbour(lists, lists[sources, i], lists[OFFSETS, o], wraps)
-            if marks[INSIDE, q] and lists[stamp, q] != tick:
+            q = lists[sources, i] + lists[OFFSETS, o]
+            if not marks[INSIDE, q]:
+                if not wraps:
+                    continue
+                q = np.int64(lists[HOME, q])
+            if lists[stamp, q] != tick:
                 lists[stamp, q] = tick
                 lists[found, n] = q
                 n += 1
@@ -275,18 +294,18 @@ def _find_living(x, count, program, lists, marks, stamp, tick, found):
 
 
 @_jit
-def _draw_fires(row, count, network, t, program, sheet):
+def _draw_fires(row, count, network, t, program, tile):
     """Marks which cells of a list fire under a network's fire mask."""
-    lists, marks, given = sheet.lists, sheet.marks, sheet.fire
+    lists, marks, given = tile.lists, tile.marks, tile.fire
     fire_rate = _number(program, network, FIRE_RATE)
     for i in range(count):
         p = lists[row, i]
         item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
         if given.size > 0:
-            cell = (item * sheet.height + r) * sheet.width + column
+            cell = (item * tile.height + r) * tile.width + column
             marks[FIRES, i] = given[t * program.networks + network, cell]
         else:
-            cell = cell_hash(sheet.keys[network, item], r, column, program.hash)
+            cell = cell_hash(tile.keys[network, item], r, column, program.hash)
             marks[FIRES, i] = fires(cell, fire_rate)
 
 
@@ -316,13 +335,13 @@ def _affine(x, lists, row, start, size, program, buffers):
 
 
 @_part
-def _perturb(x, count, t, program, sheet):
+def _perturb(x, count, t, program, tile):
     """Perturbs living cells, sets the other listed cells to zero; relists the cells.
 
     Afterwards all living cells are listed, even those whose state is zero: a vector changes them.
     """
-    channels, bound, lists = x.shape[1], program.bound, sheet.lists
-    alive = _find_living(x, count, program, lists, sheet.marks, SHAKEN, t + 1, LIST_B)
+    channels, bound, lists = x.shape[1], program.bound, tile.lists
+    alive = _find_living(x, count, program, lists, tile.marks, SHAKEN, t + 1, LIST_B)
     for i in range(count):
         p = lists[CELLS, i]
         if lists[SHAKEN, p] != t + 1:
@@ -332,7 +351,7 @@ def _perturb(x, count, t, program, sheet):
         lists[CELLS, i] = lists[LIST_B, i]
     for start in range(0, alive, BLOCK):
         size = min(BLOCK, alive - start)
-        _, product = _affine(x, lists, CELLS, start, size, program, sheet.buffers)
+        _, product = _affine(x, lists, CELLS, start, size, program, tile.buffers)
         for i in range(size):
             p = lists[CELLS, start + i]
             for c in range(channels):
@@ -341,18 +360,18 @@ def _perturb(x, count, t, program, sheet):
 
 
 @_part
-def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
+def _perturb_gradient(g, x, alive, count, t, program, tile, back):
     """Backward through `_perturb`: fills ``back.earlier`` for the listed cells, adds to the sums.
 
     `x` holds the state before; `CELLS` lists the living cells, `LISTED` those of the tape.
     """
-    channels, bound, lists = x.shape[1], program.bound, sheet.lists
+    channels, bound, lists = x.shape[1], program.bound, tile.lists
     matrix = _matrix(program.floats, program.matrix_at, channels, channels)
     of_matrix = _matrix(back.gradients, back.product_at, channels, channels)
     of_vector = _vector(back.sums, program.vector_at, channels)
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
-        states, product = _affine(x, lists, LISTED, start, size, program, sheet.buffers)
+        states, product = _affine(x, lists, LISTED, start, size, program, tile.buffers)
         for i in range(size):
             p = lists[LISTED, start + i]
             lists[LIVING, p] = t + 1
@@ -386,41 +405,70 @@ def _perturb_gradient(g, x, alive, count, t, program, sheet, back):
 @_jit
 def _perceive(x, row, start, count, network, program, lists, buffers):
     """Fills a row for each cell of a list with the values that the cell perceives."""
-    channels, first = x.shape[1], program.first_adversary * network
+    first = program.first_adversary * network
     kind, at = program.layers[first, PERCEPTION], program.layers[first, STENCILS]
     rows = _matrix(buffers, _ZERO, count, program.layers[first, INPUTS])
-    filters = rows.shape[1] // channels
-    stencil = program.floats[at : at + 9 * filters]
-    neighbours = stencil.shape[0] // filters  # 9; as a constant, LLVM would unroll the loops
-    bound, wraps = _number(program, network, MESSAGE_BOUND), program.wraps
-    for i in range(count):
+    stencil = program.floats[at : at + 9 * (rows.shape[1] // x.shape[1])]
+    if kind == SOBEL:
+        _perceive_sobel(x, lists, row, start, stencil, rows)
+    elif kind == PATCHES:
+        _perceive_patches(x, lists, row, start, _number(program, network, MESSAGE_BOUND), rows)
+    else:
+        _perceive_filters(x, lists, row, start, stencil, rows)
+
+
+# Each has its own loop over cells: with a branch inside one loop, LLVM optimises less. The number
+# of neighbours is 9, but not a constant: LLVM would unroll the loops over it.
+
+
+@_jit
+def _perceive_sobel(x, lists, row, start, stencil, rows):
+    """Perceives by the identity and two filters that are zero in the middle."""
+    channels, neighbours = x.shape[1], stencil.shape[0] // 3
+    for i in range(rows.shape[0]):
         p = lists[row, start + i]
-        if kind == SOBEL:
-            for c in range(2 * channels):
-                rows[i, channels + c] = 0.0
-            for o in range(neighbours):
-                q = _neighbour(lists, p, lists[OFFSETS, o], wraps)
-                weight_x, weight_y = stencil[3 * o + 1], stencil[3 * o + 2]
-                for c in range(channels):
-                    rows[i, channels + c] += weight_x * x[q, c]
-                    rows[i, 2 * channels + c] += weight_y * x[q, c]
+        for c in range(2 * channels):
+            rows[i, channels + c] = 0.0
+        for o in range(neighbours):
+            q = p + lists[OFFSETS, o]
+            weight_x, weight_y = stencil[3 * o + 1], stencil[3 * o + 2]
             for c in range(channels):
-                # Adds 0, or NaN if a neighbour is not finite, as a convolution does.
-                rows[i, c] = x[p, c] + np.float32(0.0) * rows[i, channels + c]
-        elif kind == PATCHES:
-            for o in range(neighbours):
-                q = _neighbour(lists, p, lists[OFFSETS, o], wraps)
+                rows[i, channels + c] += weight_x * x[q, c]
+                rows[i, 2 * channels + c] += weight_y * x[q, c]
+        for c in range(channels):
+            # Adds 0, or NaN if a neighbour is not finite, as a convolution does.
+            rows[i, c] = x[p, c] + np.float32(0.0) * rows[i, channels + c]
+
+
+@_jit
+def _perceive_patches(x, lists, row, start, bound, rows):
+    """Perceives the neighbours themselves, clipped to ±bound."""
+    channels = x.shape[1]
+    neighbours = rows.shape[1] // channels
+    for i in range(rows.shape[0]):
+        p = lists[row, start + i]
+        for o in range(neighbours):
+            q = p + lists[OFFSETS, o]
+            for c in range(channels):
+                rows[i, o * channels + c] = _cut(x[q, c], bound)
+
+
+@_jit
+def _perceive_filters(x, lists, row, start, stencil, rows):
+    """Perceives by any filters."""
+    channels = x.shape[1]
+    filters = rows.shape[1] // channels
+    neighbours = stencil.shape[0] // filters
+    for i in range(rows.shape[0]):
+        p = lists[row, start + i]
+        for c in range(rows.shape[1]):
+            rows[i, c] = 0.0
+        for o in range(neighbours):
+            q = p + lists[OFFSETS, o]
+            for k in range(filters):
+                weight = stencil[filters * o + k]
                 for c in range(channels):
-                    rows[i, o * channels + c] = _cut(x[q, c], bound)
-        else:
-            for c in range(rows.shape[1]):
-                rows[i, c] = 0.0
-            for o in range(neighbours):
-                q = _neighbour(lists, p, lists[OFFSETS, o], wraps)
-                for k in range(filters):
-                    weight = stencil[filters * o + k]
-                    for c in range(channels):
-                        rows[i, k * channels + c] += weight * x[q, c]
+                    rows[i, k * channels + c] += weight * x[q, c]
 
 
 @_jit
@@ -517,17 +565,17 @@ def _network_gradient(count, network, program, buffers, back):
 
 
 @_part
-def _update(x, t, network, program, sheet):
+def _update(x, t, network, program, tile):
     """Adds a network's updates to the rows of its firing cells."""
-    lists, updated, given = sheet.lists, sheet.updated, sheet.noise
-    channels, count, hashing = x.shape[1], sheet.counts[network], program.hash
+    lists, updated, given = tile.lists, tile.updated, tile.noise
+    channels, count, hashing = x.shape[1], tile.counts[network], program.hash
     levels_at, clip = program.levels_at, _number(program, network, STATE_CLIP)
     step_size = _number(program, network, STEP_SIZE)
     noise_std = _number(program, network, NOISE_STD)
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
-        _perceive(x, FIRED + network, start, size, network, program, lists, sheet.buffers)
-        update = _network(sheet.buffers, size, network, program)
+        _perceive(x, FIRED + network, start, size, network, program, lists, tile.buffers)
+        update = _network(tile.buffers, size, network, program)
         width = update.shape[1]
         first = channels - width  # those before never change
         for i in range(size):
@@ -539,11 +587,11 @@ def _update(x, t, network, program, sheet):
             p = lists[FIRED + network, start + i]
             item, r, column = lists[ITEM, p], lists[ROW, p], lists[COLUMN, p]
             if given.size > 0:
-                cell = (item * sheet.height + r) * sheet.width + column
+                cell = (item * tile.height + r) * tile.width + column
                 for c in range(width):
                     updated[row, first + c] += given[t * program.networks + network, cell, c]
             else:
-                cell = cell_hash(sheet.keys[network, item], r, column, hashing)
+                cell = cell_hash(tile.keys[network, item], r, column, hashing)
                 for c in range(width):
                     level = program.floats[levels_at + normal_level(cell, c, hashing)]
                     updated[row, first + c] += noise_std * level
@@ -553,21 +601,21 @@ def _update(x, t, network, program, sheet):
                 for c in range(first, channels):
                     updated[row, c] = _cut(updated[row, c], clip)
         if _number(program, network, TOLERANCE) < np.inf:
-            _verify(x, start, size, network, update, program, sheet)
+            _verify(x, start, size, network, update, program, tile)
 
 
 @_jit
-def _verify(x, start, size, network, update, program, sheet):
+def _verify(x, start, size, network, update, program, tile):
     """The deviation test: silences or clips firing cells that deviate from the host's rule.
 
     `update` is the network's own. A silenced cell becomes -(p + 1) in the list of cells that fired.
     """
-    lists, updated = sheet.lists, sheet.updated
+    lists, updated = tile.lists, tile.updated
     tolerance = _number(program, network, TOLERANCE)
     held = _number(program, network, HELD) > 0
     if network == 1:
-        _perceive(x, FIRED + network, start, size, 0, program, lists, sheet.buffers)
-        update = _network(sheet.buffers, size, 0, program)
+        _perceive(x, FIRED + network, start, size, 0, program, lists, tile.buffers)
+        update = _network(tile.buffers, size, 0, program)
     width = update.shape[1]
     first = x.shape[1] - width
     for i in range(size):
@@ -588,19 +636,19 @@ def _verify(x, start, size, network, update, program, sheet):
 
 
 @_part
-def _settle_life(x, t, alive, network, program, sheet):
+def _settle_life(x, t, alive, network, program, tile):
     """Marks the cells that have alpha above the threshold near them after a network's update."""
-    lists, marks = sheet.lists, sheet.marks
+    lists, marks = tile.lists, tile.marks
     kept, asked, wraps = KEPT + network, ASKED + network, program.wraps
     tick, alpha_at, threshold = t + 1, program.alive_at, program.threshold
     step_size = _number(program, network, STEP_SIZE)
     if program.networks > 1:
-        _draw_fires(ALIVE, alive, network, t, program, sheet)
+        _draw_fires(ALIVE, alive, network, t, program, tile)
     grown = 0
     for i in range(alive):
         p = lists[ALIVE, i]
         if marks[STANDS, p] == network:
-            alpha = sheet.updated[i, alpha_at]
+            alpha = tile.updated[i, alpha_at]
         elif marks[FIRES, i]:
             continue  # only this network's own update decides
         else:
@@ -618,13 +666,15 @@ def _settle_life(x, t, alive, network, program, sheet):
         if marks[STANDS, p] != network or lists[kept, p] == tick:
             continue
         for o in range(9):
-            q = _neighbour(lists, p, lists[OFFSETS, o], wraps)
+            q = p + lists[OFFSETS, o]
+            if wraps and not marks[INSIDE, q]:
+                q = np.int64(lists[HOME, q])
             known = lists[LIVING, q] == tick and marks[STANDS, q] == network
             if not known and lists[asked, q] != tick and marks[INSIDE, q]:
                 lists[asked, q] = tick
                 lists[LIST_A, unknown] = q
                 unknown += 1
-    _draw_fires(LIST_A, unknown, network, t, program, sheet)
+    _draw_fires(LIST_A, unknown, network, t, program, tile)
     wanted = 0
     for i in range(unknown):
         if marks[FIRES, i]:
@@ -632,8 +682,8 @@ def _settle_life(x, t, alive, network, program, sheet):
             wanted += 1
     for start in range(0, wanted, BLOCK):
         size = min(BLOCK, wanted - start)
-        _perceive(x, LIST_A, start, size, network, program, lists, sheet.buffers)
-        update = _network(sheet.buffers, size, network, program)
+        _perceive(x, LIST_A, start, size, network, program, lists, tile.buffers)
+        update = _network(tile.buffers, size, network, program)
         for i in range(size):
             alpha = x[lists[LIST_A, start + i], alpha_at] + step_size * update[i, alpha_at]
             alpha = _cut(alpha, _number(program, network, STATE_CLIP))
@@ -645,13 +695,13 @@ def _settle_life(x, t, alive, network, program, sheet):
 
 
 @_part
-def _find_first(x, program, sheet):
+def _find_first(x, program, tile):
     """Lists the cells at the start; returns how many, and, if none can die, how many are alive.
 
     At first any cell may differ from zero. If cells do not die, that remains true, but cells away
     from the living ones neither change nor are perceived.
     """
-    lists, marks = sheet.lists, sheet.marks
+    lists, marks = tile.lists, tile.marks
     count, alive = 0, 0
     for p in range(x.shape[0]):
         if not marks[INSIDE, p]:
@@ -664,24 +714,25 @@ def _find_first(x, program, sheet):
             alive += 1
     if not program.dies:
         count = _spread(lists, marks, program.wraps, ALIVE, _ZERO, alive, KEPT, _ONE, CELLS)
-        _gather(x, lists, ALIVE, _ZERO, alive, sheet.updated)
+        _gather(x, lists, ALIVE, _ZERO, alive, tile.updated)
     return count, alive
 
 
 @_part
-def _step(x, count, alive, t, program, sheet):
+def _step(x, count, alive, t, program, tile):
     """One step: changes `x`, relists the cells; returns how many are listed and how many alive."""
-    lists, marks, keys, updated = sheet.lists, sheet.marks, sheet.keys, sheet.updated
+    lists, marks, keys, updated = tile.lists, tile.marks, tile.keys, tile.updated
     if program.has_matrix or program.has_vector:
-        count = _perturb(x, count, t, program, sheet)
+        count = _perturb(x, count, t, program, tile)
+    _copy_border(x, program, tile)
     if program.dies:
         alive = _find_living(x, count, program, lists, marks, LIVING, t + 1, ALIVE)
         _gather(x, lists, ALIVE, _ZERO, alive, updated)
     for k in range(program.networks):
         for i in range(keys.shape[1]):
-            index, item = sheet.first_step + t, sheet.first_item + i
-            keys[k, i] = item_key(sheet.seed, index, k, item, program.hash)
-        _draw_fires(ALIVE, alive, k, t, program, sheet)
+            index, item = tile.first_step + t, tile.first_item + i
+            keys[k, i] = item_key(tile.seed, index, k, item, program.hash)
+        _draw_fires(ALIVE, alive, k, t, program, tile)
         n = 0
         for i in range(alive):
             p = lists[ALIVE, i]
@@ -689,18 +740,18 @@ def _step(x, count, alive, t, program, sheet):
                 lists[FIRED + k, n] = p
                 lists[FIRED_ROW + k, n] = i
                 n += 1
-        sheet.counts[k] = n
-        _update(x, t, k, program, sheet)
+        tile.counts[k] = n
+        _update(x, t, k, program, tile)
     if not program.dies:
         for k in range(program.networks):
-            for i in range(sheet.counts[k]):
+            for i in range(tile.counts[k]):
                 p, row = lists[FIRED + k, i], lists[FIRED_ROW + k, i]
                 p = p if p >= 0 else -(p + 1)
                 for c in range(x.shape[1]):
                     x[p, c] = updated[row, c]
         return count, alive
     for k in range(program.networks):
-        _settle_life(x, t, alive, k, program, sheet)
+        _settle_life(x, t, alive, k, program, tile)
     _clear(x, lists, CELLS, count)
     count = 0
     for i in range(alive):
@@ -714,17 +765,17 @@ def _step(x, count, alive, t, program, sheet):
 
 
 @_entry
-def run(x, steps, program, sheet, record, cells_end, fired_end):
+def run(x, steps, program, tile, record, cells_end, fired_end):
     """Runs one tile: `x` becomes its last state. Returns the tape, if `record` is true.
 
     The tape holds the listed cells before each step and their states, row after row, and the cells
     whose update was kept, network by network, with silenced cells as -(p + 1). `cells_end` and
     `fired_end` receive the position where the part of each step (and network) ends.
     """
-    channels, networks, lists = x.shape[1], program.networks, sheet.lists
+    channels, networks, lists = x.shape[1], program.networks, tile.lists
     tape_cells, tape_fired = np.empty(0, np.int32), np.empty(0, np.int32)
     tape_values = np.empty(0, np.float32)
-    count, alive = _find_first(x, program, sheet)
+    count, alive = _find_first(x, program, tile)
     for t in range(steps + 1):
         if record:
             end = cells_end[t]
@@ -737,12 +788,12 @@ def run(x, steps, program, sheet, record, cells_end, fired_end):
             cells_end[t + 1] = end + count
         if t == steps:
             break
-        count, alive = _step(x, count, alive, t, program, sheet)
+        count, alive = _step(x, count, alive, t, program, tile)
         if record:
             for k in range(networks):
                 end = fired_end[t * networks + k]
-                tape_fired = _with_room(tape_fired, end, sheet.counts[k])
-                for i in range(sheet.counts[k]):
+                tape_fired = _with_room(tape_fired, end, tile.counts[k])
+                for i in range(tile.counts[k]):
                     p = lists[FIRED + k, i]
                     if not program.dies or lists[KEPT + k, p] == t + 1:
                         tape_fired[end] = p
@@ -755,25 +806,25 @@ def run(x, steps, program, sheet, record, cells_end, fired_end):
 
 
 @_part
-def _perceive_gradient(x, count, program, sheet, back):
+def _perceive_gradient(x, count, program, tile, back):
     """Adds to ``back.earlier[i]`` the i-th cell's gradient through perceptions of cells near it.
 
     ``back.seen`` holds the gradients of those perceptions, ``lists[ROW_OF, p]`` the row of the cell
     at `p`, or -1.
     """
-    out, seen, lists, floats = back.earlier, back.seen, sheet.lists, program.floats
-    channels, layers, wraps = out.shape[1], program.layers, program.wraps
+    out, seen, lists, floats = back.earlier, back.seen, tile.lists, program.floats
+    channels, layers = out.shape[1], program.layers
     last = program.first_adversary * (program.networks - 1)
     kind_1, kind_2 = layers[0, PERCEPTION], layers[last, PERCEPTION]
     at_1, at_2 = layers[0, STENCILS], layers[last, STENCILS]
     for i in range(count):
         p = lists[CELLS, i]
         for o in range(9):
-            q = _neighbour(lists, p, -lists[OFFSETS, o], wraps)
+            q = p - lists[OFFSETS, o]
             row = lists[ROW_OF, q]
             if row < 0:
                 continue
-            network = np.int64(sheet.marks[STANDS, q])
+            network = np.int64(tile.marks[STANDS, q])
             kind, at = (kind_2, at_2) if network else (kind_1, at_1)
             if kind == SOBEL:
                 if o == 4:
@@ -799,9 +850,9 @@ def _perceive_gradient(x, count, program, sheet, back):
 
 
 @_part
-def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
+def _networks_back(x, g, t, tape_fired, fired_end, program, tile, back):
     """Backward through the networks of one step: fills ``back.seen`` and `ROW_OF`."""
-    lists, buffers, gradients, seen = sheet.lists, sheet.buffers, back.gradients, back.seen
+    lists, buffers, gradients, seen = tile.lists, tile.buffers, back.gradients, back.seen
     n = 0
     for k in range(program.networks):
         part = t * program.networks + k
@@ -837,13 +888,13 @@ def _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back):
 
 
 @_entry
-def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, program, sheet, back):
+def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, program, tile, back):
     """Runs one tile backward along its tape.
 
     `g`, the gradient of the last state, becomes that of the initial one; ``back.sums`` receives
     those of the weights, the matrix and the vector. `x` is all zero before and after.
     """
-    channels, networks, lists, earlier = g.shape[1], program.networks, sheet.lists, back.earlier
+    channels, networks, lists, earlier = g.shape[1], program.networks, tile.lists, back.earlier
     perturbed = program.has_matrix or program.has_vector
     steps = cells_end.shape[0] - 2
     if program.dies:  # dead cells were set to zero: nothing flows through them
@@ -864,17 +915,20 @@ def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, pr
         _scatter(values, lists, CELLS, listed, x)
         count = listed
         if perturbed:
-            count = _perturb(x, listed, t, program, sheet)
+            count = _perturb(x, listed, t, program, tile)
         for i in range(fired_end[t * networks], fired_end[(t + 1) * networks]):
             if tape_fired[i] < 0:  # silenced: its new state depends on nothing
                 for c in range(1, channels):
                     g[-(tape_fired[i] + 1), c] = 0.0
-        _networks_back(x, g, t, tape_fired, fired_end, program, sheet, back)
+        _copy_border(x, program, tile)
+        _networks_back(x, g, t, tape_fired, fired_end, program, tile, back)
+        _copy_rows_of_border(program, tile)
         _gather(g, lists, CELLS, _ZERO, count, earlier)
-        _perceive_gradient(x, count, program, sheet, back)
+        _perceive_gradient(x, count, program, tile, back)
         for i in range(fired_end[t * networks], fired_end[(t + 1) * networks]):
             p = tape_fired[i]
             lists[ROW_OF, p if p >= 0 else -(p + 1)] = -1
+        _copy_rows_of_border(program, tile)
 
         if program.dies:
             for i in range(cells_end[t + 1], cells_end[t + 2]):
@@ -887,7 +941,7 @@ def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, pr
             for i in range(listed):
                 lists[LISTED, i] = tape_cells[first + i]
             _scatter(values, lists, LISTED, listed, x)
-            _perturb_gradient(g, x, count, listed, t, program, sheet, back)
+            _perturb_gradient(g, x, count, listed, t, program, tile, back)
             _clear(x, lists, LISTED, listed)
             _clear(g, lists, CELLS, count)
             _scatter(earlier, lists, LISTED, listed, g)

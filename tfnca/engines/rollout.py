@@ -1,8 +1,6 @@
 """Rollouts: many steps of any step, as one graph, by either engine."""
 
 import functools
-import os
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,12 +20,12 @@ from tfnca.automata.checks import (
     reject_mask,
 )
 from tfnca.automata.randomness import new_seed
-from tfnca.automata.step import Step, check_step, in_xla, warn_of_clipping
+from tfnca.automata.step import Step, check_step, warn_of_clipping
 from tfnca.engines import dense, sparse
+from tfnca.engines.choice import refuse_forks, resolve_engine, say_once
 from tfnca.engines.fingerprint import Fingerprint, fingerprint
+from tfnca.engines.stretches import TimedMask, by_number, is_timed, stretches
 from tfnca.types import Array
-
-ENGINES = ("auto", "dense", "sparse")
 
 
 @tf.autograph.experimental.do_not_convert
@@ -35,7 +33,7 @@ def rollout(
     step: Step,
     state: Array,
     steps: int,
-    mask: Array | None = None,
+    mask: Array | TimedMask | None = None,
     seed: int | None = None,
     step_offset: int = 0,
     engine: str = "auto",
@@ -50,7 +48,8 @@ def rollout(
         state: Array or tensor ``(batch, height, width, channels)``.
         steps: Number of steps, 0 or more.
         mask: 1 where adversaries are and 0 elsewhere, ``(batch, height, width)``; only for
-            injections.
+            injections. A mask may change during the run: ``(steps, batch, height, width)``, or a
+            function that takes a step's number and returns its mask, or None for no adversaries.
         seed: Integer in [0, 2**63): the same seed gives the same run in every engine. By default
             each call draws a new one, reproducibly under `keras.utils.set_random_seed`.
         step_offset: The number of the first step. Consecutive rollouts with one seed and
@@ -85,19 +84,28 @@ def rollout(
     known = count if isinstance(count, int) else None
     offset = _whole("step_offset", step_offset, 2**63 - 1 - (known or 0))
     given = new_seed() if seed is None else _whole("seed", seed, 2**63 - 1)
-    state, mask, fire_masks, noise, inputs = (
+    mask = mask if callable(mask) else _as_float32("mask", mask)
+    state, fire_masks, noise, inputs = (
         _as_float32(name, values)
         for name, values in (
             ("state", state),
-            ("mask", mask),
             ("fire_masks", fire_masks),
             ("noise", noise),
             ("inputs", inputs),
         )
     )
+    if is_timed(mask):
+        _check(step, state, None, known, fire_masks, noise)
+        for first, length, part in stretches(by_number(mask, count, offset), state, count, offset):
+            draws = (
+                None if each is None else each[first - offset : first - offset + length]
+                for each in (fire_masks, noise)
+            )
+            state = rollout(step, state, length, part, given, first, engine, *draws, inputs)
+        return state
     _check(step, state, mask, known, fire_masks, noise)
     if mask is None and step.has_adversary:
-        _say_once(
+        say_once(
             f"{type(step).__name__} without a mask: no cell runs the adversary. Give one, such as "
             "mask=tfnca.random_mask(cells, 0.1), where cells are the allowed cells."
         )
@@ -184,6 +192,7 @@ def trajectory(
     every: int = 1,
     seed: int | None = None,
     step_offset: int = 0,
+    mask: Array | TimedMask | None = None,
     **kwargs: Any,
 ) -> Iterator[tuple[int, tf.Tensor]]:
     """Runs a step and yields the states along the way.
@@ -195,6 +204,7 @@ def trajectory(
         every: Steps between two yielded states, 1 or more.
         seed: See `rollout`; without one, one is drawn for the whole run.
         step_offset: See `rollout`.
+        mask: See `rollout`.
         **kwargs: Passed to `rollout`.
 
     Yields:
@@ -205,12 +215,15 @@ def trajectory(
         ValueError: As `rollout`, or if `every` is not positive.
     """
     steps, every = check_integer("steps", steps, 0), check_integer("every", every, 1)
+    mask = mask if callable(mask) else _as_float32("mask", mask)
+    if is_timed(mask):
+        mask = by_number(mask, steps, step_offset)
     one_seed: Any = new_seed() if seed is None else seed
-    state = rollout(step, state, 0, seed=one_seed, step_offset=step_offset, **kwargs)
+    state = rollout(step, state, 0, mask, one_seed, step_offset, **kwargs)
     yield step_offset, state
     for start in range(0, steps, every):
         count, now = min(every, steps - start), step_offset + start
-        state = rollout(step, state, count, seed=one_seed, step_offset=now, **kwargs)
+        state = rollout(step, state, count, mask, one_seed, now, **kwargs)
         yield now + count, state
 
 
@@ -270,6 +283,7 @@ def run_recorded(
     first_age: tf.Tensor | int = 0,
     engine: str = "auto",
     most: int | None = None,
+    inputs: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Like `run`, for training: a gradient of the trained weights follows.
 
@@ -290,63 +304,10 @@ def run_recorded(
     _check(step, state, mask)
     first_age = tf.cast(first_age, tf.int64)
     if resolve_engine(engine, step) == "sparse":
+        check_inputs(inputs, 0, state, type(step).__name__)
         final = sparse.run(step, state, steps, mask, seed, first_step, record=True)
         return final, tf.zeros([])
-    return dense.train(step, state, steps, mask, seed, first_step, first_age, most)
-
-
-def resolve_engine(engine: str, step: Step) -> str:
-    """``"dense"`` or ``"sparse"`` for a step.
-
-    ``"auto"`` is sparse if that engine can run the step, TensorFlow sees no GPU, and XLA does not
-    compile the function that is being traced.
-
-    Raises:
-        ValueError: If the engine is unknown, or ``"sparse"`` cannot run the step.
-    """
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {ENGINES}. Received: engine={engine!r}")
-    if engine == "dense" or (engine == "auto" and tf.config.list_logical_devices("GPU")):
-        return "dense"
-    reason = sparse.supports(step)
-    if reason is None and in_xla():
-        reason = "XLA (jit_compile=True) compiles TensorFlow's own operations only"
-    if reason is None:
-        return "sparse"
-    kind = type(step).__name__
-    if engine == "sparse":
-        raise ValueError(
-            f"The sparse engine does not run this step: {reason}. engine='dense' runs any step. "
-            f"Received: {kind}"
-        )
-    _say_once(f"{kind} is run by the dense engine: {reason}.")
-    return "dense"
-
-
-_life = {"ran": False, "forked": False}
-"""Whether this process has run anything, and whether it is the fork of one that had."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _life.update(forked=_life["ran"]))
-
-
-def refuse_forks() -> None:
-    """Raises RuntimeError in the fork of a process that ran a step; TensorFlow would hang."""
-    if _life["forked"]:
-        raise RuntimeError(
-            "TensorFlow does not work in a fork of a process in which it ran. Start processes by "
-            "multiprocessing.get_context('spawn'). Received: a call in a forked process"
-        )
-    _life["ran"] = True
-
-
-_said: set[str] = set()
-
-
-def _say_once(line: str) -> None:
-    if line not in _said:
-        _said.add(line)
-        print(line, file=sys.stderr)
+    return dense.train(step, state, steps, mask, seed, first_step, first_age, most, inputs)
 
 
 class _Graph:

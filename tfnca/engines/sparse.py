@@ -43,7 +43,7 @@ _VALUES = "fire_rate", "step_size", "noise_std", "negative_slope", *_CLIPS
 _ACTIVATIONS = {"linear": 0, "relu": 1, "leaky_relu": 2, "tanh": 3}
 """Their numbers in `tfnca.engines.kernels`."""
 _ALIVE = {type(None): 0, Alpha: 1, Stroke: 2}
-"""The numbers of alive rules in `tfnca.engines.sheets`."""
+"""The numbers of alive rules in `tfnca.engines.form`."""
 
 
 def supports(step: Step) -> str | None:
@@ -326,7 +326,7 @@ def _describe(step: Step, frozen: bool = False) -> tuple[np.ndarray, np.ndarray,
         ),
         *(_ACTIVATIONS.get(rule.activation, 0) for rule in rules),
     ]
-    unlimited = -1.0  # see `sheets.Inputs`
+    unlimited = -1.0  # see `tfnca.engines.form.Inputs`
     tolerance = unlimited
     if step.tolerance is not None and step.tolerance < np.inf:
         tolerance = step.tolerance * unit_of_deviation(networks[0])
@@ -366,9 +366,9 @@ def _backward(ticket, upstream, form, *inputs):
 
 
 def _load():
-    from tfnca.engines import sheets  # with numba: not before it is needed
+    from tfnca.engines import tiles  # with numba: not before it is needed
 
-    return sheets
+    return tiles
 
 
 def _read_form(form):

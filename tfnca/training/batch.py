@@ -34,6 +34,9 @@ class Batch(NamedTuple):
     centres: tf.Tensor | None = None
     """Centres of the patterns at the start, ``(batch, 2)``: see `pattern_centres`. -1 for items
     that were reset; None for an MNIST CA."""
+    inputs: tf.Tensor | None = None
+    """What every step receives, for a rule with `inputs`: ``(batch, inputs)``, or
+    ``(batch, height, width, inputs)``."""
 
     def last(self, count: int) -> "Batch":
         """The last `count` items."""
@@ -55,4 +58,5 @@ class Batch(NamedTuple):
         state = tf.convert_to_tensor(self.state, tf.float32)
         mask = None if self.mask is None else tf.cast(self.mask, tf.float32)
         labels = None if self.labels is None else tf.convert_to_tensor(self.labels)
-        return self._replace(state=state, mask=mask, labels=labels)
+        inputs = None if self.inputs is None else tf.cast(self.inputs, tf.float32)
+        return self._replace(state=state, mask=mask, labels=labels, inputs=inputs)

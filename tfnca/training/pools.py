@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfnca.automata.checks import (
     check_cells,
     check_density,
+    check_inputs,
     check_integer,
     check_states,
 )
@@ -46,6 +47,8 @@ class Pool:
         states: Initial states, ``(size, height, width, channels)``.
         batch_size: Items in a batch.
         masks: Adversary masks of the slots, ``(size, height, width)``; None without adversaries.
+        inputs: What the slots' cells receive in every step, for a rule with `inputs`:
+            ``(size, inputs)``, or ``(size, height, width, inputs)``.
 
     Attributes:
         size: Number of slots.
@@ -55,12 +58,22 @@ class Pool:
         ValueError: If a batch is larger than the pool.
     """
 
-    def __init__(self, states: np.ndarray, batch_size: int, masks: tf.Tensor | None = None) -> None:
+    def __init__(
+        self,
+        states: np.ndarray,
+        batch_size: int,
+        masks: tf.Tensor | None = None,
+        inputs: np.ndarray | None = None,
+    ) -> None:
         self.size: int = len(states)
         self.batch_size: int = check_integer("batch_size", batch_size, 1, self.size)
         self.variables: dict[str, tf.Variable] = {"states": tf.Variable(states, trainable=False)}
         if masks is not None:
             self.variables["masks"] = tf.Variable(tf.cast(masks, tf.uint8), trainable=False)
+        if inputs is not None:
+            values = np.asarray(inputs, np.float32)
+            check_inputs(values, values.shape[-1] if values.ndim else 0, states, "The pool")
+            self.variables["inputs"] = tf.Variable(values, trainable=False)
 
     @property
     def channels(self) -> int:
@@ -80,6 +93,9 @@ class Pool:
             return None
         return tf.cast(tf.gather(self.variables["masks"], slots), tf.float32)
 
+    def _inputs_of(self, slots: tf.Tensor) -> tf.Tensor | None:
+        return tf.gather(self.variables["inputs"], slots) if "inputs" in self.variables else None
+
     def copy(self) -> "Pool":
         """A pool with the same contents and settings, in new variables."""
         other = copy.copy(self)
@@ -91,12 +107,17 @@ class Pool:
         raise NotImplementedError
 
     def put(self, batch: Batch, state: tf.Tensor) -> None:
-        """Writes a batch's final states back, with its masks and labels.
+        """Writes a batch's final states back, with its masks, labels and inputs.
 
         A subclass with further variables overrides this method, calls it and writes them itself.
         """
         slots = tf.cast(batch.slots, tf.int32)[:, None]
-        values = {"states": state, "masks": batch.mask, "labels": batch.labels}
+        values = {
+            "states": state,
+            "masks": batch.mask,
+            "labels": batch.labels,
+            "inputs": batch.inputs,
+        }
         for name, variable in self.variables.items():
             if name not in values:  # a subclass may have more
                 continue
@@ -112,6 +133,7 @@ class Pool:
                 tf.gather(self.variables["states"], slots),
                 self._masks_of(slots),
                 None if labels is None else tf.gather(labels, slots),
+                inputs=self._inputs_of(slots),
             )
 
 
@@ -139,6 +161,7 @@ class GrowingPool(Pool):
             for example `keras.optimizers.schedules.PolynomialDecay`. Each slot has its own mask. A
             reset draws a new one.
         seed: Seed of the first masks.
+        inputs: See `Pool`. A slot keeps its inputs when it is reset.
 
     Raises:
         ValueError: If an argument is out of range, or arguments do not fit each other.
@@ -165,6 +188,7 @@ class GrowingPool(Pool):
         where: np.ndarray | None = None,
         density: float | Callable[[int | tf.Tensor], float | tf.Tensor] | None = None,
         seed: int = 0,
+        inputs: np.ndarray | None = None,
     ) -> None:
         starts = check_states(starts, "starts")
         size = check_integer("size", size, 1)
@@ -202,7 +226,8 @@ class GrowingPool(Pool):
                     f"Received: shape={self.where.shape}"
                 )
             masks = self._new_masks(size, seed, index=2**32 - 1, training_step=0)
-        super().__init__(starts[np.arange(size) * len(starts) // size], batch_size, masks)
+        states = starts[np.arange(size) * len(starts) // size]
+        super().__init__(states, batch_size, masks, inputs)
         self.starts = starts
         self.restarts = restarts
         self.reset_policy = reset_policy
@@ -225,8 +250,9 @@ class GrowingPool(Pool):
         """The loss of each state before any reset."""
         if hasattr(loss, "rank"):
             return loss.rank(state)
-        mask, centres = self._masks_of(slots), pattern_centres(state)
-        return loss(state, Batch(slots, state, mask, centres=centres))
+        mask, inputs = self._masks_of(slots), self._inputs_of(slots)
+        batch = Batch(slots, state, mask, centres=pattern_centres(state), inputs=inputs)
+        return loss(state, batch)
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
@@ -258,7 +284,7 @@ class GrowingPool(Pool):
             circles = circle_masks(self.damaged, self.starts.shape[1:3], key, radius=self.radii)
             circles = tf.where(anew[keep:, ..., None], 1.0, circles)
             state = tf.concat([state[:keep], state[keep:] * circles], axis=0)
-        return Batch(slots, state, mask, centres=centres)
+        return Batch(slots, state, mask, centres=centres, inputs=self._inputs_of(slots))
 
 
 class DigitPool(Pool):

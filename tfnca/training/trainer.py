@@ -333,8 +333,9 @@ class Trainer(keras.Model):
         batch = pool.draw(seed, index, loss_of_states)
         first, most = index * _STRIDE, self.steps[1]
         with tf.GradientTape() as tape:
+            of_run = self.engine, most, batch.inputs
             state, added = run_recorded(
-                self.step, batch.state, steps, batch.mask, seed, first, 0, self.engine, most
+                self.step, batch.state, steps, batch.mask, seed, first, 0, *of_run
             )
             loss = tf.reduce_mean(loss_of_states(state, batch))
             total = loss
@@ -342,8 +343,9 @@ class Trainer(keras.Model):
                 recovery_loss = PerItem(self.recovery_loss, "recovery_loss")
                 last = batch.last(self.recovery_items)._replace(mask=None)
                 age, start = tf.cast(steps, tf.int64), state[-self.recovery_items :]
+                of_run = self.engine, most, last.inputs
                 back, _ = run_recorded(
-                    self.step.host, start, steps, None, seed, first + age, age, self.engine, most
+                    self.step.host, start, steps, None, seed, first + age, age, *of_run
                 )
                 total += tf.reduce_sum(recovery_loss(back, last)) / pool.batch_size
             if self.engine == "dense":
@@ -416,7 +418,8 @@ class Trainer(keras.Model):
 
     def _losses_of(self, batch: Batch, steps: tf.Tensor) -> tf.Tensor:
         seed, first = tf.constant(self.seed, tf.int64), tf.constant(0, tf.int64)
-        state = run(self.step, batch.state, steps, batch.mask, seed, first, engine=self.engine)
+        given = {"engine": self.engine, "inputs": batch.inputs}
+        state = run(self.step, batch.state, steps, batch.mask, seed, first, **given)
         losses = PerItem(self.loss_of_states)(state, batch)
         self._evaluated_with = self._constants()
         return losses
