@@ -10,6 +10,7 @@ FOLDER has the released files, for example `lizard_persistent.pt` and `lizard_to
 """
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -47,14 +48,17 @@ def placed(place, side, cells, seed):
 
 
 def between(values, percent=False):
-    """The lowest and the highest of several values."""
+    """The lowest and the highest of several values, without those that are NaN."""
+    values = [value for value in values if not np.isnan(value)]
+    if not values:
+        return "none"
     low, high = min(values), max(values)
     if percent:
         return f"{100 * low:.0f}-{100 * high:.0f} %"
     return f"{low:.0f}-{high:.0f}" if high >= 2 else f"{low:.2f} to {high:.2f}"
 
 
-def run(name, options):
+def run(name, place, options):
     """One attack: its rows, the host's, and a picture of the first runs along the path."""
     host_name, adversary_name, side, age = ATTACKS[name]
     host, adversary = (
@@ -66,7 +70,7 @@ def run(name, options):
     state = first_cell(options.size, options.runs, host.channels)
     grown = advance(host, state, age, bar, seed=seed)
     cells = np.asarray(grown)[..., 3] > 0.1
-    state = step.invade(grown, placed(options.place, side, cells, seed))
+    state = step.invade(grown, placed(place, side, cells, seed))
     path = {"at": options.at, "seed": seed, "first_step": age, "bar": bar}
     alone, _ = measure_invasion(host, grown, **path)
     rows, states = measure_invasion(step, state, **path)
@@ -88,7 +92,12 @@ def main():
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=[*ATTACKS])
-    parser.add_argument("--place", default="patch", help="patch, cell, or a fraction of the cells")
+    parser.add_argument(
+        "--places",
+        nargs="+",
+        default=["patch"],
+        help="what the adversary gets: patch, cell, or a fraction of the cells, such as 0.01",
+    )
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--size", type=int, default=64, help="side of the grid")
     parser.add_argument("--at", type=int, nargs="+", default=[60, 120, 500])
@@ -100,20 +109,29 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("out/takeover"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    print("| attack | step | share | red - green | cells | host alone: red - green | cells |")
-    print("|---" * 7 + "|")
-    for name in options.attacks:
+    columns = (
+        "share",
+        "red - green",
+        "of the host's own",
+        "cells",
+        "host alone: red - green",
+        "cells",
+    )
+    print("| attack | step |", " | ".join(columns), "|")
+    print("|---" * (2 + len(columns)) + "|")
+    for name, place in itertools.product(options.attacks, options.places):
         began = time.process_time()
-        found, picture = run(name, options)
+        found, picture = run(name, place, options)
         for row, host in zip(found["attack"], found["host"], strict=True):
-            values = [between(row["share"], True), between(row["red"]), between(row["cells"])]
+            values = [between(row["share"], True), between(row["red"])]
+            values += [between(row["red_of_host"]), between(row["cells"])]
             values += [between(host["red"]), between(host["cells"])]
-            print(f"| {name} | {row['step']:,} |", " | ".join(values), "|", flush=True)
+            print(f"| {name}, {place} | {row['step']:,} |", " | ".join(values), "|", flush=True)
         (row,) = found["removed"]
-        values = [between(row["red"]), between(row["cells"])]
-        print(f"| removed | {row['step']:,} | 0 |", " | ".join(values), "| | |", flush=True)
+        values = [between(row["red"]), between(row["red_of_host"]), between(row["cells"])]
+        print(f"| removed | {row['step']:,} | 0 % |", " | ".join(values), "| | |", flush=True)
         found["cpu_seconds"] = time.process_time() - began
-        stem = f"{name}_{options.place}"
+        stem = f"{name}_{place}"
         write_atomically(options.out / f"{stem}.json", json.dumps(found, indent=1))
         save_png(options.out / f"{stem}.png", picture)
 

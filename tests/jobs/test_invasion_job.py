@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tfnca
+from tfnca.export.signatures import load_step
 from tfnca.jobs import invasion
 
 TINY = [
@@ -33,7 +34,10 @@ def test_an_invasion_is_trained_and_measured(place, cells, command, quick, monke
     )
     assert code == 0, errors
     host, adversary = tfnca.load("growing_lizard"), tfnca.load(tmp_path / "model.keras")
-    step = tfnca.Invasion(host, adversary)
+    step = tfnca.load_attack(tmp_path)
+    assert isinstance(step, tfnca.Invasion)
+    exported, _ = load_step([tmp_path / "model.keras"], "saved_models/growing_lizard/model.keras")
+    assert isinstance(exported, tfnca.Invasion)
     counts = (np.asarray(step.owners(starts[0])) == 1).sum((1, 2))
     low, high = cells
     assert len(counts) == 3

@@ -23,6 +23,7 @@ def test_what_is_seen_in_each_run():
     assert found["share"] == [0.0, 0.5]
     assert found["cells"] == [1, 2]
     np.testing.assert_allclose(found["red"], [-1.0, -0.25])
+    np.testing.assert_allclose(found["red_of_host"], [-1.0, -1.0])
     np.testing.assert_allclose(found["error"], [2 / 64, 2.5 / 64])
 
 
@@ -31,6 +32,14 @@ def test_a_host_alone_has_no_adversaries():
     assert found["share"] == [0.0, 0.0]
     assert found["cells"] == [1, 1]
     assert "error" not in found
+
+
+def test_a_mean_over_no_cells_is_not_a_number():
+    taken = np.asarray(STEP.invade(two_cells(), np.ones((2, 4, 4))))
+    found = look_at(STEP, taken)
+    assert found["share"] == [1.0, 1.0]
+    assert np.isnan(found["red_of_host"]).all()
+    assert look_at(STEP, 0 * taken)["share"] == [0.0, 0.0]
 
 
 def test_a_run_is_measured_along_its_path():

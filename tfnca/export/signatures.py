@@ -11,6 +11,7 @@ from keras import ops
 
 from tfnca.automata.context import Context
 from tfnca.automata.injection import Injected
+from tfnca.automata.invasion import Invasion
 from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
@@ -154,7 +155,11 @@ def load_step(
         if attacked is None:
             raise ValueError("A perturbation needs its host (--host). Received: none")
         return mix(attacked, loaded, names), measures
-    return (Injected(attacked, loaded[0]) if attacked else loaded[0]), measures
+    if attacked is None:
+        return loaded[0], measures
+    config = Path(models[0]).parent / "config.json"
+    spreads = config.exists() and json.loads(config.read_text("utf-8")).get("attack") == "invasion"
+    return (Invasion if spreads else Injected)(attacked, loaded[0]), measures
 
 
 _USUAL = {"step_size": 1.0, "angle": 0.0}

@@ -121,6 +121,7 @@ def main(config: Config) -> None:
     rate = schedule(config.learning_rate, config.steps, config.drops)
     trainer.compile(make_optimizer("adam", rate, config.ema))
     facts = {
+        "attack": "invasion",  # tells an adversary that spreads from one that needs a mask
         **model_facts("host", host),
         "target_sha256": arrays_sha256(load_target(config.target)),
     }

@@ -27,18 +27,26 @@ def look_at(step: Step, state: Array, target: np.ndarray | None = None) -> dict[
     Returns:
         Lists with one number per run: ``share``, the fraction of the claimed cells that belong to
         adversaries; ``cells``, the number of cells with alpha above 0.1; ``red``, their mean red
-        minus their mean green; and ``error``, the mean squared error against the target.
+        minus their mean green; ``red_of_host``, the same over those that belong to the host; and
+        ``error``, the mean squared error against the target. A mean over no cells is NaN.
     """
-    share = np.zeros(len(state))
+    owners = np.zeros(np.shape(state)[:3])
     if isinstance(step, Invasion):
-        owners = np.asarray(step.owners(state))
-        claimed = np.maximum((owners >= 0).sum((1, 2)), 1)
-        share, state = (owners > 0).sum((1, 2)) / claimed, step.seen(state)
+        owners, state = np.asarray(step.owners(state)), step.seen(state)
     state = np.nan_to_num(np.asarray(state, np.float64), nan=_FAR).clip(-_FAR, _FAR)
     body = state[..., ALPHA] > LIVING_THRESHOLD
-    cells = body.sum((1, 2))
-    difference = ((state[..., 0] - state[..., 1]) * body).sum((1, 2))
-    found = {"share": share, "cells": cells, "red": difference / np.maximum(cells, 1)}
+
+    def mean(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return (values * cells).sum((1, 2)) / cells.sum((1, 2))
+
+    difference = state[..., 0] - state[..., 1]
+    found = {
+        "share": np.nan_to_num(mean(owners > 0, owners >= 0)),
+        "cells": body.sum((1, 2)),
+        "red": mean(difference, body),
+        "red_of_host": mean(difference, body & (owners == 0)),
+    }
     if target is not None:
         found["error"] = np.square(state[..., : ALPHA + 1] - target).mean((1, 2, 3))
     return {name: values.tolist() for name, values in found.items()}

@@ -13,6 +13,7 @@ from typing import Any
 
 from tfnca.automata.identity import identity, is_host
 from tfnca.automata.injection import Injected
+from tfnca.automata.invasion import Invasion
 from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import Step
@@ -149,7 +150,7 @@ def _describe(name: str, short: str | None, path: Path, hosts: dict[str, str]) -
 
 def load_attack(
     name: str | os.PathLike[str], host: Step | str | os.PathLike[str] | None = None
-) -> Injected | Perturbed:
+) -> Injected | Invasion | Perturbed:
     """Loads an attack together with its host, ready to run.
 
     Args:
@@ -160,7 +161,8 @@ def load_attack(
             warning.
 
     Returns:
-        `Injected` of host and adversary, or `Perturbed` of host and perturbation.
+        `Injected` of host and adversary, `Invasion` if the adversary was trained to spread, or
+        `Perturbed` of host and perturbation.
 
     Raises:
         ValueError: If there is no such attack, if it does not fit the host, or if its host is not
@@ -194,8 +196,8 @@ def load_attack(
             f"load_attack needs host=: {name} was trained for {_host_file(config)}, which is not "
             "bundled. Give the path of that file, or another host to attack. Received: host=None"
         )
-    wrap = Perturbed if isinstance(attack, StatePerturbation) else Injected
-    step = wrap(attacked, attack)
+    wrap = Invasion if config.get("attack") == "invasion" else Injected
+    step = (Perturbed if isinstance(attack, StatePerturbation) else wrap)(attacked, attack)
     if is_host(attacked, config) is False:
         given = host.name if isinstance(host, Step) else host
         attacks = _hosts(files).get(identity(attacked), given)
