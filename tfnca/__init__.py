@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tfnca.formats.load import load, load_arrays, load_perturbation
     from tfnca.tasks.digit import DigitTask
     from tfnca.tasks.pattern import PatternTask
+    from tfnca.tasks.segmentation import SegmentationTask
     from tfnca.tasks.task import Task
     from tfnca.tasks.texture import TextureTask
     from tfnca.training.batch import Batch
@@ -61,6 +62,7 @@ __all__ = [
     "NeuralCA",
     "PatternTask",
     "Perturbed",
+    "SegmentationTask",
     "ShiftPerturbation",
     "Step",
     "Stroke",
@@ -122,6 +124,7 @@ if not TYPE_CHECKING:
             "formats.load": "load load_arrays load_perturbation",
             "tasks.digit": "DigitTask",
             "tasks.pattern": "PatternTask",
+            "tasks.segmentation": "SegmentationTask",
             "tasks.task": "Task",
             "tasks.texture": "TextureTask",
             "training.batch": "Batch",

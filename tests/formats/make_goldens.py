@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import published_formats as formats
 from foreign_files import flax_msgpack, onnx_file, textures_document
-from torch_files import torch_old, torch_zip
+from torch_files import torch_lightning, torch_old, torch_zip
 
 import tfnca
 from tfnca.automata.perturbations.shift import ShiftPerturbation
@@ -64,6 +64,32 @@ def data(make):
 def npz():
     file = io.BytesIO()
     np.savez(file, *MNIST)
+    return file.getvalue()
+
+
+def random_arrays(**shapes):
+    random = np.random.default_rng(4)
+    return {name.replace("__", "."): random.normal(size=s) for name, s in shapes.items()}
+
+
+def med_nca():
+    """Two convolutions of 4 channels, a layer of 6 units, and the update."""
+    convolution = {"p0__weight": (4, 4, 3, 3), "p0__bias": 4, "p1__weight": (4, 4, 3, 3)}
+    dense = {"fc0__weight": (6, 12), "fc0__bias": 6, "fc1__weight": (4, 6)}
+    return random_arrays(**convolution, p1__bias=4, **dense)
+
+
+def goal():
+    """A depthwise convolution of 34 channels, two hidden layers, the update, and two goals."""
+    dense = {"a__weight": (4, 102, 1, 1), "a__bias": 4, "b__weight": (4, 4, 1, 1), "b__bias": 4}
+    perceive = {"perceive__weight": (102, 1, 3, 3)}
+    return random_arrays(**perceive, **dense, c__weight=(34, 4, 1, 1), embedding__weight=(2, 32))
+
+
+def tree():
+    """A tree of a JAX project, flattened."""
+    file, names = io.BytesIO(), ("params/a/kernel", "params/a/bias", "params/b/w", "params/b/b")
+    np.savez(file, **dict(zip(names, GROWING, strict=True)))
     return file.getvalue()
 
 
@@ -137,6 +163,10 @@ FILES = {
     "textures.json": text(lambda: textures_document(3)[0]),
     "flax.msgpack": data(lambda: flax_msgpack(GROWING)),
     "growing.onnx": data(lambda: onnx_file(torch_named(GROWING))),
+    "lightning.ckpt": data(lambda: torch_lightning(torch_named(GROWING))),
+    "med_nca.pth": data(lambda: torch_old(med_nca())),
+    "goal.pt": data(lambda: torch_zip(goal())),
+    "tree.npz": data(tree),
 }
 
 if __name__ == "__main__":

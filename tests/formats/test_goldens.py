@@ -50,6 +50,10 @@ CHECKSUMS = {
     "textures.json: m1": "6395737c96a466c4",
     "flax.msgpack": "8d4c4beed4c384e4",
     "growing.onnx": "8d4c4beed4c384e4",
+    "lightning.ckpt": "8d4c4beed4c384e4",
+    "med_nca.pth": "57011c9ea0ce8bba",
+    "goal.pt": "10e7f676bb7b97b0",
+    "tree.npz": "8d4c4beed4c384e4",
 }
 
 
@@ -77,7 +81,15 @@ def unpacked(tmp_path_factory):
     return folder
 
 
-DO_NOT_SAY = {"keras_3.weights.h5", "keras_2.h5", "torch.pt", "flax.msgpack", "growing.onnx"}
+DO_NOT_SAY = {
+    "keras_3.weights.h5",
+    "keras_2.h5",
+    "torch.pt",
+    "lightning.ckpt",
+    "flax.msgpack",
+    "growing.onnx",
+    "tree.npz",
+}
 """Files of a Growing CA that do not say that they are the article's."""
 
 

@@ -9,12 +9,13 @@ import published_formats as formats
 import pytest
 from hostile_files import FILES
 from hostile_networks import NETWORKS
+from hostile_trees import TREES
 from published_formats import npy, write, write_zip
 
 import tfnca
 from tfnca.formats.load import load
 
-HOSTILE = FILES | NETWORKS
+HOSTILE = FILES | NETWORKS | TREES
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -54,12 +54,18 @@ def _parts(named):
     return state, storages
 
 
-def torch_zip(named):
+def torch_lightning(named):
+    """A checkpoint of Lightning: a state dict among what a training needs to continue."""
+    about = {"epoch": 3, "hyper_parameters": {"rate": 0.5, "name": "é"}, "lr_schedulers": [None]}
+    return torch_zip(named, lambda state: about | {"state_dict": state})
+
+
+def torch_zip(named, whole=lambda state: state):
     """A file of PyTorch since 1.6."""
     state, storages = _parts(named)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("ca/data.pkl", pickled(state))
+        archive.writestr("ca/data.pkl", pickled(whole(state)))
         archive.writestr("ca/byteorder", b"little")
         for key, array in storages.items():
             archive.writestr(f"ca/data/{key}", array.tobytes())

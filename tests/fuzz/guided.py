@@ -6,6 +6,7 @@ find ends it, and is written to the current folder.
 """
 
 import argparse
+import dataclasses
 import os
 import resource
 import signal
@@ -20,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with atheris.instrument_imports(
     include=["tfnca.formats", "tfnca.data", "tfnca.training.snapshots"]
 ):
-    from readers import Case, corpus, wrapped
+    from readers import corpus, wrapped
 
 import numpy as np
 from mutate import mutate
@@ -54,7 +55,7 @@ def one(data):
     case, name, _ = damaged(data, 0)
     files = case.files | {name: wrapped(case.kind, data[2:])}
     with tempfile.TemporaryDirectory() as folder:
-        found = try_case(Case(case.kind, files, case.main, case.model), files, Path(folder))
+        found = try_case(dataclasses.replace(case, files=files), files, Path(folder))
     global peak
     before, peak = peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if before and peak - before > 1000 * MEGABYTES:

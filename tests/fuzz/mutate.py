@@ -1,17 +1,22 @@
 """Damage to files: at random among bytes, and inside what those bytes mean.
 
 A byte changed in a zip only breaks its checksum. So archives are unpacked, one member is damaged,
-and all is packed again; likewise JSON values, HDF5 attributes and datasets, and the headers of
-safetensors and npy files.
+and all is packed again; likewise JSON values, HDF5 attributes and datasets, the headers of
+safetensors and npy files, the operations of pickles, trees of msgpack, the tensors of ONNX files,
+and the chunks of PNG pictures.
 """
 
+import base64
 import copy
 import io
 import json
+import pickletools
 import struct
 import zipfile
+import zlib
 
 import h5py
+import msgpack
 
 EXTREME_INTEGERS = (0, 1, -1, 127, 128, 255, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1)
 EXTREME_VALUES = (
@@ -63,8 +68,16 @@ def _inside(data):
         return _mutate_hdf5
     if data[:6] == b"\x93NUMPY":
         return _mutate_npy
+    if data[:8] == _PNG:
+        return _mutate_png
+    if data[:1] == b"\x80" and data[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+        return _mutate_pickle
+    if b"\x80" < data[:1] <= b"\x8f":
+        return _mutate_msgpack
     if data[:1] in b"{[" and data:
         return _mutate_json
+    if data[:1] == b"\x08":
+        return _mutate_onnx
     if len(data) > 9 and data[8:9] == b"{":
         return _mutate_safetensors
     return None
@@ -167,15 +180,25 @@ def _mutate_zip(data, random, others, depth):
     return out.getvalue()
 
 
-def _mutate_json(data, random, *_):
-    document = json.loads(data)
+def _mutate_json(data, random, others=(b"",), *_):
+    return json.dumps(_mutate_tree(json.loads(data), random, others)).encode()
+
+
+def _mutate_tree(document, random, others):
+    """A tree of dictionaries and lists, damaged; a leaf of bytes is damaged as a file."""
     for _ in range(int(random.choice([1, 1, 2, 5]))):
         places = list(_places(document))
         if not places:
             break
         parent, key = places[random.integers(len(places))]
         value, what = parent[key], random.random()
-        if what < 0.15:
+        if isinstance(value, msgpack.ExtType) and what < 0.6:
+            parent[key] = msgpack.ExtType(value.code, mutate(value.data, random, others, 1))
+        elif isinstance(value, str) and value.startswith("data:") and what < 0.6:
+            kind, _, text = value.partition(",")
+            inner = mutate(base64.b64decode(text), random, others, 1)
+            parent[key] = f"{kind},{base64.b64encode(inner).decode()}"
+        elif what < 0.15:
             del parent[key]
         elif what < 0.25 and isinstance(parent, dict):
             parent[str(key) + "_"] = parent.pop(key)
@@ -188,7 +211,7 @@ def _mutate_json(data, random, *_):
             parent[key] = deep
         elif what < 0.5:
             other, place = places[random.integers(len(places))]
-            parent[key] = json.loads(json.dumps(other.get(place) if isinstance(other, dict) else 0))
+            parent[key] = copy.deepcopy(other.get(place) if isinstance(other, dict) else 0)
         elif what < 0.65 and isinstance(value, str) and value:
             parent[key] = _BYTES[random.integers(len(_BYTES))](
                 value.encode(), random, [value.encode()]
@@ -198,7 +221,7 @@ def _mutate_json(data, random, *_):
         else:
             # A copy: what a later case puts into it must not stay, or hold itself.
             parent[key] = copy.deepcopy(EXTREME_VALUES[random.integers(len(EXTREME_VALUES))])
-    return json.dumps(document).encode()
+    return document
 
 
 def _places(document):
@@ -260,3 +283,97 @@ def _mutate_safetensors(data, random, *_):
     length = struct.unpack("<Q", data[:8])[0]
     header = _mutate_json(data[8 : 8 + length], random)
     return struct.pack("<Q", len(header)) + header + data[8 + length :]
+
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def _mutate_png(data, random, others, *_):
+    """A chunk damaged, its checksum right."""
+    chunks, place = [], len(_PNG)
+    while place + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        chunks.append((data[place + 4 : place + 8], data[place + 8 : place + 8 + length]))
+        place += 12 + length
+    at = int(random.integers(len(chunks)))
+    kind, content = chunks[at]
+    what = random.random()
+    if what < 0.2:
+        del chunks[at]
+    elif what < 0.4:
+        chunks.insert(at, chunks[random.integers(len(chunks))])
+    elif what < 0.5 and kind == b"IDAT":
+        chunks[at] = kind, zlib.compress(mutate(zlib.decompress(content), random, others, 3))
+    else:
+        chunks[at] = kind, _BYTES[random.integers(len(_BYTES))](content, random, others)
+    out = _PNG
+    for kind, content in chunks:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        out += struct.pack(">I", len(content)) + kind + content + checksum
+    return out
+
+
+_HARMFUL = b"cposix\nmkdir\n", b"cbuiltins\neval\n", b"ctorch._utils\n_rebuild_parameter\n", b"R"
+"""Operations that no pickle of a model has: names to call, and a call."""
+
+
+def _mutate_pickle(data, random, others, *_):
+    """Operations of the pickles at the start left out, repeated, exchanged, or from elsewhere."""
+    operations, rest = [], data
+    while rest[:1] == b"\x80":
+        try:
+            places = [place for _, _, place in pickletools.genops(rest)]
+        except ValueError:  # what follows are numbers
+            break
+        ends = [*places[1:], places[-1] + 1]
+        operations += [rest[start:end] for start, end in zip(places, ends, strict=True)]
+        rest = rest[ends[-1] :]
+    for _ in range(int(random.choice([1, 1, 2, 5]))):
+        at, other = (int(random.integers(len(operations))) for _ in range(2))
+        what = random.random()
+        if what < 0.2:
+            del operations[at]
+        elif what < 0.4:
+            operations[at:at] = operations[other : other + int(random.geometric(0.2))]
+        elif what < 0.6:
+            operations[at] = operations[other]
+        elif what < 0.7:
+            operations[at] = _HARMFUL[random.integers(len(_HARMFUL))]
+        elif what < 0.8:
+            number = EXTREME_INTEGERS[random.integers(len(EXTREME_INTEGERS))]
+            operations[at] = b"\x8a\x09" + number.to_bytes(9, "little", signed=True)
+        else:
+            operations[at] = _BYTES[random.integers(len(_BYTES))](operations[at], random, others)
+    return b"".join(operations) + rest
+
+
+def _mutate_msgpack(data, random, others, *_):
+    tree = msgpack.unpackb(data, strict_map_key=False)
+    return msgpack.packb(_mutate_tree(tree, random, others))
+
+
+def _mutate_onnx(data, random, others, *_):
+    import onnx
+
+    model = onnx.load_model_from_string(data)
+    tensors = model.graph.initializer
+    tensor = tensors[random.integers(len(tensors))]
+    what = random.random()
+    if what < 0.3:
+        number = EXTREME_INTEGERS[random.integers(len(EXTREME_INTEGERS))]
+        if tensor.dims and random.random() < 0.5:
+            tensor.dims[random.integers(len(tensor.dims))] = min(number, 2**63 - 1)
+        else:
+            tensor.dims.append(number)
+    elif what < 0.5:
+        tensor.data_type = int(random.integers(0, 30))
+    elif what < 0.6:
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="/etc/passwd")
+    elif what < 0.7:
+        tensors.append(tensor)
+    elif what < 0.8:
+        tensor.name = str(random.choice(["", "x" * 5000, "optimizer/m", "\0"]))
+    else:
+        tensor.raw_data = _BYTES[random.integers(len(_BYTES))](tensor.raw_data, random, others)
+    return model.SerializeToString()

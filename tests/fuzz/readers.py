@@ -19,8 +19,26 @@ import tfnca
 from tfnca.training import snapshots
 
 GOLDENS = Path(__file__).parents[1] / "goldens/formats"
-DO_NOT_SAY = {"keras_3.weights.h5", "keras_2.h5", "torch.pt", "flax.msgpack", "growing.onnx"}
+DO_NOT_SAY = {
+    "keras_3.weights.h5",
+    "keras_2.h5",
+    "torch.pt",
+    "lightning.ckpt",
+    "flax.msgpack",
+    "growing.onnx",
+    "tree.npz",
+}
 """Files of a Growing CA that do not say that they are the article's."""
+
+FOREIGN = DO_NOT_SAY | {
+    "old_torch.pth",
+    "torch.safetensors",
+    "arrays.npz",
+    "med_nca.pth",
+    "goal.pt",
+    "textures.json",
+}
+"""Files as other projects write them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,7 @@ def read(case: Case, folder: Path) -> Any:
     """Reads the case's files, which lie in `folder`, damaged or not."""
     kind, path = case.kind, folder / case.main
     with contextlib.redirect_stdout(io.StringIO()):
-        if kind == "model":
+        if kind in ("model", "foreign"):
             return tfnca.load(path, name=case.model, convention=case.convention)
         if kind == "perturbation":
             return tfnca.load_perturbation(path)
@@ -57,8 +75,19 @@ def read(case: Case, folder: Path) -> Any:
         return snapshots.restore_snapshot(path.parent, _trainer())
 
 
-def corpus() -> list[Case]:
-    """The golden files of all formats; pictures, digits and a snapshot, made here."""
+def corpus(kind: str | None = None) -> list[Case]:
+    """The golden files of all formats; pictures, digits and a snapshot, made here.
+
+    Args:
+        kind: Only the cases of this kind.
+    """
+    found = [case for case in _corpus() if kind in (None, case.kind)]
+    if not found:
+        raise SystemExit(f"kind must be one of {sorted({case.kind for case in _corpus()})}")
+    return found
+
+
+def _corpus() -> list[Case]:
     cases = []
     for path in sorted(GOLDENS.glob("*.zip")):
         with zipfile.ZipFile(path) as archive:
@@ -67,7 +96,7 @@ def corpus() -> list[Case]:
         is_array = "matrix" in main or "vector" in main or "Perturbation" in main
         inner = {"zip.zip": "lizard", "textures.json": "m1"}.get(main)
         convention = "growing" if main in DO_NOT_SAY else None
-        kind = "perturbation" if is_array else "model"
+        kind = "perturbation" if is_array else "foreign" if main in FOREIGN else "model"
         cases.append(Case(kind, files, main, inner, convention))
     cases += [Case("target", {f"x.{kind}": _picture(kind)}, f"x.{kind}") for kind in _PICTURES]
     images = struct.pack(">4I", 0x803, 3, 28, 28) + bytes(3 * 28 * 28)

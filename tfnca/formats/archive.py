@@ -4,10 +4,11 @@ import base64
 import contextlib
 import io
 import json
+import math
 import os
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +18,10 @@ MAX_BYTES = 256 * 2**20
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_FILES = 1000
 MAX_NODES = 10_000
-"""Limits: bytes in total, bytes of text, files in a zip or folder, nodes of a graph."""
+MAX_NAME = 1000
+MAX_AXES = 32
+"""Limits: bytes in total, bytes of text, files in a zip or folder, nodes of a graph, characters of
+an array's name, axes of an array."""
 
 
 class Budget:
@@ -175,6 +179,27 @@ def check_finite(where: str | Path, name: str, array: np.ndarray) -> None:
             f"{where}: {name} must be finite. "
             f"Received: {np.size(array) - np.isfinite(array).sum()} values that are NaN or infinite"
         )
+
+
+def check_array_name(name: str) -> None:
+    """Raises ValueError if an array's name is so long that matching or copying it takes time."""
+    if len(name) > MAX_NAME:
+        raise ValueError(
+            f"An array's name may have at most {MAX_NAME} characters. "
+            f"Received: {len(name)} characters, {name[:40]!r} and so on"
+        )
+
+
+def count_values(shape: Sequence[int]) -> int:
+    """The number of values in an array of this shape.
+
+    Raises:
+        ValueError: If it has more than `MAX_AXES` axes. The product of very many sizes has so many
+            digits that computing it takes minutes.
+    """
+    if len(shape) > MAX_AXES:
+        raise ValueError(f"an array of {len(shape)} axes, more than {MAX_AXES}")
+    return math.prod(shape)
 
 
 def decode(where: str | Path, data: bytes) -> str:

@@ -139,11 +139,15 @@ def make(convention: Convention, layout: Layout) -> CellularAutomaton:
     """
     settings, arrays, has_bias = _weights(convention, layout)
     hidden = settings.pop("hidden")
-    if convention.kind is NeuralCA:
-        ca = NeuralCA(hidden=hidden, last_bias=has_bias, **settings)
-    else:
+    if convention.kind is not NeuralCA:
         _expect(len(hidden) == 1, f"{len(hidden)} hidden layers")
-        ca = convention.kind(channels=settings["channels"], hidden=hidden[0])
+    try:
+        if convention.kind is NeuralCA:
+            ca = NeuralCA(hidden=hidden, last_bias=has_bias, **settings)
+        else:
+            ca = convention.kind(channels=settings["channels"], hidden=hidden[0])
+    except ValueError as error:  # sizes that this kind of CA cannot have
+        raise DoesNotFitError(str(error)) from error
     return _filled(ca, arrays, has_bias)
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from google.protobuf import json_format
 
 from tfnca.automata.perception import NUM_KERNELS, SOBEL_X, sobel_kernels
-from tfnca.formats.archive import MAX_NODES, refusing, some
+from tfnca.formats.archive import MAX_NODES, count_values, refusing, some
 from tfnca.formats.tensors import Tensors
 
 _SAME_NUMBERS = {"Identity", "Reshape", "Squeeze"}
@@ -366,7 +366,7 @@ class Graph:
         if self.nodes[name].op != "Const":
             return False
         tensor = self.nodes[name].attr["value"].tensor
-        size = math.prod(axis.size for axis in tensor.tensor_shape.dim)
+        size = count_values([axis.size for axis in tensor.tensor_shape.dim])
         return tensor.dtype == tf.float32.as_datatype_enum and size > 9
 
     def value(self, name: str) -> np.ndarray:
@@ -378,7 +378,7 @@ class Graph:
             return array
         tensor = self.nodes[name].attr["value"].tensor
         shape = tuple(axis.size for axis in tensor.tensor_shape.dim)
-        size = math.prod(shape)
+        size = count_values(shape)
         values = np.array(tensor.float_val, np.float32)
         if tensor.tensor_content and len(tensor.tensor_content) % 4 == 0:
             values = np.frombuffer(tensor.tensor_content, "<f4")

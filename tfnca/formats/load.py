@@ -235,7 +235,8 @@ def _pick(
     for member in [member for member in ordered if name in _names(member)] or ordered:
         where = f"{path}/{member}" if is_container else str(path)
         try:
-            models = readers[member].read(Source(where, member, files, budget, convention, rule))
+            source = Source(where, member, files, budget, convention, rule, name)
+            models = readers[member].read(source)
         except Exception as error:
             unreadable.append(_complaint(where, error))
             continue

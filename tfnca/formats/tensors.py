@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfnca.automata.perception import NUM_KERNELS
-from tfnca.formats.archive import some
+from tfnca.formats.archive import check_array_name, some
 
 Tensors = list[tuple[str, np.ndarray]]
 """(name, array) of kernel, bias, kernel, bias …, from perception to update."""
@@ -22,7 +22,12 @@ optimiser has the weights themselves under ``optimizer/_trainable_variables``.""
 
 
 def is_beside(name: str) -> bool:
-    """Whether an array with this name belongs to an optimiser or a metric and is not a weight."""
+    """Whether an array with this name belongs to an optimiser or a metric and is not a weight.
+
+    Raises:
+        ValueError: If the name is too long.
+    """
+    check_array_name(name)
     return _BESIDE.search(name) is not None
 
 

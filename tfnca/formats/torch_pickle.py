@@ -5,14 +5,13 @@ thirty operations that a state dict needs. It builds dictionaries, lists, number
 descriptions of tensors, and refuses every name that is not in `_NAMES`.
 """
 
-import math
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfnca.formats.archive import MAX_FILES, MAX_NODES, Budget
+from tfnca.formats.archive import MAX_FILES, MAX_NODES, Budget, check_array_name, count_values
 
 _DTYPES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "<u2",
@@ -115,9 +114,11 @@ class _Machine:
         self.data, self.place = data, place
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.left = _MOST_OPERATIONS
 
     def run(self) -> tuple[Any, int]:
-        for _ in range(_MOST_OPERATIONS):
+        while self.left > 0:
+            self.left -= 1
             code = self.take(1)
             if code == b".":
                 (found,) = self.stack
@@ -168,6 +169,8 @@ class _Machine:
         what, arguments = self.several(2)
         if not isinstance(what, _Name) or not isinstance(arguments, tuple):
             raise ValueError("it calls something that is not a function of a state dict")
+        # They are copied, and a pickle may pass the same ones again and again.
+        self.left -= sum(len(each) for each in arguments if isinstance(each, tuple | list | dict))
         self.push(_call(what.meaning, arguments))
 
     def refer(self) -> None:
@@ -263,6 +266,9 @@ def _leaves(value: Any) -> list[tuple[str, _Tensor]]:
         if isinstance(value, _Tensor):
             found.append((name, value))
         elif isinstance(value, dict | list):
+            if visited + len(left) + len(value) > MAX_NODES:
+                raise ValueError(f"it holds more than {MAX_NODES} parts")
+            check_array_name(name)
             items = value.items() if isinstance(value, dict) else enumerate(value)
             inner = [(f"{name}.{key}" if name else str(key), each) for key, each in items]
             left += [(key, each, depth + 1) for key, each in reversed(inner)]
@@ -286,7 +292,7 @@ def _array(name: str, tensor: _Tensor, data: bytes) -> np.ndarray:
         raise ValueError(f"{name} has offset, shape and strides {numbers}")
     dtype = np.dtype(_DTYPES[tensor.storage.dtype])
     values = np.frombuffer(data, dtype, count=len(data) // dtype.itemsize)
-    size = math.prod(tensor.shape)
+    size = count_values(tensor.shape)
     steps = [(side - 1) * stride for side, stride in zip(tensor.shape, tensor.strides, strict=True)]
     if size and (size > values.size or tensor.offset + sum(steps) >= values.size):
         raise ValueError(f"{name} of shape {tensor.shape} is larger than its storage {values.size}")

@@ -29,6 +29,8 @@ class Source:
         convention: The rule with which its weights were trained, a name of
             `tfnca.formats.conventions.CONVENTIONS`; None if the caller named none.
         rule: A CA with that rule, or None.
+        name: The model that the caller named, or None. A reader may build all models of a file or
+            only this one.
         arrays: The arrays that the reader finds, by name; filled during reading.
     """
 
@@ -38,6 +40,7 @@ class Source:
     budget: Budget
     convention: str | None = None
     rule: CellularAutomaton | None = None
+    name: str | None = None
     arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property

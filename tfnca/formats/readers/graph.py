@@ -1,6 +1,5 @@
 """Reads frozen graph models as JSON, with their weights inside or in ``.bin`` shards."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import Step
-from tfnca.formats.archive import refusing, some, starts_text
+from tfnca.formats.archive import count_values, refusing, some, starts_text
 from tfnca.formats.build import build_ca, build_perturbation
 from tfnca.formats.graph import Graph
 from tfnca.formats.readers.base import Models, Source, reader
@@ -121,7 +120,7 @@ def _weight(weight: dict[str, Any], data: bytes, begin: int) -> tuple[np.ndarray
         raise ValueError(f"{weight['name']} has the type {dtype}, stored as {stored}")
     if not all(type(side) is int and side >= 0 for side in shape):
         raise ValueError(f"{weight['name']} has the shape {shape}")
-    end = begin + math.prod(shape) * np.dtype(_DTYPES[stored]).itemsize
+    end = begin + count_values(shape) * np.dtype(_DTYPES[stored]).itemsize
     if end > len(data):
         raise ValueError(
             f"{weight['name']} must end at byte {end} of its shards, which have {len(data)}"

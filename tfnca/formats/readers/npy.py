@@ -1,11 +1,10 @@
 """Reads ``.npy``: the array of a perturbation, a matrix or a vector."""
 
 import io
-import math
 
 import numpy as np
 
-from tfnca.formats.archive import refusing
+from tfnca.formats.archive import count_values, refusing
 from tfnca.formats.build import build_perturbation
 from tfnca.formats.readers.base import Models, Source, reader
 
@@ -25,7 +24,7 @@ def parse_npy(where: str, data: bytes) -> np.ndarray:
         major, _ = np.lib.format.read_magic(file)
         read_header = getattr(np.lib.format, f"read_array_header_{major}_0")
         shape, _, dtype = read_header(file)
-        if math.prod(shape) * dtype.itemsize > len(data):
+        if count_values(shape) * dtype.itemsize > len(data):
             raise ValueError(f"its header says {dtype} of shape {shape}, and it has {len(data)}")
         file.seek(0)
         array = np.load(file, allow_pickle=False)

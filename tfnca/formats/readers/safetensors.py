@@ -4,12 +4,18 @@ The file contains the length of a JSON header in 8 bytes, the header
 ``{name: {dtype, shape, data_offsets}}``, and the arrays' bytes, with offsets from the header's end.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
-from tfnca.formats.archive import MAX_FILES, MAX_TEXT_BYTES, decode, parse_json, refusing
+from tfnca.formats.archive import (
+    MAX_FILES,
+    MAX_TEXT_BYTES,
+    count_values,
+    decode,
+    parse_json,
+    refusing,
+)
 from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 
@@ -61,7 +67,7 @@ def _array(name: str, entry: dict[str, Any], body: bytes, begin: int) -> np.ndar
         raise ValueError(f"{name} is described by {entry}")
     if not all(type(number) is int and number >= 0 for number in [*shape, *offsets]):
         raise ValueError(f"{name} has shape {shape} and offsets {offsets}")
-    size = math.prod(shape) * np.dtype(_DTYPES[entry["dtype"]]).itemsize
+    size = count_values(shape) * np.dtype(_DTYPES[entry["dtype"]]).itemsize
     if offsets != [begin, begin + size] or begin + size > len(body):
         raise ValueError(
             f"{name} must take bytes {begin} to {begin + size} of {len(body)}, not {offsets}"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnca.formats.archive import Budget, decode_base64, refusing, starts_text
+from tfnca.formats.archive import MAX_FILES, Budget, decode_base64, refusing, some, starts_text
 from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 
@@ -34,14 +34,28 @@ def read(source: Source) -> Models:
         ]
         if len(layers) != 2 or not names:
             raise ValueError(f"it has {len(layers)} layers and {len(names)} models")
-    models: Models = {}
-    for number, name in enumerate(names):
-        arrays = {}
-        for layer, matrices in enumerate(layers):
-            arrays[f"layer {layer} kernel"] = matrices[number, :-1]
-            arrays[f"layer {layer} bias"] = matrices[number, -1]
-        models[name] = build_foreign(source, arrays, "texture")[""]
-    return models
+        if len(names) > MAX_FILES:
+            raise ValueError(f"it holds {len(names)} models, more than {MAX_FILES}")
+    every = {name: _arrays(layers, number) for number, name in enumerate(names)}
+    if source.name not in every and len(every) > 1:  # building all of them takes long
+        source.arrays.update(
+            {f"{name}: {part}": array for name in every for part, array in every[name].items()}
+        )
+        raise ValueError(
+            f"{where} holds several models: choose one by its name, {some(sorted(every))}. "
+            f"Received: name={source.name!r}"
+        )
+    name = source.name if source.name in every else names[0]
+    return {name: build_foreign(source, every[name], "texture")[""]}
+
+
+def _arrays(layers: list[np.ndarray], number: int) -> dict[str, np.ndarray]:
+    """The kernels and biases of a model."""
+    arrays = {}
+    for layer, matrices in enumerate(layers):
+        arrays[f"layer {layer} kernel"] = matrices[number, :-1]
+        arrays[f"layer {layer} bias"] = matrices[number, -1]
+    return arrays
 
 
 def _matrices(where: str, layer: dict[str, Any], count: int, budget: Budget) -> np.ndarray:
