@@ -59,16 +59,33 @@ def picture_of(states: np.ndarray) -> np.ndarray:
     return mean
 
 
-def measured(step: tfnca.Step, start: np.ndarray, tasks: list[LizardTask]) -> dict:
-    """Errors of a step from the grown host at each step of `AT`, one per task, and its picture."""
-    state, before, errors = start, 0, []
-    for at in AT:
-        offset = SETTLED + before
-        state = tfnca.rollout(step, state, at - before, seed=1, step_offset=offset).numpy()
-        before = at
-        batch = tfnca.Batch(state=state)
-        errors.append([float(np.median(task.item_errors(state, batch))) for task in tasks])
+def measured(
+    step: tfnca.Step, seeds: np.ndarray, grown: np.ndarray, tasks: list[LizardTask]
+) -> dict:
+    """A step's errors against each task, by the start and the number of steps, and a picture."""
+    errors = {}
+    for start, state, first in (("seed", seeds, 0), ("grown", grown, SETTLED)):
+        before = 0
+        for at in AT:
+            offset = first + before
+            state = tfnca.rollout(step, state, at - before, seed=1, step_offset=offset).numpy()
+            before = at
+            batch = tfnca.Batch(state=state)
+            found = [float(np.median(task.item_errors(state, batch))) for task in tasks]
+            errors[f"{start}, {at}"] = found
     return {"errors": errors, "picture": tfnca.to_rgb(state)[0]}
+
+
+def table(rows: dict[str, dict]) -> str:
+    """The errors, two columns for each start and number of steps."""
+    starts = [f"{start}, {at}" for start in ("seed", "grown") for at in AT]
+    titles = [f"{start}: {of}" for start in starts for of in ("host", "goal")]
+    lines = [f"| MSE from … against the … | {' | '.join(titles)} |"]
+    lines.append("|---" * (1 + len(titles)) + "|")
+    for name, row in rows.items():
+        found = [error for start in starts for error in row["errors"][start]]
+        lines.append(f"| {name} | {' | '.join(f'{error:.4f}' for error in found)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -88,11 +105,7 @@ def main() -> None:
     with plain_errors():
         options.out.mkdir(parents=True, exist_ok=True)
         rows = compared(options.host, options.updates, options.out)
-        titles = [f"to the {of}, after {at}" for at in AT for of in ("host", "goal")]
-        print(f"| MSE | {' | '.join(titles)} |")
-        print("|---" * (1 + 2 * len(AT)) + "|")
-        for name, row in rows.items():
-            print(f"| {name} | {' | '.join(f'{e:.4f}' for pair in row['errors'] for e in pair)} |")
+        print(table(rows))
         pictures = np.stack([row.pop("picture") for row in rows.values()])
         save_png(
             options.out / "takeover.png", tile(pictures, scale=4, labels=list(rows), columns=4)
@@ -101,7 +114,7 @@ def main() -> None:
 
 
 def compared(file: str, updates: int, out: Path) -> dict[str, dict]:
-    """The host, the identity on both hosts, and the trained matrix: by name, what they do."""
+    """The host, the identity on both hosts, and the trained matrix: each by name, measured."""
     released = tfnca.load(file, convention="takeover")
     host = without_border(released)
     first = LizardTask(np.zeros((SIZE, SIZE, 4))).start(RUNS, host.channels).state
@@ -129,7 +142,7 @@ def compared(file: str, updates: int, out: Path) -> dict[str, dict]:
         "trained matrix, rescaled host": tfnca.Perturbed(scaled, tfnca.load_perturbation(path)),
     }
     return {
-        name: measured(step, grown * factors if "rescaled" in name else grown, tasks)
+        name: measured(step, first, grown * factors if "rescaled" in name else grown, tasks)
         for name, step in steps.items()
     }
 

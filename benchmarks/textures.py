@@ -62,7 +62,7 @@ def trained(step: Step, goal: tfnca.TextureTask, path: Path, updates: int) -> St
     """Trains an attack towards a goal, or loads it if it is already trained."""
     is_matrix = step.perturbation is not None
     if not path.exists():
-        rate = 3e-3 if is_matrix else 1e-3
+        rate = 3e-3 if is_matrix else 2e-3
         optimizer = tfnca.WhitenedAdam(rate) if is_matrix else keras.optimizers.Adam(rate)
         trainer = tfnca.Trainer(step, task=goal, steps=(24, 48))
         trainer.compile(optimizer)
@@ -94,14 +94,14 @@ def measured(
 
 
 def compared(
-    host: CellularAutomaton, other: CellularAutomaton, size: int, updates: int, out: Path
+    host: CellularAutomaton, other: CellularAutomaton, size: int, updates: dict[str, int], out: Path
 ) -> list[Row]:
     """Trains both attacks on a host and measures them, and their controls."""
     tasks = [tfnca.TextureTask(example_of(ca), size) for ca in (host, other)]
     copy = type(host).from_config(host.get_config())
     copy.set_weights(host.get_weights())
     adversary, matrix = (
-        trained(step, tasks[1], out / f"{name}.keras", updates)
+        trained(step, tasks[1], out / f"{name}.keras", updates[name])
         for name, step in (
             ("adversary", tfnca.Injected(host, copy)),
             ("matrix", tfnca.Perturbed(host)),
@@ -145,9 +145,14 @@ def main() -> None:
     parser.add_argument(
         "--size", type=int, default=32, check=positive, help="training grid (%(default)s)"
     )
-    parser.add_argument(
-        "--updates", type=int, default=200, check=positive, help="training steps (%(default)s)"
-    )
+    for name, default in (("adversary", 600), ("matrix", 200)):
+        parser.add_argument(
+            f"--{name}-updates",
+            type=int,
+            default=default,
+            check=positive,
+            help="training steps (%(default)s)",
+        )
     parser.add_argument(
         "--out", type=Path, default=Path("out/textures"), help="folder (%(default)s)"
     )
@@ -158,7 +163,8 @@ def main() -> None:
             for name in (options.host, options.goal)
         ]
         options.out.mkdir(parents=True, exist_ok=True)
-        rows = compared(*cas, options.size, options.updates, options.out)
+        updates = {"adversary": options.adversary_updates, "matrix": options.matrix_updates}
+        rows = compared(*cas, options.size, updates, options.out)
         print(table(rows))
         report = [row._replace(pictures=[])._asdict() for row in rows]
         write_atomically(options.out / "textures.json", json.dumps(report, indent=1))

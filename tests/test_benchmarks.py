@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import random_draws
 from descriptors import shuffled, symmetric
+from foreign import foreign
 
 import tfnca
 from tfnca.automata.growing import GrowingCA
@@ -27,6 +28,8 @@ import problems  # noqa: E402
 import published  # noqa: E402
 import recipes  # noqa: E402
 import rule_speed  # noqa: E402
+import takeover_matrix  # noqa: E402
+import textures  # noqa: E402
 import unchanged  # noqa: E402
 import worker  # noqa: E402
 
@@ -220,3 +223,38 @@ def test_both_engines_run_every_rule_that_is_timed(name):
     ca, state = rule_speed.problem(8, rule_speed.RULES[name][1], batch=1)
     assert ca.living(state) is None or np.any(ca.living(state))
     assert set(rule_speed.measure(ca, state, steps=1)) == {"dense", "sparse"}
+
+
+def test_a_texture_is_attacked_and_measured_beside_its_controls(tmp_path, monkeypatch):
+    """Tiny textures and one training step; the identity is the host, and --out is used again."""
+    for name, value in {"SIZE": 12, "SETTLED": 4, "AT": (0, 3), "SEEDS": (1, 2)}.items():
+        monkeypatch.setattr(textures, name, value)
+    rule = {"hidden": 6, "padding": "circular", "state_clip": 2.0}
+    host, other = (shuffled(tfnca.NeuralCA(channels=5, **rule), seed) for seed in (0, 1))
+    before = host.get_weights()
+    updates = {"adversary": 1, "matrix": 1}
+    rows = textures.compared(host, other, 10, updates, tmp_path)
+    plain, identity, _, adversary, matrix, goal = rows
+    assert identity.to_goal == plain.to_goal
+    assert adversary.to_goal[0] == matrix.to_goal[0] == plain.to_goal[0]
+    assert len({str(row.to_goal[1]) for row in (plain, adversary, matrix, goal)}) == 4
+    assert np.median(goal.to_goal) < np.median(goal.to_host)
+    for old, new in zip(before, host.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    again = textures.compared(host, other, 10, updates, tmp_path)
+    assert [row.to_goal for row in again] == [row.to_goal for row in rows]
+    assert len(textures.table(rows).splitlines()) == 2 + len(rows)
+
+
+def test_a_takeover_host_is_rescaled_and_turned_red(tmp_path, monkeypatch):
+    """Its states leave ±3, so that the identity changes it; the rescaled host's do not."""
+    for name, value in {"SIZE": 40, "RUNS": 1, "SETTLED": 60, "AT": (60,)}.items():
+        monkeypatch.setattr(takeover_matrix, name, value)
+    file = str(foreign() / "takeover/lizard_persistent.pt")
+    rows = takeover_matrix.compared(file, updates=1, out=tmp_path)
+    errors = {name: row["errors"]["seed, 60"] for name, row in rows.items()}
+    assert next(iter(errors)) == "host, no attack"
+    assert (tmp_path / "red.npy").is_file()
+    assert errors["identity, rescaled host"] == pytest.approx(errors["host, no attack"], abs=1e-6)
+    assert errors["identity"] != pytest.approx(errors["host, no attack"], abs=1e-4)
+    assert len(takeover_matrix.table(rows).splitlines()) == 2 + len(rows)
