@@ -418,8 +418,10 @@ class Trainer(keras.Model):
 
     def _losses_of(self, batch: Batch, steps: tf.Tensor) -> tf.Tensor:
         seed, first = tf.constant(self.seed, tf.int64), tf.constant(0, tf.int64)
-        given = {"engine": self.engine, "inputs": batch.inputs}
-        state = run(self.step, batch.state, steps, batch.mask, seed, first, **given)
+        mask, inputs = batch.mask, batch.inputs
+        state = run(
+            self.step, batch.state, steps, mask, seed, first, engine=self.engine, inputs=inputs
+        )
         losses = PerItem(self.loss_of_states)(state, batch)
         self._evaluated_with = self._constants()
         return losses
