@@ -2,9 +2,9 @@
 
     python benchmarks/segmentation.py FOLDER --seeds 3
 
-FOLDER holds the two published models, ``model0.pth`` and ``model1.pth``, and a volume with its
-labels, ``image.nii.gz`` and ``label.nii.gz``. Without ``--seeds`` it measures the baseline alone.
-The numbers and the picture are those of docs/examples/segmentation.md.
+FOLDER holds the two models that its authors released, ``model0.pth`` and ``model1.pth``, and a
+volume with its labels, ``image.nii.gz`` and ``label.nii.gz``. Without ``--seeds`` it measures the
+baseline alone. The numbers and the picture are those of docs/examples/segmentation.md.
 """
 
 import argparse

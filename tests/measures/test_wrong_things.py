@@ -91,6 +91,7 @@ def no_steps(monkeypatch):
 
     for place in (
         "measures.progress.trajectory",
+        "measures.task.trajectory",
         "measures.lizard.trajectory",
         "measures.lizard.rollout",
         "measures.sweep.run_cells",

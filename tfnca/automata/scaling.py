@@ -4,22 +4,21 @@ Perception divides each channel by its factor, and the update multiplies by it, 
 itself computes the same numbers.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from tfnca.automata.neural_ca import NeuralCA
+from tfnca.automata.step import copy_from_config
 
 _METHODS = ("call", "advance", "living", "_read", "_update")
 _BOUNDS = ("state_clip", "network_clip", "message_bound", "noise_std")
 
 
-def rescale(ca: "NeuralCA", factors: Any, kept: tuple[int, ...] = ()) -> "NeuralCA":
+def rescale(ca: Any, factors: Any, kept: tuple[int, ...] = ()) -> Any:
     """A copy of a CA in whose states each channel is multiplied by its factor.
 
     Args:
-        ca: The CA.
+        ca: A `NeuralCA`.
         factors: Positive, ``(channels,)``.
         kept: Channels whose factor must be 1, in addition to the one that decides which cells live.
 
@@ -49,8 +48,7 @@ def rescale(ca: "NeuralCA", factors: Any, kept: tuple[int, ...] = ()) -> "Neural
                 f"scaled knows what a NeuralCA's own methods compute. Received: {name}, whose "
                 f"{method} is another one"
             )
-    copy = type(ca).from_config({**ca.get_config(), "name": None})
-    copy.set_weights(ca.get_weights())
+    copy: Any = copy_from_config(ca)
     seen = np.concatenate([factors, np.ones(rule.inputs, np.float32)])
     if copy.perceive is not None:
         kernel = copy.perceive.kernel

@@ -19,7 +19,7 @@ from tfnca.tasks.task import Task
 from tfnca.training.batch import Batch
 
 Query = tuple[int, Sequence[int]]
-"""The index of an item, and the cells of its adversaries: ``row * width + column`` each."""
+"""The index of one item, and the cells of its adversaries: ``row * width + column`` each."""
 
 _BATCH = 256
 """Number of states to run at once: 16 MB, which nearly fits in the processor's cache."""
@@ -119,7 +119,7 @@ class Trials:
         return other
 
     def cells(self, digit: int) -> np.ndarray:
-        """The living cells of an item, row by row. An adversary has no effect anywhere else."""
+        """The living cells of one item, row by row. An adversary has no effect anywhere else."""
         return np.flatnonzero(self.alive[digit])
 
     def mask(self, queries: Sequence[Query]) -> np.ndarray:

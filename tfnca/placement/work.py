@@ -99,7 +99,7 @@ def main(options: argparse.Namespace) -> None:
     fill_in(options, beside, digit=TARGET_DIGIT, target="no_tail", host_target="lizard")
     if bool(options.task) != bool(options.goal) or (options.task and options.map is None):
         raise ValueError(
-            "--task and --goal require each other, and --map with the number of an item. "
+            "--task and --goal require each other, and --map with the number of one item. "
             f"Received: --task {options.task}, --goal {options.goal}, --map {options.map}"
         )
     Path(options.out).mkdir(parents=True, exist_ok=True)
