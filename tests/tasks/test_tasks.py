@@ -58,6 +58,38 @@ def test_a_task_trains_a_step(name, attacked):
     assert trainer.pool.has_masks == attacked
 
 
+@keras.saving.register_keras_serializable("test_tasks")
+class Named(Brightness):
+    """Item i should be as bright as its label says, and begins as its number says."""
+
+    def start(self, count, channels, seed=0):
+        state = (
+            np.zeros((count, 3, 3, channels), np.float32) + np.arange(count)[:, None, None, None]
+        )
+        return tfnca.Batch(state=state, labels=np.arange(count) / 10)
+
+    def cell_errors(self, state, batch):
+        return (state[..., 0] - keras.ops.cast(batch.labels, "float32")[:, None, None]) ** 2
+
+
+def test_a_label_stays_with_its_item_in_a_pool():
+    task, step = Named(), mine()
+    pool = task.pool(step, size=6, batch_size=4)
+    batch = pool.draw(0, 0, task.error)
+    numbers = batch.state[:, 0, 0, 0]
+    np.testing.assert_allclose(batch.labels, numbers / 10)
+    pool.put(batch, batch.state + 1000.0)  # the worst of them begins anew
+    again = pool.draw(0, 0, task.error)
+    np.testing.assert_allclose(again.labels, batch.labels)
+    moved = np.asarray(again.state[:, 0, 0, 0] - numbers)
+    assert sorted(moved) == [0, 1000, 1000, 1000]
+    assert moved[np.argmax(numbers)] == 0
+    trainer = tfnca.Trainer(step, task=task, steps=1)
+    trainer.compile("adam")
+    expected = np.mean((np.arange(6) * 0.9) ** 2)  # an untrained CA changes nothing
+    assert trainer.evaluate(task.pool(step, size=6, batch_size=4)) == pytest.approx(expected)
+
+
 def test_the_tasks_of_the_article_are_its_losses_and_pools():
     """The task is a shorter way to write the same training."""
     for name, loss, pool in (

@@ -126,15 +126,13 @@ class Pool:
     def batches(self) -> Iterator[Batch]:
         """Yields every slot once and unchanged, in batches, for `Trainer.evaluate`."""
         for first in range(0, self.size, self.batch_size):
-            slots = tf.range(first, min(first + self.batch_size, self.size))
-            labels = self.variables.get("labels")
-            yield Batch(
-                slots,
-                tf.gather(self.variables["states"], slots),
-                self._masks_of(slots),
-                None if labels is None else tf.gather(labels, slots),
-                inputs=self._inputs_of(slots),
-            )
+            yield self._batch(tf.range(first, min(first + self.batch_size, self.size)))
+
+    def _batch(self, slots: tf.Tensor) -> Batch:
+        """Some slots, with every variable that has the name of a batch's field."""
+        named = {n: tf.gather(v, slots) for n, v in self.variables.items() if n in Batch._fields}
+        state = tf.gather(self.variables["states"], slots)
+        return Batch(slots=slots, state=state, mask=self._masks_of(slots), **named)
 
 
 class GrowingPool(Pool):
