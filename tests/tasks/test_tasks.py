@@ -351,3 +351,37 @@ def test_a_mistake_on_the_command_line_is_one_line(plugin, capsys):
         assert stop.value.code == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert message in error
+
+
+@keras.saving.register_keras_serializable("test_tasks")
+class Told(Brightness):
+    """Every cell is told in each step how bright its grid should be."""
+
+    settled = 3
+
+    def start(self, count, channels, seed=0):
+        inputs = np.random.default_rng(seed).random((count, 1)).astype("float32")
+        return super().start(count, channels, seed)._replace(inputs=inputs)
+
+    def cell_errors(self, state, batch):
+        return (state[..., 0] - keras.ops.convert_to_tensor(batch.inputs)[:, :, None]) ** 2
+
+
+def test_what_a_rule_is_told_goes_along_everywhere():
+    task, step = Told(), mine(inputs=1)
+    kernel, bias, last, offset = step.get_weights()
+    kernel[:] = 0
+    kernel[-3, 0], last[0, 0] = 1, 1  # the cell adds its input
+    step.set_weights([kernel, bias, last, offset])
+    trainer = tfnca.Trainer(step, task=task, steps=2)
+    trainer.compile("sgd")
+    trainer.fit(task.pool(step, size=4, batch_size=2), steps_per_epoch=1, verbose=0)
+    step.set_weights([kernel, bias, last, offset])
+    batch = task.begin(step, 2, seed=1)
+    found = measure_task(step, task, runs=2, at=(2,))["from_start"][0]
+    error = np.square(batch.state[..., 0] + batch.inputs[:, :, None]).mean((1, 2))
+    assert found["mean"] == pytest.approx(error.mean())
+    attacked = tfnca.Injected(step, step)
+    found = measure_task(attacked, task, task, runs=2, at=(2,))
+    assert found["attack"] == found["baseline"]
+    assert found["attack"][0]["mean"] > 4 * error.mean()  # it has settled for three steps

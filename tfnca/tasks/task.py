@@ -176,7 +176,8 @@ class Task:
             )
         if settle:
             host = step if step.host is None else step.host
-            state = np.asarray(rollout(host, state, self.settled, seed=seed))
+            state = rollout(host, state, self.settled, seed=seed, inputs=batch.inputs)
+            state = np.asarray(state)
         return batch._replace(state=state)
 
     def measures(self, state: np.ndarray, batch: Batch) -> dict[str, float]:

@@ -93,9 +93,6 @@ class Pool:
             return None
         return tf.cast(tf.gather(self.variables["masks"], slots), tf.float32)
 
-    def _inputs_of(self, slots: tf.Tensor) -> tf.Tensor | None:
-        return tf.gather(self.variables["inputs"], slots) if "inputs" in self.variables else None
-
     def copy(self) -> "Pool":
         """A pool with the same contents and settings, in new variables."""
         other = copy.copy(self)
@@ -248,8 +245,7 @@ class GrowingPool(Pool):
         """The loss of each state before any reset."""
         if hasattr(loss, "rank"):
             return loss.rank(state)
-        mask, inputs = self._masks_of(slots), self._inputs_of(slots)
-        batch = Batch(slots, state, mask, centres=pattern_centres(state), inputs=inputs)
+        batch = self._batch(slots)._replace(centres=pattern_centres(state))
         return loss(state, batch)
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
@@ -282,7 +278,7 @@ class GrowingPool(Pool):
             circles = circle_masks(self.damaged, self.starts.shape[1:3], key, radius=self.radii)
             circles = tf.where(anew[keep:, ..., None], 1.0, circles)
             state = tf.concat([state[:keep], state[keep:] * circles], axis=0)
-        return Batch(slots, state, mask, centres=centres, inputs=self._inputs_of(slots))
+        return self._batch(slots)._replace(state=state, mask=mask, centres=centres)
 
 
 class DigitPool(Pool):
