@@ -170,6 +170,10 @@ MISTAKES = {
         lambda: returning(success=np.zeros(2)).measures(np.zeros((2, 3, 3, 4)), tfnca.Batch()),
         "success must return one boolean per item",
     ),
+    "a task that hides its arguments": (
+        lambda: type("Sized", (Brightness,), {"__init__": lambda self, size: None})(3).get_config(),
+        "Sized must override get_config",
+    ),
     "no such task": (lambda: find_task("texture of mine"), "--task must be one of: .*pattern"),
 }
 
@@ -330,6 +334,11 @@ def test_a_task_of_ones_own_is_measured_from_the_command_line(plugin):
     command.main([*words, "--density", "0.5", "--seeds", "1", "--out", "detected.json"])
     rows = json.loads(Path("detected.json").read_text())
     assert {row["auc"] for row in rows} == {0.5}  # host and adversary are the same
+    words = [*words[:2], "sweep", *words[3:], "--goal", "halves", "--densities", "20,60"]
+    command.main([*words, "--horizon", "3", "--out", "swept"])
+    found = json.loads(Path("swept/sweep.json").read_text())
+    assert [row["density"] for row in found["rows"]] == [0, 0, 0, 0.2, 0.2, 0.2, 0.6, 0.6, 0.6]
+    assert Path("swept/host_error.png").exists()
 
 
 def test_a_mistake_on_the_command_line_is_one_line(plugin, capsys):

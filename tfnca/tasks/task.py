@@ -1,5 +1,6 @@
 """A task: the purpose of a collective of cells, in one object for training and for all measures."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -232,6 +233,12 @@ class Task:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor. Override it if yours has any."""
+        if inspect.signature(type(self)).parameters:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} must override get_config, which returns the arguments of its constructor. "
+                f"Received: {name} without it"
+            )
         return {}
 
     @classmethod

@@ -109,12 +109,7 @@ class Pool:
         A subclass with further variables overrides this method, calls it and writes them itself.
         """
         slots = tf.cast(batch.slots, tf.int32)[:, None]
-        values = {
-            "states": state,
-            "masks": batch.mask,
-            "labels": batch.labels,
-            "inputs": batch.inputs,
-        }
+        values = batch._asdict() | {"states": state, "masks": batch.mask}
         for name, variable in self.variables.items():
             if name not in values:  # a subclass may have more
                 continue
@@ -129,7 +124,7 @@ class Pool:
         """Some slots, with every variable that has the name of a batch's field."""
         named = {n: tf.gather(v, slots) for n, v in self.variables.items() if n in Batch._fields}
         state = tf.gather(self.variables["states"], slots)
-        return Batch(slots=slots, state=state, mask=self._masks_of(slots), **named)
+        return Batch(**named)._replace(slots=slots, state=state, mask=self._masks_of(slots))
 
 
 class GrowingPool(Pool):
