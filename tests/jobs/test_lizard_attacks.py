@@ -17,6 +17,7 @@ import tfnca
 from tfnca import cli
 from tfnca.automata.perturbations import KINDS
 from tfnca.jobs import growing, growing_adversary, perturbation
+from tfnca.jobs.lizard_attack import load_host
 from tfnca.jobs.options import Common
 from tfnca.jobs.results import measured
 from tfnca.measures import model as model_measures
@@ -675,3 +676,25 @@ def test_digits_of_other_channels_are_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["measure", str(model), *few])
     cli.run("measure")
     assert json.loads(capsys.readouterr().out)["digits"] == 2
+
+
+def test_a_host_may_be_any_ca_that_grows_a_picture(tmp_path):
+    kept = {"channels": 16, "hidden": 4, "alive": tfnca.Alpha()}
+    circular, fixed = (tfnca.NeuralCA(**kept, **m) for m in ({"padding": "circular"}, {"fixed": 1}))
+    keras.saving.save_model(circular, tmp_path / "circular.keras")
+    keras.saving.save_model(fixed, tmp_path / "fixed.keras")
+    host = load_host(tmp_path / "circular.keras")
+    for start in ("host", "zero"):
+        rule = growing_adversary.first_rule(start, host)
+        assert rule.rule == host.rule
+        assert rule is not host
+    with pytest.raises(ValueError, match="--host must be a CA that grows a picture, and it never"):
+        load_host(tmp_path / "fixed.keras")
+    weights = [np.random.default_rng(0).normal(size=s) for s in ((48, 128), (128,), (128, 16))]
+    arrays = [weight.astype(np.float32) for weight in (*weights, np.zeros(16))]
+    np.savez(tmp_path / "theirs.npz", *arrays)
+    kernels = [load_host(tmp_path / "theirs.npz", None, name).get_weights()[0]
+               for name in ("growing", "filter-major")]  # fmt: skip
+    np.testing.assert_array_equal(kernels[0], arrays[0])
+    by_channel = arrays[0].reshape(3, 16, -1).swapaxes(0, 1).reshape(48, -1)
+    np.testing.assert_array_equal(kernels[1], by_channel)

@@ -58,6 +58,38 @@ def test_a_task_trains_a_step(name, attacked):
     assert trainer.pool.has_masks == attacked
 
 
+@keras.saving.register_keras_serializable("test_tasks")
+class Named(Brightness):
+    """Item i should be as bright as its label says, and begins as its number says."""
+
+    def start(self, count, channels, seed=0):
+        state = (
+            np.zeros((count, 3, 3, channels), np.float32) + np.arange(count)[:, None, None, None]
+        )
+        return tfnca.Batch(state=state, labels=np.arange(count) / 10)
+
+    def cell_errors(self, state, batch):
+        return (state[..., 0] - keras.ops.cast(batch.labels, "float32")[:, None, None]) ** 2
+
+
+def test_a_label_stays_with_its_item_in_a_pool():
+    task, step = Named(), mine()
+    pool = task.pool(step, size=6, batch_size=4)
+    batch = pool.draw(0, 0, task.error)
+    numbers = batch.state[:, 0, 0, 0]
+    np.testing.assert_allclose(batch.labels, numbers / 10)
+    pool.put(batch, batch.state + 1000.0)  # the worst of them begins anew
+    again = pool.draw(0, 0, task.error)
+    np.testing.assert_allclose(again.labels, batch.labels)
+    moved = np.asarray(again.state[:, 0, 0, 0] - numbers)
+    assert sorted(moved) == [0, 1000, 1000, 1000]
+    assert moved[np.argmax(numbers)] == 0
+    trainer = tfnca.Trainer(step, task=task, steps=1)
+    trainer.compile("adam")
+    expected = np.mean((np.arange(6) * 0.9) ** 2)  # an untrained CA changes nothing
+    assert trainer.evaluate(task.pool(step, size=6, batch_size=4)) == pytest.approx(expected)
+
+
 def test_the_tasks_of_the_article_are_its_losses_and_pools():
     """The task is a shorter way to write the same training."""
     for name, loss, pool in (
@@ -137,6 +169,10 @@ MISTAKES = {
     "errors as success": (
         lambda: returning(success=np.zeros(2)).measures(np.zeros((2, 3, 3, 4)), tfnca.Batch()),
         "success must return one boolean per item",
+    ),
+    "a task that hides its arguments": (
+        lambda: type("Sized", (Brightness,), {"__init__": lambda self, size: None})(3).get_config(),
+        "Sized must override get_config",
     ),
     "no such task": (lambda: find_task("texture of mine"), "--task must be one of: .*pattern"),
 }
@@ -298,6 +334,11 @@ def test_a_task_of_ones_own_is_measured_from_the_command_line(plugin):
     command.main([*words, "--density", "0.5", "--seeds", "1", "--out", "detected.json"])
     rows = json.loads(Path("detected.json").read_text())
     assert {row["auc"] for row in rows} == {0.5}  # host and adversary are the same
+    words = [*words[:2], "sweep", *words[3:], "--goal", "halves", "--densities", "20,60"]
+    command.main([*words, "--horizon", "3", "--out", "swept"])
+    found = json.loads(Path("swept/sweep.json").read_text())
+    assert [row["density"] for row in found["rows"]] == [0, 0, 0, 0.2, 0.2, 0.2, 0.6, 0.6, 0.6]
+    assert Path("swept/host_error.png").exists()
 
 
 def test_a_mistake_on_the_command_line_is_one_line(plugin, capsys):
@@ -319,3 +360,37 @@ def test_a_mistake_on_the_command_line_is_one_line(plugin, capsys):
         assert stop.value.code == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert message in error
+
+
+@keras.saving.register_keras_serializable("test_tasks")
+class Told(Brightness):
+    """Every cell is told in each step how bright its grid should be."""
+
+    settled = 3
+
+    def start(self, count, channels, seed=0):
+        inputs = np.random.default_rng(seed).random((count, 1)).astype("float32")
+        return super().start(count, channels, seed)._replace(inputs=inputs)
+
+    def cell_errors(self, state, batch):
+        return (state[..., 0] - keras.ops.convert_to_tensor(batch.inputs)[:, :, None]) ** 2
+
+
+def test_what_a_rule_is_told_goes_along_everywhere():
+    task, step = Told(), mine(inputs=1)
+    kernel, bias, last, offset = step.get_weights()
+    kernel[:] = 0
+    kernel[-3, 0], last[0, 0] = 1, 1  # the cell adds its input
+    step.set_weights([kernel, bias, last, offset])
+    trainer = tfnca.Trainer(step, task=task, steps=2)
+    trainer.compile("sgd")
+    trainer.fit(task.pool(step, size=4, batch_size=2), steps_per_epoch=1, verbose=0)
+    step.set_weights([kernel, bias, last, offset])
+    batch = task.begin(step, 2, seed=1)
+    found = measure_task(step, task, runs=2, at=(2,))["from_start"][0]
+    error = np.square(batch.state[..., 0] + batch.inputs[:, :, None]).mean((1, 2))
+    assert found["mean"] == pytest.approx(error.mean())
+    attacked = tfnca.Injected(step, step)
+    found = measure_task(attacked, task, task, runs=2, at=(2,))
+    assert found["attack"] == found["baseline"]
+    assert found["attack"][0]["mean"] > 4 * error.mean()  # it has settled for three steps

@@ -1,13 +1,14 @@
 """Measures an attack at several adversary fractions.
 
 Digits: the takeover rate, its speed, and the recovery after the attack is removed. Lizards: the MSE
-against the target over time. The numbers are also given for host cells only, because adversaries
-that change only themselves are no takeover. Writes sweep.json, sweep.csv and plots to --out. The
-numbers of each fraction are written at once, so a sweep that was killed continues.
+against the target over time. Other attacks, with --task and --goal as in tfnca measure: the errors
+over time. The numbers are also given for host cells only, because adversaries that change only
+themselves are no takeover. Writes sweep.json, sweep.csv and plots to --out. The numbers of each
+fraction are written at once, so a sweep that was killed continues.
 """
 
 from tfnca.choices import DENSITIES
-from tfnca.cli.shared import add_data, add_digit, add_host, add_lizard, add_model
+from tfnca.cli.shared import add_data, add_digit, add_host, add_lizard, add_model, add_task
 from tfnca.commands import POSITIVE, Parser, must
 
 WORK = "tfnca.measures.sweep:main"
@@ -25,10 +26,11 @@ def add_options(parser: Parser) -> None:
         "--horizon",
         type=int,
         check=POSITIVE,
-        help="CA steps under attack (default: 200 for digits, 2000 for lizards)",
+        help="CA steps under attack (default: 200 for digits, 2000 for lizards, 1000 for a task)",
     )
     add_lizard(parser, "no_tail")
     add_digit(parser)
+    add_task(parser)
     add_data(
         parser,
         ("--test-digits", 200, "number of test digits"),

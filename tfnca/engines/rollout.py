@@ -44,7 +44,7 @@ def rollout(
     """Runs a step many times over.
 
     Args:
-        step: A `GrowingCA`, `MNISTCA`, `Injected`, `Perturbed`, `Verified`, or any other `Step`.
+        step: Any `Step`: a CA, an `Injected`, a `Perturbed` or a `Verified`.
         state: Array or tensor ``(batch, height, width, channels)``.
         steps: Number of steps, 0 or more.
         mask: 1 where adversaries are and 0 elsewhere, ``(batch, height, width)``; only for

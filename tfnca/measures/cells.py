@@ -14,6 +14,7 @@ from tqdm import tqdm
 from tfnca.automata.identity import identity
 from tfnca.automata.step import Step, copy_from_config
 from tfnca.files import arrays_sha256, write_atomically
+from tfnca.tasks.task import Task
 
 
 def run_cells(
@@ -80,6 +81,8 @@ def _identity(thing: Any) -> Any:
         if isinstance(thing, Step):
             copy_from_config(thing)  # raises if the identity would not tell it from another
         return identity(thing)
+    if isinstance(thing, Task):
+        return [keras.saving.get_registered_name(type(thing)), thing.get_config()]
     if isinstance(thing, np.ndarray):
         return [thing.shape, arrays_sha256(thing)]
     return thing

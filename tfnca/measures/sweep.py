@@ -36,9 +36,11 @@ from tfnca.measures.lizard import (
     region_picture,
     target_masks,
 )
-from tfnca.measures.model import load_step
+from tfnca.measures.model import load_step, make_task
 from tfnca.measures.settings import fill_in, settings_beside
+from tfnca.measures.task import measure_task
 from tfnca.plots import plot
+from tfnca.tasks.task import Task
 
 _BEFORE = _AFTER = 200
 """CA steps before the attack, for digits to settle, and after it, for them to recover."""
@@ -203,11 +205,65 @@ def _lizard_at(
     return rows, lifted["back"]
 
 
+def sweep_task(
+    step: Step,
+    task: Task,
+    goal: Task | None = None,
+    densities: Sequence[float] = DENSITIES,
+    horizon: int = 1000,
+    runs: int = 16,
+    seed: int = 1,
+    folder: str | Path | None = None,
+    jobs: int = 1,
+) -> dict[str, Any]:
+    """Measures an attack by any task at several adversary fractions.
+
+    Args:
+        step: `Injected(host, adversary)`.
+        task: The host's task: see `measure_task`.
+        goal: The attack's.
+        densities: Fractions of the task's cells that are adversaries, each in (0, 1].
+        horizon: CA steps with adversaries.
+        runs: Number of runs, each with its own mask.
+        seed: Random seed.
+        folder: Folder for partial results, to continue from; see `run_cells`.
+        jobs: Number of densities to measure in parallel; see `run_cells`.
+
+    Returns:
+        Dictionary: ``rows``, the rows of `measure_task` for each ``density``, where density 0 is
+        the baseline; and ``summary``, for each density the figures at the horizon and ``back``, the
+        number of runs that have recovered.
+    """
+    if not getattr(step, "has_adversary", False):
+        raise ValueError(
+            "step must be Injected(host, adversary), whose adversaries can be few or many. "
+            f"Received: {type(step).__name__}"
+        )
+    found = run_cells(
+        functools.partial(measure_task, step, task, goal),
+        [
+            {"density": density, "runs": runs, "at": stops(horizon), "seed": seed}
+            for density in densities
+        ],
+        (step, task, goal),
+        folder,
+        jobs,
+        "density",
+    )
+    rows = [{"density": 0.0, **row} for row in found[0]["baseline"]]
+    summary = []
+    for density, one in zip(densities, found, strict=True):
+        rows += [{"density": density, **row} for row in one["attack"]]
+        back = round(runs * one["recovery"][-1]["success"])
+        summary.append({"density": density, **one["attack"][-1], "back": back})
+    return {"runs": runs, "seed": seed, "horizon": horizon, "rows": rows, "summary": summary}
+
+
 def pictures(found: dict[str, Any]) -> dict[str, bytes]:
     """The plots of a sweep: dictionary from a file's name to PNG bytes.
 
     Args:
-        found: The result of `sweep_digits` or `sweep_lizard`.
+        found: The result of `sweep_digits`, `sweep_lizard` or `sweep_task`.
     """
     summary = found["summary"]
     shares = [100 * row["density"] for row in summary]
@@ -239,11 +295,14 @@ def pictures(found: dict[str, Any]) -> dict[str, bytes]:
             "time.png": against_time("host_takeover", "takeover rate, host cells alone"),
         }
     errors = {"median": "whole grid", "host_median": "host cells alone"}
-    return {
-        "error.png": against_time("median", "median MSE"),
-        "host_error.png": against_time("host_median", "median MSE, host cells alone"),
-        "density.png": against_density(errors, f"median MSE at step {found['horizon']}"),
+    errors = {name: shown for name, shown in errors.items() if name in summary[0]}
+    drawn = {
+        "error.png": against_time("median", "median error"),
+        "density.png": against_density(errors, f"median error at step {found['horizon']}"),
     }
+    if "host_median" in errors:
+        drawn["host_error.png"] = against_time("host_median", "median error, host cells alone")
+    return drawn
 
 
 def save_sweep(found: dict[str, Any], folder: str | Path) -> None:
@@ -287,6 +346,10 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     more = {"folder": Path(options.out) / "cells", "jobs": options.jobs}
     if options.horizon is not None:
         more["horizon"] = options.horizon
+    if options.task:
+        task = make_task(options.task, options, is_goal=False)
+        goal = make_task(options.goal, options, is_goal=True) if options.goal else None
+        return sweep_task(step, task, goal, densities, **more)
     if no_picture(step):
         digits = load_digits("test", options.data_dir, options.test_digits)
         seeds, target = range(options.seeds), options.digit

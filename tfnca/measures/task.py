@@ -52,10 +52,10 @@ def measure_task(
     Returns:
         Dictionary with ``runs``, and rows of `measure_rows`. Of a step alone: ``from_start``;
         ``from_settled``, from where the task's `settled` steps lead; ``damaged``, when a circle of
-        cells has lost its channels, and after `settled` steps more; ``drift``, if the task has
-        positions. Of an attack: ``baseline`` and ``attack``, by the goal, from the settled host;
-        ``harm``, the attack's states by the task; ``recovery``, by the task, when the attack is
-        removed, and after `settled` steps without it.
+        cells has lost its channels, and after `settled` steps more, or at[-1] if it is 0;
+        ``drift``, if the task has positions. Of an attack: ``baseline`` and ``attack``, by the
+        goal, from the settled host; ``harm``, the attack's states by the task; ``recovery``, by the
+        task, when the attack is removed, and as many steps later.
 
     Raises:
         ValueError: If the step cannot do the task, there is a goal without an attack, an argument
@@ -97,7 +97,7 @@ def _alone(
     ready = task.begin(step, runs, seed, settle=True)
     bar.update(task.settled)
     wounded = ready._replace(state=damage(step, task, ready.state, seed))
-    healing = (0, task.settled)
+    healing = (0, _after(task, at))
     found = {
         "from_start": measure_rows(step, task, start, at, seed, bar=bar),
         "from_settled": measure_rows(step, task, ready, at, seed, task.settled, bar),
@@ -133,9 +133,14 @@ def _attacked(
         harm.append({"step": now, **task.measures(after, ready)})
     found |= {"attack": attack} | ({"harm": harm} if goal is not None else {})
     lifted = ready._replace(state=after.astype(np.float32), mask=None)
-    stops = (0, task.settled)
+    stops = (0, _after(task, at))
     found["recovery"] = measure_rows(step.host, task, lifted, stops, seed, first + at[-1], bar)
     return found
+
+
+def _after(task: Task, at: Sequence[int]) -> int:
+    """CA steps in which a collective may heal or recover; some tasks do not wait for settling."""
+    return task.settled or at[-1]
 
 
 def measure_rows(
@@ -177,8 +182,7 @@ def states_at(
     """Yields the steps in `at`, and the run's states then, bounded: see `measure_rows`."""
     state, now = batch.state, 0
     given = {"mask": batch.mask} if step.has_adversary else {}
-    if (inputs := batch._asdict().get("inputs")) is not None:
-        given["inputs"] = inputs
+    given["inputs"] = batch.inputs
     for stop in at:
         state = advance(
             step, state, stop - now, bar, seed=seed, step_offset=first_step + now, **given
@@ -258,7 +262,8 @@ def drift_rows(
         distance in cells from the last measurement; ``away``, that from the first.
     """
     before = first = None
-    for now, values in trajectory(step, batch.state, steps, every, seed=seed):
+    run = trajectory(step, batch.state, steps, every, seed=seed, inputs=batch.inputs)
+    for now, values in run:
         bar.update(min(every, steps - now + every) if now else 0)
         if now == 0:
             continue  # the start's position says nothing about the pattern's

@@ -45,9 +45,10 @@ def relaxed(
             tape.watch(scores)
             share = _shares(scores, alive, budget)
             state = batch.state
+            given = {} if batch.inputs is None else {"inputs": batch.inputs}
             for index in tf.range(steps):
-                kept = host(state, seed=draw, index=index, network=0)
-                moved = adversary(state, seed=draw, index=index, network=1)
+                kept = host(state, seed=draw, index=index, network=0, **given)
+                moved = adversary(state, seed=draw, index=index, network=1, **given)
                 state = kept + share[..., None] * (moved - kept)
             errors = goal.soft_cell_errors(state, batch)
             if errors is None:

@@ -34,21 +34,18 @@ class TaskPool(Pool):
         masks = None if where is None else random_mask(where, density, seed)
         super().__init__(np.asarray(batch.state), batch_size, masks)
         self.where, self.density = where, density
-        self.starts = tf.Variable(batch.state, trainable=False)
+        # A slot keeps its start, so its labels never change.
         given = {n: v for n, v in batch._asdict().items() if n not in _OWN and v is not None}
-        self.given = {name: tf.Variable(values, trainable=False) for name, values in given.items()}
-        """What goes with each start: a slot keeps its start, so its labels never change."""
+        for name, values in {"starts": batch.state, **given}.items():
+            self.variables[name] = tf.Variable(values, trainable=False)
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
-        given = {name: tf.gather(values, slots) for name, values in self.given.items()}
-        batch = Batch(
-            slots, tf.gather(self.variables["states"], slots), self._masks_of(slots), **given
-        )
+        batch = self._batch(slots)
         losses = loss(batch.state, batch)
         losses = tf.where(tf.math.is_nan(losses), losses.dtype.max, losses)
         anew = tf.equal(tf.range(self.batch_size), tf.argmax(losses, output_type=tf.int32))
-        starts = tf.gather(self.starts, slots)
+        starts = tf.gather(self.variables["starts"], slots)
         state = tf.where(anew[:, None, None, None], starts, batch.state)
         mask = batch.mask
         if mask is not None:

@@ -1,5 +1,6 @@
 """A task: the purpose of a collective of cells, in one object for training and for all measures."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -176,7 +177,8 @@ class Task:
             )
         if settle:
             host = step if step.host is None else step.host
-            state = np.asarray(rollout(host, state, self.settled, seed=seed))
+            state = rollout(host, state, self.settled, seed=seed, inputs=batch.inputs)
+            state = np.asarray(state)
         return batch._replace(state=state)
 
     def measures(self, state: np.ndarray, batch: Batch) -> dict[str, float]:
@@ -231,6 +233,12 @@ class Task:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor. Override it if yours has any."""
+        if inspect.signature(type(self)).parameters:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} must override get_config, which returns the arguments of its constructor. "
+                f"Received: {name} without it"
+            )
         return {}
 
     @classmethod

@@ -93,9 +93,6 @@ class Pool:
             return None
         return tf.cast(tf.gather(self.variables["masks"], slots), tf.float32)
 
-    def _inputs_of(self, slots: tf.Tensor) -> tf.Tensor | None:
-        return tf.gather(self.variables["inputs"], slots) if "inputs" in self.variables else None
-
     def copy(self) -> "Pool":
         """A pool with the same contents and settings, in new variables."""
         other = copy.copy(self)
@@ -112,12 +109,7 @@ class Pool:
         A subclass with further variables overrides this method, calls it and writes them itself.
         """
         slots = tf.cast(batch.slots, tf.int32)[:, None]
-        values = {
-            "states": state,
-            "masks": batch.mask,
-            "labels": batch.labels,
-            "inputs": batch.inputs,
-        }
+        values = batch._asdict() | {"states": state, "masks": batch.mask}
         for name, variable in self.variables.items():
             if name not in values:  # a subclass may have more
                 continue
@@ -126,15 +118,13 @@ class Pool:
     def batches(self) -> Iterator[Batch]:
         """Yields every slot once and unchanged, in batches, for `Trainer.evaluate`."""
         for first in range(0, self.size, self.batch_size):
-            slots = tf.range(first, min(first + self.batch_size, self.size))
-            labels = self.variables.get("labels")
-            yield Batch(
-                slots,
-                tf.gather(self.variables["states"], slots),
-                self._masks_of(slots),
-                None if labels is None else tf.gather(labels, slots),
-                inputs=self._inputs_of(slots),
-            )
+            yield self._batch(tf.range(first, min(first + self.batch_size, self.size)))
+
+    def _batch(self, slots: tf.Tensor) -> Batch:
+        """Some slots, with every variable that has the name of a batch's field."""
+        named = {n: tf.gather(v, slots) for n, v in self.variables.items() if n in Batch._fields}
+        state = tf.gather(self.variables["states"], slots)
+        return Batch(**named)._replace(slots=slots, state=state, mask=self._masks_of(slots))
 
 
 class GrowingPool(Pool):
@@ -250,8 +240,7 @@ class GrowingPool(Pool):
         """The loss of each state before any reset."""
         if hasattr(loss, "rank"):
             return loss.rank(state)
-        mask, inputs = self._masks_of(slots), self._inputs_of(slots)
-        batch = Batch(slots, state, mask, centres=pattern_centres(state), inputs=inputs)
+        batch = self._batch(slots)._replace(centres=pattern_centres(state))
         return loss(state, batch)
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
@@ -284,7 +273,7 @@ class GrowingPool(Pool):
             circles = circle_masks(self.damaged, self.starts.shape[1:3], key, radius=self.radii)
             circles = tf.where(anew[keep:, ..., None], 1.0, circles)
             state = tf.concat([state[:keep], state[keep:] * circles], axis=0)
-        return Batch(slots, state, mask, centres=centres, inputs=self._inputs_of(slots))
+        return self._batch(slots)._replace(state=state, mask=mask, centres=centres)
 
 
 class DigitPool(Pool):

@@ -103,7 +103,7 @@ class Trainer(keras.Model):
         check_step(step)
         if task is not None:
             check_fits("task", task, step)
-            if not hasattr(task, "error"):
+            if not (hasattr(task, "error") and hasattr(task, "pool")):
                 raise ValueError(f"task must be a tfnca.Task. Received: {type(task).__name__}")
             loss = task.error if loss is None else loss
         # Keras scales the loss of a model that computes in float16, as the step may do.

@@ -92,7 +92,7 @@ def current_options(text: str) -> str:
 
 def head(model: ShippedModel, config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The YAML that the model hubs read."""
-    digits = model.layer == "MNISTCA"
+    digits = model.of_digits
     tags = ["tfnca", "neural-cellular-automata", "cellular-automata"]
     tags += ["self-classification"] if digits else ["morphogenesis"]
     if model.kind != "host":
@@ -117,7 +117,7 @@ def head(model: ShippedModel, config: dict[str, Any], metrics: dict[str, Any]) -
 
 def describe(model: ShippedModel, config: dict[str, Any]) -> str:
     """What the model is, in two sentences."""
-    digits = model.layer == "MNISTCA"
+    digits = model.of_digits
     host = f"`{model.host}`" if model.host else ""
     if model.kind == "host" and digits:
         return (
@@ -155,7 +155,7 @@ def describe(model: ShippedModel, config: dict[str, Any]) -> str:
 
 def shown(model: ShippedModel, config: dict[str, Any]) -> str:
     """The caption of a job's ``preview.png``."""
-    if model.layer == "MNISTCA":
+    if model.of_digits:
         if model.kind == "host":
             return "Test digits after 200 steps; the colour of a cell is the class it has chosen"
         return (
@@ -182,7 +182,7 @@ def usage(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
         lines += [f'host = tfnca.load("{config["host"]}")']
         lines += [f'step = tfnca.load_attack("{name}", host=host)']
     where = "state[..., 0] >= 0"  # every pixel
-    if model.layer == "MNISTCA":
+    if model.of_digits:
         lines += ['state = tfnca.digit_state(tfnca.load_digits("test", count=8).images)']
     else:
         start = "step" if model.kind == "host" else "step.host"
@@ -191,9 +191,9 @@ def usage(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
     if model.kind == "adversary":
         lines += [f"mask = tfnca.random_mask({where}, {config['density']:g}, seed=0)"]
         lines += ["state = tfnca.rollout(step, state, steps=200, mask=mask, seed=1)"]
-    elif model.kind == "perturbation" or model.layer == "MNISTCA":
+    elif model.kind == "perturbation" or model.of_digits:
         lines += ["state = tfnca.rollout(step, state, steps=200, seed=1)"]
-    if model.layer == "MNISTCA":
+    if model.of_digits:
         lines += ["chosen = tfnca.class_logits(state).numpy().argmax(-1)  # the class of each cell"]
     else:
         lines += ["picture = tfnca.to_rgb(state)"]
@@ -215,13 +215,13 @@ def measured_how(model: ShippedModel, config: dict[str, Any], metrics: dict[str,
     if model.kind != "host":
         host = f"saved_models/{model.host}/model.keras" if model.host_ships else config["host"]
         command += f" --host {host}"
-    if model.layer != "MNISTCA" and config["target"] != "lizard":
+    if not model.of_digits and config["target"] != "lizard":
         command += f" --target {config['target']}"
-    if model.layer != "MNISTCA" and config.get("host_target", "lizard") != "lizard":
+    if not model.of_digits and config.get("host_target", "lizard") != "lizard":
         command += f" --host-target {config['host_target']}"
     if model.kind == "adversary" and config["density"] != 0.1:
         command += f" --density {config['density']:g}"
-    if model.layer == "MNISTCA":
+    if model.of_digits:
         if metrics["digits"] != 1000:
             command += f" --test-digits {metrics['digits']}"
         on = f"the first {metrics['digits']:,} test digits, {len(metrics['seeds'])} seeds"

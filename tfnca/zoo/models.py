@@ -65,6 +65,11 @@ class ShippedModel:
         return "  ".join(filter(None, self.columns()))
 
     @property
+    def of_digits(self) -> bool:
+        """Whether the model classifies digits, or attacks a CA that does. Others draw pictures."""
+        return self.layer == "MNISTCA"
+
+    @property
     def title(self) -> str:
         """The title of the model's table in a list."""
         return TITLES[self.kind] if self.host_ships or not self.host else HOST_NOT_BUNDLED
