@@ -58,6 +58,12 @@ def test_the_loss_sees_all_alphas_and_charges_for_the_adversarys():
     np.testing.assert_allclose(dear.rank(state), free(state), atol=1e-6)
 
 
-def test_a_negative_cost_is_refused():
-    with pytest.raises(ValueError, match=r"cell_cost must be .* Received: cell_cost=-1"):
-        tfnca.InvasionLoss(np.zeros((4, 4, 4)), cell_cost=-1)
+def test_a_negative_cost_rewards_spreading():
+    state, target = two_cells(), np.zeros((4, 4, 4), np.float32)
+    free, dear = tfnca.InvasionLoss(target), tfnca.InvasionLoss(target, cell_cost=-0.3)
+    np.testing.assert_allclose(dear(state) - free(state), [0.0, -0.3 * 0.5 / 1.5], atol=1e-6)
+
+
+def test_a_cost_is_a_number():
+    with pytest.raises(ValueError, match=r"cell_cost must be a finite .* Received: cell_cost=nan"):
+        tfnca.InvasionLoss(np.zeros((4, 4, 4)), cell_cost=np.nan)

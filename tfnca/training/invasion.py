@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfnca.automata.checks import check_number
 from tfnca.automata.state import ALPHA
 from tfnca.training.batch import Batch
 from tfnca.training.losses import TargetLoss
@@ -17,7 +18,9 @@ class InvasionLoss(TargetLoss):
     Args:
         target: Premultiplied RGBA ``(height, width, 4)`` in [0, 1], of the grid's size.
         cell_cost: Loss if all cells belong to adversaries; a part of them costs in proportion.
-            With 0, adversaries may replace the host; above 0, they must change its cells.
+            With 0, adversaries may replace the host; above 0, they must change its cells. A
+            negative cost rewards spreading, which the picture alone does not: whose a cell is has
+            no gradient.
         adversaries: Number of adversaries.
 
     Call arguments:
@@ -27,7 +30,7 @@ class InvasionLoss(TargetLoss):
         One loss per item, ``(batch,)``.
 
     Raises:
-        ValueError: If `target` is not such a picture, or `cell_cost` is negative or not finite.
+        ValueError: If `target` is not such a picture, or `cell_cost` is not finite.
 
     Example:
 
@@ -40,9 +43,7 @@ class InvasionLoss(TargetLoss):
 
     def __init__(self, target: np.ndarray, cell_cost: float = 0.0, adversaries: int = 1) -> None:
         super().__init__(target)
-        if not 0 <= cell_cost < np.inf:
-            raise ValueError(f"cell_cost must be 0 or more. Received: cell_cost={cell_cost}")
-        self.cell_cost = float(cell_cost)
+        self.cell_cost = float(check_number("cell_cost", cell_cost))
         self.adversaries = adversaries
 
     def __call__(self, state: tf.Tensor, batch: Batch = Batch()) -> tf.Tensor:  # noqa: B008

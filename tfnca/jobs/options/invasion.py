@@ -2,7 +2,8 @@
 
 The host is frozen. The adversary is a second species with an alpha of its own, which gets a square
 of the grown pattern, or scattered cells. Each cell then belongs to the species with the larger
-alpha. With --cell-cost, every cell that the adversary holds costs, so it must change host cells.
+alpha. With --cell-cost, every cell that the adversary holds costs, so it must change host cells; a
+negative cost rewards spreading.
 """
 
 from dataclasses import dataclass
@@ -41,7 +42,9 @@ class Config(Common):
         None, "instead of a square, the fraction of scattered cells that it gets", FRACTION
     )
     cell_cost: float = option(
-        0.0, "loss if every cell is the adversary's; a part costs in proportion", NOT_NEGATIVE
+        0.0,
+        "loss if every cell is the adversary's; a part costs in proportion; a negative cost "
+        "rewards spreading",
     )
     steps: int = option(400, "training steps", POSITIVE)
     batch_size: int = option(4, "states in a batch", POSITIVE)
