@@ -146,7 +146,7 @@ def main():
         about, *seen = attack(models, images, masks, seed, options.training_steps)
         found["attacks"].append(about)
         if seed == 0:
-            draw(*seen, ROOT / "docs/images/examples/segmentation.png")
+            draw(*seen, ROOT / "docs/images/examples/segmentation.webp")
         options.out.mkdir(parents=True, exist_ok=True)
         write_atomically(options.out / "metrics.json", json.dumps(found, indent=1))
 

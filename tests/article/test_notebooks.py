@@ -58,7 +58,7 @@ def test_a_notebook_runs_and_gives_what_is_stored_in_it(path, monkeypatch):
 
 def test_there_is_one_for_each_part_of_the_article_one_for_your_own_and_two_beyond():
     names = ["1_digits", "2_injections", "3_perturbations", "4_attack_your_own"]
-    names += ["5_where_it_hurts", "6_textures"]
+    names += ["5_where_it_hurts", "6_textures", "7_segmentation"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 

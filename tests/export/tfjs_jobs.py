@@ -69,11 +69,11 @@ def graph_job(path, model, step, state, steps, draws, k=None):
         step: What was exported, without inputs of its own: a mixture at strengths `k`.
         state: The start.
         steps: Number of steps.
-        draws: ``fire_masks``, ``noise`` and ``mask``, as `tfnca.rollout` takes them.
+        draws: ``fire_masks``, ``noise``, ``mask`` and ``inputs``, as `tfnca.rollout` takes them.
         k: The strengths of perturbations, which their export takes.
     """
     expected = tfnca.rollout(step, state, steps, engine="dense", seed=0, **draws).numpy()
-    given = {"mask": draws["mask"]} if "mask" in draws else {}
+    given = {name: draws[name] for name in ("mask", "inputs") if name in draws}
     given |= {"k": k} if k is not None else {}
     drawn = {"fire_mask": draws["fire_masks"]}
     drawn |= {"noise": draws["noise"]} if "noise" in draws else {}
