@@ -17,6 +17,7 @@ PACKAGES = (
     "engines",
     "data",
     "training",
+    "tasks",
     "formats",
     "export",
     "measures",
