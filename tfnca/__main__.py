@@ -33,7 +33,7 @@ Each command with an example. A command followed by --help lists its options:
   tfnca train growing --target picture.png         train a CA that grows a picture
   tfnca train mnist                                train a CA that classifies handwritten digits
   tfnca train mnist_defence                        train a digit CA that resists adversaries
-  tfnca attack growing --region host --density .3  train adversaries that change a grown picture
+  tfnca attack growing --region host --density 0.3   train adversaries that change a grown picture
   tfnca attack invasion --target red               train adversaries that spread
   tfnca attack mnist --digit 8                     train adversaries that change a digit's class
   tfnca attack perturbation --target red           train a matrix that changes every living cell
