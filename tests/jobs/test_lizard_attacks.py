@@ -242,7 +242,7 @@ def test_a_share_out_of_range_is_named(option):
 @pytest.fixture
 def standing(monkeypatch):
     """Rollouts that do nothing."""
-    nothing = lambda step, state, steps, **_: tf.convert_to_tensor(state)  # noqa: E731
+    nothing = lambda step, state, steps, *_, **__: tf.convert_to_tensor(state)  # noqa: E731
     monkeypatch.setattr(sys.modules["tfnca.engines.rollout"], "rollout", nothing)
 
 
@@ -303,7 +303,7 @@ class Walker(tfnca.GrowingCA):
 def by_hand(monkeypatch):
     """Rollouts by plain calls, for steps that are no CA."""
 
-    def rollout(step, state, steps, **_):
+    def rollout(step, state, steps, *_, **__):
         for _ in range(steps):
             state = step(state)
         return state

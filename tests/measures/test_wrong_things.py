@@ -159,6 +159,12 @@ WRONG = {
         lambda: of_lizards.measure_growing(GROWING, STATE, TARGET, at=(2, 1)),
         "at must be in ascending order",
     ),
+    "a mask without adversaries": (
+        lambda: of_lizards.measure_growing(
+            GROWING, STATE, TARGET, at=(1,), mask=np.zeros((1, 12, 12))
+        ),
+        "no adversary.*Received: a mask",
+    ),
     "another place": (lambda: of_lizards.region_picture("all", TARGET, TARGET), "region must be"),
     "cells that are none": (
         lambda: of_lizards.measure_strengths(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tfnca.automata.checks import check_integer, check_labels, check_seed
+from tfnca.automata.checks import check_integer, check_labels, check_seed, reject_mask
 from tfnca.automata.state import NUM_CLASSES, no_digits, no_picture
 from tfnca.automata.step import Step
 from tfnca.data.digits import Digits
@@ -48,7 +48,9 @@ def check_step(
 
 
 def check_mask_given(step: Step, mask: Any) -> None:
-    """Raises ValueError if a step has adversaries but no mask places them."""
+    """Raises ValueError if a step has adversaries but no mask places them, or the reverse."""
+    if not step.has_adversary:
+        reject_mask(mask, type(step).__name__)
     if step.has_adversary and mask is None:
         raise ValueError(
             f"{type(step).__name__} has adversaries, so it needs a mask that places them, for "

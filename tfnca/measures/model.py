@@ -64,8 +64,8 @@ def make_task(name: str, options: argparse.Namespace, is_goal: bool) -> Task:
         inspect.signature(kind).bind()
     except TypeError as error:
         raise ValueError(
-            f"A task that a command measures must need no arguments: give those of {kind.__name__} "
-            f"defaults. Received: {error}"
+            "A task that a command measures must need no arguments: in a module that you name with "
+            f"--plugin, derive a class from {kind.__name__} that sets them. Received: {error}"
         ) from None
     return kind()
 
