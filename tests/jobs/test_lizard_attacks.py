@@ -22,6 +22,7 @@ from tfnca.jobs.options import Common
 from tfnca.jobs.results import measured
 from tfnca.measures import model as model_measures
 from tfnca.measures.lizard import (
+    grown_states,
     lost_cells,
     measure_bounds,
     measure_damage,
@@ -482,6 +483,24 @@ def test_a_perturbation_says_what_the_identity_does_to_its_host(capsys, monkeypa
         printed = capsys.readouterr().out
         assert f"{cost:.1e}" in printed
         assert ("Warning" in printed and "12.3" in printed) == warns
+
+
+def test_a_perturbation_says_that_its_host_does_not_grow_the_picture(capsys):
+    target, grown = np.zeros((8, 8, 4)), np.zeros((1, 8, 8, 16))
+    for value, warns in ((0.0, False), (0.03, False), (0.1, True), (np.nan, True)):
+        perturbation.say_growth(grown + value, target)
+        printed = capsys.readouterr().out
+        assert ("--host-target" in printed and "scaled" in printed) == warns
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="no trained lizard")
+def test_a_scaled_lizard_does_not_grow_from_the_usual_seed(capsys):
+    target, host = tfnca.pad_target(tfnca.lizard(), 16), tfnca.load(SHIPPED)
+    perturbation.say_growth(grown_states(host, (72, 72), 1), target)
+    assert not capsys.readouterr().out
+    factors = np.where(np.arange(16) < 4, 1.0, 0.3)
+    perturbation.say_growth(grown_states(host.scaled(factors), (72, 72), 1), target)
+    assert "its seed" in capsys.readouterr().out
 
 
 def test_a_scaled_rule_is_the_same_rule_in_other_units():

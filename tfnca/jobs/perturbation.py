@@ -6,7 +6,7 @@ import numpy as np
 
 from tfnca.automata.perturbations import KINDS, StatePerturbation
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.state import seed_state
+from tfnca.automata.state import ALPHA, seed_state
 from tfnca.automata.step import CellularAutomaton
 from tfnca.formats.load import load_perturbation
 from tfnca.jobs.lizard_attack import (
@@ -25,6 +25,10 @@ from tfnca.measures.protocol import measure_perturbation
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
 
+GROWN = 2e-3
+"""MSE of RGBA up to which a host has grown a picture: ten times that of the article's lizard. Two
+versions of the lizard differ by 0.003 or more."""
+
 NOTHING = 5e-5
 """MSE of RGBA below which the identity has no effect: a quarter of the MSE of the article's lizard
 against its target."""
@@ -42,6 +46,18 @@ def say_identity(host: CellularAutomaton, size: tuple[int, int]) -> None:
             "with --recipe bounded, or continue its training with tfnca train growing --start HOST "
             "--recipe bounded. host.scaled(factors) is the same rule within the bound, but its "
             "seed must be scaled too, which this command does not do: train in Python then."
+        )
+
+
+def say_growth(grown: np.ndarray, target: np.ndarray) -> None:
+    """Warns if a grown state is far from the picture that the host should grow."""
+    error = float(np.square(np.asarray(grown)[..., : ALPHA + 1] - target).mean())
+    if not error <= GROWN:
+        print(
+            f"Warning: from the usual seed the host does not grow --host-target (MSE {error:.4f} "
+            "after 200 steps). Give the picture that it grows. If the host was scaled, its seed "
+            "must be scaled too, which this command does not do: train in Python, with "
+            "factors * tfnca.seed_state(72) among the pool's starts."
         )
 
 
@@ -68,9 +84,9 @@ def main(config: Config) -> None:
     size = target.shape[:2]
     step = Perturbed(host, first_perturbation(config, host))
     say_identity(host, size)
-    starts = np.concatenate(
-        [seed_state(size, 1, host.channels), grown_states(host, size, 1, seed=config.seed)]
-    )
+    grown = grown_states(host, size, 1, seed=config.seed)
+    say_growth(grown, padded_target(config, config.padding, "host_target"))
+    starts = np.concatenate([seed_state(size, 1, host.channels), grown])
     pool = GrowingPool(starts, **pool_options(config, target))
     loss = TargetLoss(target, drift_penalty=config.drift_penalty)
     trainer = attack_trainer(config, step, loss, config.optimizer)
