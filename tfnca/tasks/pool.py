@@ -54,3 +54,15 @@ class TaskPool(Pool):
                 anew[:, None, None], random_mask(where, self.density, seed, index), mask
             )
         return batch._replace(state=state, mask=mask)
+
+
+class FreshPool(TaskPool):
+    """A `TaskPool` in which every item begins anew in each training step, with a new mask."""
+
+    def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
+        slots = self._draw_slots(tf.stack([seed, 2 * index]))
+        given = {name: tf.gather(values, slots) for name, values in self.given.items()}
+        mask = None
+        if self.has_masks:
+            mask = random_mask(tf.gather(tf.constant(self.where), slots), self.density, seed, index)
+        return Batch(slots, tf.gather(self.starts, slots), mask, **given)
