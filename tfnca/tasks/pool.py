@@ -61,8 +61,8 @@ class FreshPool(TaskPool):
 
     def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
         slots = self._draw_slots(tf.stack([seed, 2 * index]))
-        given = {name: tf.gather(values, slots) for name, values in self.given.items()}
-        mask = None
-        if self.has_masks:
-            mask = random_mask(tf.gather(tf.constant(self.where), slots), self.density, seed, index)
-        return Batch(slots, tf.gather(self.starts, slots), mask, **given)
+        batch = self._batch(slots)._replace(state=tf.gather(self.variables["starts"], slots))
+        if not self.has_masks:
+            return batch
+        where = tf.gather(tf.constant(self.where), slots)
+        return batch._replace(mask=random_mask(where, self.density, seed, index))
