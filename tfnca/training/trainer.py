@@ -1,20 +1,14 @@
 """The trainer: a Keras model with the article's training step."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnca.automata.checks import (
-    check_fits,
-    check_integer,
-    check_pool,
-    check_seed,
-)
-from tfnca.automata.step import Step, check_step, copy_from_config, warn_of_clipping
+from tfnca.automata.checks import check_fits, check_integer, check_pool, check_seed
+from tfnca.automata.step import Step, check_step, warn_of_clipping
 from tfnca.deprecated import takes_old_names
 from tfnca.engines.dense import uses_xla
 from tfnca.engines.fingerprint import Fingerprint, fingerprint
@@ -22,6 +16,7 @@ from tfnca.engines.rollout import refuse_forks, resolve_engine, run, run_recorde
 from tfnca.training.batch import Batch
 from tfnca.training.callbacks import StopAtNonFinite, Validation
 from tfnca.training.losses import Loss, PerItem
+from tfnca.training.model import PoolModel
 from tfnca.training.pools import Pool
 from tfnca.training.workers import ALONE, Workers, mean_of_shards, shard_seed
 
@@ -35,7 +30,7 @@ _FIT = {"callbacks", "initial_epoch", "validation_freq", "verbose"}
 """Arguments that `fit` passes to Keras unchanged."""
 
 
-class Trainer(keras.Model):
+class Trainer(PoolModel):
     """Trains a step: `compile` with an optimiser, `fit` on a pool.
 
     Each training step takes a batch from the pool, runs the CA, computes the loss of the final
@@ -159,28 +154,6 @@ class Trainer(keras.Model):
     def call(self, state: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         """One step of the CA."""
         return self.step(state, **kwargs)
-
-    def compile(
-        self, optimizer: str | keras.optimizers.Optimizer = "rmsprop", **kwargs: Any
-    ) -> None:
-        """Sets the optimiser. The loss is an argument of `Trainer`.
-
-        Args:
-            optimizer: Any Keras optimiser, or a `WhitenedAdam`.
-            **kwargs: Arguments of `keras.Model.compile` for execution, for example `run_eagerly`.
-
-        Raises:
-            ValueError: If a loss or metrics are given.
-        """
-        if wrong := {"loss", "loss_weights", "metrics", "weighted_metrics"} & set(kwargs):
-            raise ValueError(
-                "compile takes only the optimiser. The loss is an argument of Trainer. "
-                f"Received: {', '.join(sorted(wrong))}"
-            )
-        super().compile(optimizer, **kwargs)
-        # Now, so that `load_weights` finds the slots that `save_weights` wrote.
-        if not self.optimizer.built:
-            self.optimizer.build(self.step.trainable_variables)
 
     def fit(
         self,
@@ -425,41 +398,3 @@ class Trainer(keras.Model):
         losses = PerItem(self.loss_of_states)(state, batch)
         self._evaluated_with = self._constants()
         return losses
-
-    def train_on_batch(self, *_: Any, **__: Any) -> None:
-        """Not supported: batches come from a pool."""
-        raise ValueError(
-            "A Trainer draws its batches from a pool. For one training step call "
-            "fit(pool, steps_per_epoch=1). Received: a batch"
-        )
-
-    def test_on_batch(self, *_: Any, **__: Any) -> None:
-        """Not supported: use `evaluate`."""
-        raise ValueError("Call evaluate for the loss of states or of a pool. Received: a batch")
-
-    def predict(self, *_: Any, **__: Any) -> None:
-        """Not supported: use `tfnca.rollout`."""
-        raise ValueError(
-            "Call tfnca.rollout(trainer.step, state, steps) to run the CA. Received: predict"
-        )
-
-    predict_on_batch = predict
-
-    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves the trained part (base, adversary or perturbation) for `tfnca.load`.
-
-        Keras' `ModelCheckpoint` therefore writes small files without host and pool. The number of
-        training steps, which all draws depend on, is only in files that `save_weights` writes.
-
-        Raises:
-            ValueError: If the path does not end in ``.keras``, or the file would not hold a change
-                that was made to a layer.
-        """
-        if Path(filepath).suffix != ".keras":
-            raise ValueError(
-                "save writes .keras files. Use save_weights for .weights.h5, and tfnca export for "
-                f"other formats. Received: filepath={str(filepath)!r}"
-            )
-        if isinstance(self.step.trained, Step):
-            copy_from_config(self.step.trained)
-        keras.saving.save_model(self.step.trained, filepath, overwrite=overwrite, **kwargs)
