@@ -38,9 +38,9 @@ def network_gradient(n, count, program, tile, back):
 
 
 @numba.njit
-def perceive_gradient(n, count, program, tile, back):
+def perceive_gradient(n, x, count, program, tile, back):
     for _ in range(n):
-        kernels._perceive_gradient(count, program, tile, back)
+        kernels._perceive_gradient(x, count, program, tile, back)
 
 
 def milliseconds(function: Callable, *arguments) -> float:
@@ -92,7 +92,7 @@ def measure(host: tfnca.GrowingCA, state: np.ndarray) -> dict[str, float]:
         "network, forward and again": 2 * forward,
         "network, backward": milliseconds(network_gradient, calls, count, program, tile, back),
         "perception, backward": milliseconds(
-            perceive_gradient, STEPS, len(cells), program, tile, back
+            perceive_gradient, STEPS, x, len(cells), program, tile, back
         ),
     }
     return found | {"lists, life, copies": total - sum(found.values()), "all": total}

@@ -218,6 +218,18 @@ def test_an_older_revision_trains_with_the_old_names_of_options(tmp_path):
     assert unchanged.training_command(unchanged.ROOT) == unchanged.TRAIN
 
 
+@pytest.mark.slow  # numba compiles the timed loops
+def test_the_parts_of_a_step_are_timed():
+    import parts
+
+    host = shuffled(tfnca.GrowingCA(), seed=0, scale=0.05)
+    state = np.array(tfnca.rollout(host, tfnca.seed_state(40), 1, seed=0))
+    state[:, 8:32, 8:32, 3] = 1.0
+    found = parts.measure(host, state)
+    assert found["all"] > 0
+    assert min(list(found.values())[:4]) > 0
+
+
 @pytest.mark.parametrize("name", rule_speed.RULES)
 def test_both_engines_run_every_rule_that_is_timed(name):
     ca, state = rule_speed.problem(8, rule_speed.RULES[name][1], batch=1)
