@@ -50,18 +50,15 @@ def test_a_run_is_measured_along_its_path():
     assert rows[1]["share"] == look_at(STEP, expected)["share"]
 
 
-def test_the_loss_sees_all_alphas_and_charges_for_the_adversarys():
+@pytest.mark.parametrize("cost", [0.3, -0.3])
+def test_the_loss_sees_all_alphas_and_charges_for_the_adversarys(cost):
     state, target = two_cells(), np.zeros((4, 4, 4), np.float32)
-    free, dear = tfnca.InvasionLoss(target), tfnca.InvasionLoss(target, cell_cost=0.3)
+    target[:2, :, 3] = 0.2
+    state[:, 3, 3, 16] = 1.0  # outside of the picture
+    free, dear = tfnca.InvasionLoss(target), tfnca.InvasionLoss(target, cell_cost=cost)
     np.testing.assert_allclose(free(state), look_at(STEP, state, target)["error"], atol=1e-6)
-    np.testing.assert_allclose(dear(state) - free(state), [0.0, 0.3 * 0.5 / 1.5], atol=1e-6)
+    np.testing.assert_allclose(dear(state) - free(state), [0.0, cost * 0.5 / 1.5], atol=1e-6)
     np.testing.assert_allclose(dear.rank(state), free(state), atol=1e-6)
-
-
-def test_a_negative_cost_rewards_spreading():
-    state, target = two_cells(), np.zeros((4, 4, 4), np.float32)
-    free, dear = tfnca.InvasionLoss(target), tfnca.InvasionLoss(target, cell_cost=-0.3)
-    np.testing.assert_allclose(dear(state) - free(state), [0.0, -0.3 * 0.5 / 1.5], atol=1e-6)
 
 
 def test_a_cost_is_a_number():

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfnca.automata.checks import check_number
-from tfnca.automata.state import ALPHA
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD
 from tfnca.training.batch import Batch
 from tfnca.training.losses import TargetLoss
 
@@ -17,7 +17,8 @@ class InvasionLoss(TargetLoss):
 
     Args:
         target: Premultiplied RGBA ``(height, width, 4)`` in [0, 1], of the grid's size.
-        cell_cost: Loss if all cells belong to adversaries; a part of them costs in proportion.
+        cell_cost: Loss if all cells of the picture belong to adversaries; a part of them costs in
+            proportion.
             With 0, adversaries may replace the host; above 0, they must change its cells. A
             negative cost rewards spreading, which the picture alone does not: whose a cell is has
             no gradient.
@@ -37,8 +38,10 @@ class InvasionLoss(TargetLoss):
     >>> import numpy as np, tfnca
     >>> step = tfnca.Invasion(tfnca.GrowingCA(), tfnca.GrowingCA())
     >>> state = step.invade(tfnca.seed_state(16), np.ones((1, 16, 16)))
-    >>> float(tfnca.InvasionLoss(np.zeros((16, 16, 4)), cell_cost=0.5)(state)[0]) > 0.5
-    True
+    >>> target = np.ones((16, 16, 4))
+    >>> free, dear = (tfnca.InvasionLoss(target, cell_cost=cost)(state) for cost in (0.0, 0.5))
+    >>> float((dear - free)[0]).__round__(3)
+    0.5
     """
 
     def __init__(self, target: np.ndarray, cell_cost: float = 0.0, adversaries: int = 1) -> None:
@@ -47,7 +50,11 @@ class InvasionLoss(TargetLoss):
         self.adversaries = adversaries
 
     def __call__(self, state: tf.Tensor, batch: Batch = Batch()) -> tf.Tensor:  # noqa: B008
-        own, host = (ops.sum(ops.clip(each, 0.0, 1.0), axis=(1, 2, 3)) for each in self._of(state))
+        # Of the picture's cells only: a reward for others would fill the empty grid.
+        inside = self.target[..., ALPHA:] > LIVING_THRESHOLD
+        own, host = (
+            ops.sum(ops.clip(each, 0.0, 1.0) * inside, axis=(1, 2, 3)) for each in self._of(state)
+        )
         return super().__call__(state, batch) + self.cell_cost * own / ops.maximum(own + host, 1.0)
 
     def _of(self, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

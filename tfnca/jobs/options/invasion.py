@@ -43,8 +43,8 @@ class Config(Common):
     )
     cell_cost: float = option(
         0.0,
-        "loss if every cell is the adversary's; a part costs in proportion; a negative cost "
-        "rewards spreading",
+        "loss if every cell of the picture is the adversary's; a part costs in proportion; a "
+        "negative cost rewards spreading",
     )
     steps: int = option(400, "training steps", POSITIVE)
     batch_size: int = option(4, "states in a batch", POSITIVE)
