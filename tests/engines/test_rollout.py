@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import random_draws
 from descriptors import LAYERS, STEPS, counted, random_masks, random_state
+from rules import RULES, filled, some_inputs, some_state
 
 import tfnca
 from tfnca.automata.growing import GrowingCA
@@ -220,3 +221,20 @@ def test_a_trajectory_refuses_what_a_rollout_does(wrong):
     along = tfnca.trajectory(tfnca.GrowingCA(), tfnca.seed_state(8), **wrong)
     with pytest.raises(ValueError, match=r"(steps|every) must .*Received: "):
         next(along)
+
+
+def test_inputs_per_item_are_the_same_in_every_cell():
+    """One after the other, in either order, with one step."""
+    step = filled({**RULES["alpha, inputs"]})
+    state = some_state(step.rule, SHAPE)
+    (inputs,) = some_inputs(step.rule, SHAPE).values()
+    everywhere = np.broadcast_to(inputs[:, None, None], (*SHAPE, inputs.shape[-1]))
+    runs = [
+        np.asarray(tfnca.rollout(step, state, 3, seed=0, inputs=each))
+        for each in (inputs, everywhere, inputs)
+    ]
+    np.testing.assert_array_equal(runs[0], runs[1])
+    np.testing.assert_array_equal(runs[0], runs[2])
+    assert np.abs(runs[0] - np.asarray(tfnca.rollout(step, state, 3, seed=0, inputs=-inputs))).max()
+    with pytest.raises(ValueError, match=r"inputs of shape \(batch, .*Received: .*\(2, 99\)"):
+        tfnca.rollout(step, state, 3, seed=0, inputs=np.zeros((2, 99)))

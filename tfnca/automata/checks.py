@@ -149,7 +149,10 @@ def reject_noise(noise: Array | None, name: str) -> None:
 
 
 def check_inputs(inputs: Array | None, count: int, state: Array, name: str) -> None:
-    """Raises ValueError unless a rule gets its inputs, either per item or per cell."""
+    """Raises ValueError unless a rule gets its inputs, either per item or per cell.
+
+    Those per item may have the axes of the grid, of size 1: see `with_grid`.
+    """
     if inputs is None and count == 0:
         return
     shape = None if inputs is None else tuple(inputs.shape)
@@ -158,14 +161,24 @@ def check_inputs(inputs: Array | None, count: int, state: Array, name: str) -> N
         shape is not None
         and len(shape) == len(expected)
         and all(None in axes or axes[0] == axes[1] for axes in zip(shape, expected, strict=True))
-        for expected in ((grid[0], count), (*grid, count))
+        for expected in ((grid[0], count), (grid[0], 1, 1, count), (*grid, count))
     )
+    if shape is not None and len(shape) == 4 and shape[1:3] == (1, 1):
+        shape = (shape[0], shape[3])
     if count == 0 or not fits:
         expected = f"(batch, {count}) or (batch, height, width, {count})" if count else "none"
         raise ValueError(
             f"{name} takes inputs of shape {expected}. Received: "
             f"{'none' if shape is None else f'inputs of shape {shape}'}"
         )
+
+
+def with_grid(inputs: Any) -> Any:
+    """Inputs per item with the axes of the grid, of size 1, so that all inputs have four axes.
+
+    TensorFlow traces a function for any number of axes once it has seen two different ones.
+    """
+    return inputs[:, None, None, :] if inputs is not None and len(inputs.shape) == 2 else inputs
 
 
 def check_draws(

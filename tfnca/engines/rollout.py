@@ -18,6 +18,7 @@ from tfnca.automata.checks import (
     check_mask,
     is_concrete,
     reject_mask,
+    with_grid,
 )
 from tfnca.automata.randomness import new_seed
 from tfnca.automata.step import Step, check_step, warn_of_clipping
@@ -104,6 +105,7 @@ def rollout(
             state = rollout(step, state, length, part, given, first, engine, *draws, inputs)
         return state
     _check(step, state, mask, known, fire_masks, noise)
+    _check_inputs(step, state, inputs)
     if mask is None and step.has_adversary:
         say_once(
             f"{type(step).__name__} without a mask: no cell runs the adversary. Give one, such as "
@@ -121,7 +123,7 @@ def rollout(
         tf.cast(offset, tf.int64),
         fire_masks,
         noise,
-        inputs,
+        with_grid(inputs),
     )
 
 
@@ -183,6 +185,14 @@ def _check(
             reject_mask(mask, type(step).__name__)
         check_mask(mask, state)
     check_draws(fire_masks, noise, steps, state, step)
+
+
+def _check_inputs(step: Step, state: tf.Tensor, inputs: tf.Tensor | None) -> None:
+    """`check_inputs` before the graph, which may be one for any number of inputs."""
+    counts: list[Any] = [getattr(network, "inputs", None) for network in step.networks]
+    if None not in counts:  # a step of one's own need not say
+        name = type(step.networks[int(np.argmax(counts))]).__name__
+        check_inputs(inputs, max(counts), state, name)
 
 
 def trajectory(

@@ -54,3 +54,15 @@ class TaskPool(Pool):
                 anew[:, None, None], random_mask(where, self.density, seed, index), mask
             )
         return batch._replace(state=state, mask=mask)
+
+
+class FreshPool(TaskPool):
+    """A `TaskPool` in which every item begins anew in each training step, with a new mask."""
+
+    def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
+        slots = self._draw_slots(tf.stack([seed, 2 * index]))
+        batch = self._batch(slots)._replace(state=tf.gather(self.variables["starts"], slots))
+        if not self.has_masks:
+            return batch
+        where = tf.gather(tf.constant(self.where), slots)
+        return batch._replace(mask=random_mask(where, self.density, seed, index))

@@ -4,16 +4,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from tfnca.automata.checks import check_states
-from tfnca.automata.masks import random_mask
 from tfnca.automata.step import Step
-from tfnca.tasks.pool import TaskPool
+from tfnca.tasks.pool import FreshPool
 from tfnca.tasks.task import Task
 from tfnca.training.batch import Batch
-from tfnca.training.losses import Loss
 from tfnca.types import Array
 
 IMAGE, MARK = 0, 1
@@ -142,31 +139,19 @@ class SegmentationTask(Task):
         batch_size: int = 8,
         density: float | None = None,
         seed: int = 0,
-    ) -> "SegmentationPool":
-        """A `SegmentationPool` of all images; see `Task.pool`."""
+    ) -> FreshPool:
+        """A `FreshPool` of all images; see `Task.pool`."""
         size = max(len(self.images), batch_size) if size is None else size
         batch = self.begin(step, size, seed)
         where = self.cells(batch.state) if step.has_adversary else None
         if where is not None and density is None:
             density = 0.1
-        return SegmentationPool(batch, batch_size, where, density, seed)
+        return FreshPool(batch, batch_size, where, density, seed)
 
     def get_config(self) -> dict[str, Any]:
         arrays = {"images": self.images, "masks": self.masks, "states": self.states}
         listed = {name: a if a is None else a.tolist() for name, a in arrays.items()}
         return listed | {"says": self.says, "least": self.least}
-
-
-class SegmentationPool(TaskPool):
-    """A pool in which every item begins anew in each training step, with a new mask."""
-
-    def draw(self, seed: int | tf.Tensor, index: int | tf.Tensor, loss: Loss) -> Batch:
-        slots = self._draw_slots(tf.stack([seed, 2 * index]))
-        batch = self._batch(slots)._replace(state=tf.gather(self.variables["starts"], slots))
-        if not self.has_masks:
-            return batch
-        where = tf.gather(tf.constant(self.where), slots)
-        return batch._replace(mask=random_mask(where, self.density, seed, index))
 
 
 def dice(marked: Array, mask: Array) -> float:
