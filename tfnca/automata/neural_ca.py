@@ -1,8 +1,7 @@
 """Any neural CA that consists of a perception, a few dense layers, and an alive rule."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
@@ -329,8 +328,22 @@ class NeuralCA(CellularAutomaton):
         return {**super().get_config(), **own}
 
 
+@keras.saving.register_keras_serializable("tfnca")
+@dataclass(frozen=True)
+class LeakyRelu:
+    """`keras.activations.leaky_relu` with a slope, which a layer's configuration can hold."""
+
+    negative_slope: float
+
+    def __call__(self, x: Array) -> Array:
+        return keras.activations.leaky_relu(x, self.negative_slope)
+
+    def get_config(self) -> dict:
+        return {"negative_slope": self.negative_slope}
+
+
 def activation_of(name: str, negative_slope: float) -> Callable[[Array], Array]:
     """The activation of that name."""
     if name == "leaky_relu":
-        return functools.partial(keras.activations.leaky_relu, negative_slope=negative_slope)
+        return LeakyRelu(negative_slope)
     return keras.activations.get(name)

@@ -4,7 +4,6 @@ numba and the rest of the engine load with the first run, not with the package. 
 frees the Python functions that a graph calls, so they hold numbers and no layer.
 """
 
-import functools
 import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -159,11 +158,7 @@ def _unlike(ca: NeuralCA, rule: Rule) -> str | None:
 
 def _is_activation(function: Callable, name: str, negative_slope: float) -> bool:
     expected = activation_of(name, negative_slope)
-    if isinstance(expected, functools.partial):
-        return isinstance(function, functools.partial) and all(
-            getattr(function, part) == getattr(expected, part) for part in ("func", "keywords")
-        )
-    return function is expected or (name == "relu" and function is rectify)
+    return function == expected or (name == "relu" and function is rectify)
 
 
 def _is_positive(value: Any) -> bool:
