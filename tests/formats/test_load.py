@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import published_formats as formats
 import pytest
+from conftest import ROOT
 from expected import GROWING, MNIST, assert_holds
 from published_formats import npy, write, write_zip
 
@@ -291,3 +292,12 @@ def test_what_our_own_optimiser_leaves_is_no_model(tmp_path, caplog):
     np.savez(tmp_path / "optimizer.npz", **arrays)
     assert_holds(load(tmp_path), GROWING)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("said", [{"convention": "takeover"}, {"convention": "filter-major"}, {}])
+@pytest.mark.parametrize("file", ["model.keras", "tfjs/model.json"])
+def test_a_rule_for_a_file_that_says_its_own_is_refused(said, file):
+    """It was passed over in silence, or reordered the rows of our own export."""
+    said = said or {"rule": tfnca.NeuralCA(padding="circular", alive=tfnca.Alpha())}
+    with pytest.raises(ValueError, match="says by which rule it was trained: leave out"):
+        tfnca.load(ROOT / "saved_models/growing_lizard" / file, **said)

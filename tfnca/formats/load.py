@@ -237,6 +237,7 @@ def _pick(
         try:
             source = Source(where, member, files, budget, convention, rule, name)
             models = readers[member].read(source)
+            source.check_asked()
         except Exception as error:
             unreadable.append(_complaint(where, error))
             continue

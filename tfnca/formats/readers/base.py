@@ -32,6 +32,8 @@ class Source:
         name: The model that the caller named, or None. A reader may build all models of a file or
             only this one.
         arrays: The arrays that the reader finds, by name; filled during reading.
+        asked: Names of what the reader asked about the rule; filled during reading. It is empty if
+            the file says its rule.
     """
 
     where: str
@@ -42,6 +44,15 @@ class Source:
     rule: CellularAutomaton | None = None
     name: str | None = None
     arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    asked: set[str] = dataclasses.field(default_factory=set)
+
+    def check_asked(self) -> None:
+        """Raises ValueError if the caller named a rule, and the reader had no use for it."""
+        if (self.convention is not None or self.rule is not None) and not self.asked:
+            raise ValueError(
+                f"{self.where} says by which rule it was trained: leave out convention and rule. "
+                f"Received: convention={self.convention!r}, rule={self.rule!r}"
+            )
 
     @property
     def is_article(self) -> bool:
@@ -51,6 +62,8 @@ class Source:
     @property
     def row_order(self) -> str:
         """The order of the rows of a Growing CA's first kernel; see `build_ca`."""
+        if self.rule is None and self.convention in ARTICLES:
+            self.asked.add("row_order")
         return ROW_ORDERS.get(self.convention or "", "channel")
 
     @property

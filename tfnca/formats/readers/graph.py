@@ -31,8 +31,9 @@ def read(source: Source) -> Models:
             {key: about[key][number] for key in ("fire_rate", "noise_std") if key in about}
             for number in range(len(networks))
         ]
+        order = "channel" if is_ours else source.row_order
         cas = [
-            build_ca(where, network.tensors, source.row_order, network.options | options)
+            build_ca(where, network.tensors, order, network.options | options)
             for network, options in zip(networks, said, strict=True)
         ]
         step = Injected(*cas) if len(cas) == 2 else cas[0]
