@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import gradients
-from rules import RULES, filled, some_state
+from rules import RULES, filled, some_inputs, some_state
 
 import tfnca
 from tfnca.engines import sparse
@@ -72,8 +72,9 @@ def test_values_and_gradients_are_the_dense_engines(name):
 def test_what_is_not_run_says_why(name, capsys):
     ca = filled(RULES[name])
     assert NOT_RUN[name] in sparse.supports(ca)
+    inputs = some_inputs(ca.rule, SHAPE)
     with pytest.raises(ValueError, match=f"does not run this step: .*{NOT_RUN[name]}"):
-        tfnca.rollout(ca, some_state(ca.rule, SHAPE), 1, engine="sparse")
+        tfnca.rollout(ca, some_state(ca.rule, SHAPE), 1, engine="sparse", **inputs)
 
 
 @pytest.mark.parametrize("names", INJECTIONS, ids=" and ".join)
