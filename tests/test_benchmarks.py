@@ -120,6 +120,7 @@ def test_cells_are_counted():
     assert not np.any(tfnca.living_mask(herd["state"]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (ORIGINALS / "mnist_ca.json").exists()
     and not (ROOT / "saved_models" / "mnist" / "model.keras").exists(),

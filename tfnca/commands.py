@@ -152,6 +152,7 @@ def must(rule: str, is_valid: Callable[[Any], bool]) -> Check:
 
 INFINITY = float("inf")
 POSITIVE = must("be positive", lambda value: 0 < value < INFINITY)
+FINITE = must("be finite", lambda value: -INFINITY < value < INFINITY)
 NOT_NEGATIVE = must("not be negative", lambda value: 0 <= value < INFINITY)
 FRACTION = must("be in (0, 1]", lambda value: 0 < value <= 1)
 WEIGHT = must("be in [0, 1]", lambda value: 0 <= value <= 1)

@@ -83,6 +83,7 @@ print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
 def test_what_a_companion_compiled_is_found_in_the_cache(tmp_path):
     printed, said = python(COMPANION, NUMBA_CACHE_DIR=str(tmp_path))

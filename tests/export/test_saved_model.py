@@ -216,6 +216,7 @@ def test_masks_and_noise_can_be_handed_in(exported, name, shape):
     assert np.abs(results[0] - results[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_it_runs_where_only_tensorflow_is(exported, tmp_path):
     expected = {}
     for name, (step, folder, _) in exported.items():

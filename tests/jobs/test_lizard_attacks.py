@@ -309,7 +309,7 @@ def by_hand(monkeypatch):
             state = step(state)
         return state
 
-    monkeypatch.setattr("tfnca.measures.lizard.rollout", rollout)
+    monkeypatch.setattr(sys.modules["tfnca.measures.lizard"], "rollout", rollout)
     monkeypatch.setattr(sys.modules["tfnca.engines.rollout"], "rollout", rollout)
 
 

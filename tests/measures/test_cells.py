@@ -101,6 +101,7 @@ def test_whatever_changes_the_numbers_makes_another_cell(tmp_path):
     assert len(list(tmp_path.iterdir())) == len(things)
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_takes_them_unchanged(tmp_path, recwarn):
     """Two worker processes on loopback."""
     distributed = pytest.importorskip("distributed")

@@ -270,8 +270,10 @@ def _changed_since_made(mine: Any, restored: Any) -> str | None:
     """The name of what differs between a layer and the one that its configuration restores."""
     if type(mine) is not type(restored):
         return "the layers"
-    described, its = mine.get_config(), restored.get_config()
+    described, its = (_without_ids(each.get_config()) for each in (mine, restored))
+    inside = {name for name, value in vars(mine).items() if isinstance(value, _LAYERS)}
     changed = [name for name in described if described[name] != its.get(name, ...)]
+    changed = [name for name in changed if name not in inside]  # compared on their own
     if isinstance(mine, Step):  # Keras' own layers also keep notes in their attributes
         attributes = vars(restored)
         changed += [
@@ -284,6 +286,14 @@ def _changed_since_made(mine: Any, restored: Any) -> str | None:
     return next((f"`{name}`" for name in changed if name not in _OWN_NAMES), None)
 
 
+def _without_ids(config: Any) -> Any:
+    """A configuration without the numbers that Keras gives to objects while it loads a file."""
+    if isinstance(config, dict):
+        return {k: _without_ids(v) for k, v in config.items() if k != "shared_object_id"}
+    return config
+
+
+_LAYERS = (keras.layers.Layer, list, tuple)
 _COMPARED = (bool, int, float, str, type(None))
 _OWN_NAMES = "name", "trainable", "dtype"
 """What a copy may have otherwise: Keras numbers names and policies, and a copy is frozen."""

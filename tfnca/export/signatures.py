@@ -158,7 +158,10 @@ def load_step(
     if attacked is None:
         return loaded[0], measures
     config = Path(models[0]).parent / "config.json"
-    spreads = config.exists() and json.loads(config.read_text("utf-8")).get("attack") == "invasion"
+    spreads = (
+        config.exists()
+        and json.loads(config.read_text(encoding="utf-8")).get("attack") == "invasion"
+    )
     return (Invasion if spreads else Injected)(attacked, loaded[0]), measures
 
 

@@ -38,7 +38,6 @@ def build_foreign(
     """
     where = source.where
     source.arrays.update(arrays)
-    source.asked.add("rule")
     if not any(array.ndim and not is_beside(name) for name, array in arrays.items()):
         return {}
     if source.rule is not None:

@@ -237,7 +237,7 @@ def _pick(
         try:
             source = Source(where, member, files, budget, convention, rule, name)
             models = readers[member].read(source)
-            source.check_asked()
+            source.check_rule()
         except Exception as error:
             unreadable.append(_complaint(where, error))
             continue

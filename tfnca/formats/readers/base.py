@@ -31,9 +31,7 @@ class Source:
         rule: A CA with that rule, or None.
         name: The model that the caller named, or None. A reader may build all models of a file or
             only this one.
-        arrays: The arrays that the reader finds, by name; filled during reading.
-        asked: Names of what the reader asked about the rule; filled during reading. It is empty if
-            the file says its rule.
+        arrays: The arrays of a file that does not say its rule, by name; filled during reading.
     """
 
     where: str
@@ -44,11 +42,10 @@ class Source:
     rule: CellularAutomaton | None = None
     name: str | None = None
     arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    asked: set[str] = dataclasses.field(default_factory=set)
 
-    def check_asked(self) -> None:
-        """Raises ValueError if the caller named a rule, and the reader had no use for it."""
-        if (self.convention is not None or self.rule is not None) and not self.asked:
+    def check_rule(self) -> None:
+        """Raises ValueError if the caller named another rule, and the file says its own."""
+        if not self.is_article and not self.arrays:
             raise ValueError(
                 f"{self.where} says by which rule it was trained: leave out convention and rule. "
                 f"Received: convention={self.convention!r}, rule={self.rule!r}"
@@ -62,8 +59,6 @@ class Source:
     @property
     def row_order(self) -> str:
         """The order of the rows of a Growing CA's first kernel; see `build_ca`."""
-        if self.rule is None and self.convention in ARTICLES:
-            self.asked.add("row_order")
         return ROW_ORDERS.get(self.convention or "", "channel")
 
     @property

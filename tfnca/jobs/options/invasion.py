@@ -8,7 +8,7 @@ negative cost rewards spreading.
 
 from dataclasses import dataclass
 
-from tfnca.commands import FRACTION, MOMENTUM, NOT_NEGATIVE, POSITIVE
+from tfnca.commands import FINITE, FRACTION, MOMENTUM, NOT_NEGATIVE, POSITIVE
 from tfnca.data.drawing import DRAWN
 from tfnca.jobs.options import CA_STEPS, DROPS, Common, in_order, option
 
@@ -45,6 +45,7 @@ class Config(Common):
         0.0,
         "loss if every cell of the picture is the adversary's; a part costs in proportion; a "
         "negative cost rewards spreading",
+        FINITE,
     )
     steps: int = option(400, "training steps", POSITIVE)
     batch_size: int = option(4, "states in a batch", POSITIVE)
