@@ -80,6 +80,16 @@ def set_aside():
     gc.freeze()
 
 
+def forget_command(name):
+    """Lets a module run again as a command, which Python warns of if it was imported.
+
+    A package stays, because a new one would lack the modules that were imported into the old one.
+    """
+    sys.modules.pop(f"{name}.__main__", None)
+    if not hasattr(sys.modules.get(name), "__path__"):
+        sys.modules.pop(name, None)
+
+
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Runs a script or a module; returns its exit code, what it printed, and its complaints."""
@@ -93,7 +103,7 @@ def command(monkeypatch, capsys):
             if script.endswith(".py"):
                 runpy.run_path(script, run_name="__main__")
             else:
-                monkeypatch.delitem(sys.modules, script, raising=False)
+                forget_command(script)
                 runpy.run_module(script, run_name="__main__")
             code = 0
         except SystemExit as stop:

@@ -70,6 +70,7 @@ def small_problem(kind):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", problems.TRAINED)
 def test_published_formulas_and_both_engines_agree(kind):
     problem = small_problem(kind)

@@ -176,6 +176,7 @@ def test_noise(noise_std):
     assert_engines_agree(ca, random_state(ca, SHAPE), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["silence", "clip"])
 @pytest.mark.parametrize("tolerance", [2.0, 40.0])
 def test_cells_that_deviate_are_silenced_or_clipped(tolerance, mode):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import forget_command
 
 from tfnca.commands import Parser
 
@@ -62,8 +63,7 @@ def execute(name):
     if name.endswith(".py"):
         runpy.run_path(name, run_name="__main__")
     else:
-        for loaded in (name, f"{name}.__main__"):
-            sys.modules.pop(loaded, None)
+        forget_command(name)
         runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
