@@ -80,14 +80,13 @@ def set_aside():
     gc.freeze()
 
 
-def forget_command(name):
-    """Lets a module run again as a command, which Python warns of if it was imported.
+def modules_of_command(name):
+    """The modules that Python warns of if they were imported before they run as a command.
 
-    A package stays, because a new one would lack the modules that were imported into the old one.
+    A package is none of them: a new one would lack the modules imported into the old one.
     """
-    sys.modules.pop(f"{name}.__main__", None)
-    if not hasattr(sys.modules.get(name), "__path__"):
-        sys.modules.pop(name, None)
+    is_package = hasattr(sys.modules.get(name), "__path__")
+    return [f"{name}.__main__"] + [name] * (not is_package)
 
 
 @pytest.fixture
@@ -103,7 +102,8 @@ def command(monkeypatch, capsys):
             if script.endswith(".py"):
                 runpy.run_path(script, run_name="__main__")
             else:
-                forget_command(script)
+                for loaded in modules_of_command(script):
+                    monkeypatch.delitem(sys.modules, loaded, raising=False)
                 runpy.run_module(script, run_name="__main__")
             code = 0
         except SystemExit as stop:

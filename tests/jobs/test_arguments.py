@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import forget_command
+from conftest import modules_of_command
 
 from tfnca.commands import Parser
 
@@ -63,7 +63,8 @@ def execute(name):
     if name.endswith(".py"):
         runpy.run_path(name, run_name="__main__")
     else:
-        forget_command(name)
+        for loaded in modules_of_command(name):
+            sys.modules.pop(loaded, None)
         runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
