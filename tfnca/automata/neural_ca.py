@@ -266,8 +266,8 @@ class NeuralCA(CellularAutomaton):
     def scaled(self, factors: Array) -> "NeuralCA":
         """The same rule in other units: a value x of channel c becomes ``f_c * x``.
 
-        From the same state in the new units, such as ``factors * seed_state(72)``, the run is the
-        same. From a seed of ones it is another run.
+        Convert the initial state too: from ``factors * seed_state(72)`` the scaled CA repeats the
+        original run, but from ``seed_state(72)`` itself it does not.
 
         Args:
             factors: Positive, ``(channels,)``; 1 for the channel that decides which cells live.
