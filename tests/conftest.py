@@ -4,6 +4,7 @@ import gc
 import os
 import runpy
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -80,13 +81,15 @@ def set_aside():
     gc.freeze()
 
 
-def modules_of_command(name):
-    """The modules that Python warns of if they were imported before they run as a command.
+def run_module(name):
+    """Runs a module as ``python -m`` does; what was imported of it stays as it was.
 
-    A package is none of them: a new one would lack the modules imported into the old one.
+    Python warns that such a module is there twice. So it should be: a test may have patched the
+    other, and replacing that one would leave two of it, one in its package and one in `sys.modules`.
     """
-    is_package = hasattr(sys.modules.get(name), "__path__")
-    return [f"{name}.__main__"] + [name] * (not is_package)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)
+        runpy.run_module(name, run_name="__main__")
 
 
 @pytest.fixture
@@ -102,9 +105,7 @@ def command(monkeypatch, capsys):
             if script.endswith(".py"):
                 runpy.run_path(script, run_name="__main__")
             else:
-                for loaded in modules_of_command(script):
-                    monkeypatch.delitem(sys.modules, loaded, raising=False)
-                runpy.run_module(script, run_name="__main__")
+                run_module(script)
             code = 0
         except SystemExit as stop:
             code = stop.code

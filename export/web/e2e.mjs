@@ -636,6 +636,7 @@ async function moments(open, address) {
   const give = (name, buffer) =>
     page.locator("#files").setInputFiles([{ name, mimeType: "application/octet-stream", buffer }]);
   await check("a saved step continues", async () => {
+    await pause(page, "mnist");
     await part(page, "lizard", "grid").scrollIntoViewIfNeeded(); // off the screen it pauses
     await page.waitForFunction(() => window.tfnca.growing.ca.index > 20, null, PATIENCE);
     const before = await state(page);
@@ -678,6 +679,7 @@ async function moments(open, address) {
     const other = await open();
     await other.goto(page.url());
     await ready(other);
+    await pause(other, "mnist");
     await part(other, "lizard", "message").filter({ hasText: /Step 30, as linked/ }).waitFor(PATIENCE);
     expect((await state(other)).index === 30, "another step");
     const adversaries = (of) => of.evaluate(() => window.tfnca.growing.ca.adversaries.join(""));
@@ -699,6 +701,7 @@ async function moments(open, address) {
     const own = await open();
     await own.goto(`${address}?seed=3`);
     await ready(own);
+    await pause(own, "mnist");
     const file = readFileSync(join(MODELS, "perturbation_no_tail/perturbation.npy"));
     const hand = (buffer) => own.locator("#files").setInputFiles([{ name: "mine.npy", mimeType: "application/octet-stream", buffer }]);
     await hand(file);
@@ -747,8 +750,9 @@ async function moments(open, address) {
     const own = await open();
     await own.goto(`${address}?seed=3`);
     await ready(own);
+    await pause(own, "mnist");
     await pause(own, "growing");
-    await settle(own, 200, "growing");
+    await settle(own, 150, "growing");
     await part(own, "lizard", "compare").click();
     await own.locator("#k_no_tail").fill("1");
     const tails = () =>

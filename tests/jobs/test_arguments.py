@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import modules_of_command
+from conftest import run_module
 
 from tfnca.commands import Parser
 
@@ -63,9 +63,7 @@ def execute(name):
     if name.endswith(".py"):
         runpy.run_path(name, run_name="__main__")
     else:
-        for loaded in modules_of_command(name):
-            sys.modules.pop(loaded, None)
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        run_module(name)
 
 
 @pytest.fixture(scope="module")

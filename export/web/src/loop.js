@@ -3,6 +3,7 @@
 
 const FRAME_BUDGET_MS = 11; // of the 16 that a frame has at 60 Hz
 const MOST_STEPS = 12;
+const PAUSED_MS = 60; // between two pictures while nothing moves: enough for a cursor
 
 export class Loop {
   /**
@@ -32,7 +33,7 @@ export class Loop {
     if (this.running) return;
     this.running = true;
     let [last, owed] = [performance.now(), 0];
-    let [counted, since] = [0, last];
+    let [counted, since, drawn] = [0, last, 0];
     while (this.visible && !document.hidden) {
       const now = await new Promise(requestAnimationFrame);
       // Never 0, for 0 times an infinite rate would be NaN.
@@ -48,6 +49,8 @@ export class Loop {
         this.measured = (1000 * counted) / (now - since);
         [counted, since] = [0, now];
       }
+      if (!this.playing && now - drawn < PAUSED_MS) continue;
+      drawn = now;
       this.draw();
     }
     this.running = false;
