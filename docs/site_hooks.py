@@ -128,6 +128,6 @@ def on_page_markdown(markdown, page, config, files):
     markdown = "".join(parts)
     if here == "claims.md":
         for words, colour in VERDICTS.items():
-            badge = f'| <span class="verdict {colour}">{words}</span> |'
-            markdown = markdown.replace(f"| **{words}** |", badge)
+            badge = f'<span class="verdict {colour}">{words}</span>'
+            markdown = markdown.replace(f"**{words}**:", badge)
     return markdown

@@ -113,7 +113,7 @@ def test_without_models_the_page_of_claims_stays(tmp_path, monkeypatch, capsys):
 
 def test_a_page_keeps_the_rows_of_models_that_are_not_there(tmp_path, monkeypatch, capsys):
     page = tmp_path / "claims.md"
-    page.write_text("| It persists. | our models | holds |\n|  | the article's | holds |\n")
+    page.write_text("| claim | our models | the article's |\n| It persists. | holds | holds |\n")
     monkeypatch.setenv("TFNCA_ORIGINALS", str(tmp_path / "absent"))
     monkeypatch.setattr(claims, "gather", lambda *_: pytest.fail("measured what was to be lost"))
     with pytest.raises(SystemExit) as stop:
@@ -194,7 +194,7 @@ def test_verdicts_follow_the_numbers(judge, evidence, expected):
 
 def test_a_number_says_how_its_adversaries_were_trained():
     tails = {"left": [0.0], "size": [1.0], "density": 0.3}
-    for region, said in (("host", "30% anywhere on the lizard: "), ("target", "30%: ")):
+    for region, said in (("host", "30 % anywhere on the lizard: "), ("target", "30 %: ")):
         number, share = claims._as_trained(tails | {"region": region}, claims._vary)
         assert (number.removeprefix(said), share) == claims._vary(tails)
         assert number.startswith(said)
@@ -206,8 +206,10 @@ def test_every_claim_has_evidence_and_is_listed_once():
     page = claims.table({"ours": {"digits": attack()}, "published": {"digits": attack(0.2)}})
     for claim in claims.CLAIMS:
         assert page.count(claim.text) == (claim.evidence == "digits")
-    assert "| our models | **holds** | 100.0 ± 0.0 %" in page
-    assert "|  | the article's | **does not hold** | 20.0 ± 0.0 %" in page
+    assert "| claim | our models | the article's |" in page
+    assert "host cells alone 100.0 ± 0.0 % | **does not hold**: 20.0 ± 0.0 %" in page
+    thin = claims.table({"ours": {"digits": attack()}, "published": {}})
+    assert "100.0 ± 0.0 % | not measured |" in thin
 
 
 def test_evidence_is_measured_once_and_what_is_missing_left_out(models, tmp_path, monkeypatch):

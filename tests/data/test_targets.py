@@ -117,7 +117,7 @@ def test_its_colour_is_the_dominant_channel(color, channel):
 
 
 def test_the_tail_is_cut_off_where_it_is_wide_and_nothing_else_changes(drawn):
-    """A thin root and a redrawn stub make a tail that no attack takes off (docs/findings.md)."""
+    """A thin root and a redrawn stub make a tail that no attack takes off."""
     plain, tailless = drawn["lizard"], drawn["no_tail"]
     whole = tailless[..., 3] > 0.9
     assert np.abs(tailless - plain)[whole].max() < 0.1

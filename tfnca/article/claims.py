@@ -39,6 +39,11 @@ def _percent(row, name):
     return f"{100 * row[name]:.1f} ± {100 * row[name + '_sd']:.1f} %"
 
 
+def _listed(numbers):
+    """Each target with its number."""
+    return ", ".join(f"{NAMES.get(name, name)} {number}" for name, number in numbers.items())
+
+
 def _ratio(value, holds, fails):
     """1 beyond `holds`, 0 beyond `fails`, and linear between the two."""
     return float(np.clip((value - fails) / (holds - fails), 0.0, 1.0))
@@ -58,8 +63,8 @@ def _speed(digits):
 def _recovery(digits):
     before, during, after = (_row(digits["attack"], step) for step in (200, 400, 600))
     text = (
-        f"before the attack {_percent(before, 'digit_accuracy')}, during "
-        f"{_percent(during, 'digit_accuracy')}, 200 steps after {_percent(after, 'digit_accuracy')}"
+        f"before {_percent(before, 'digit_accuracy')}, during "
+        f"{_percent(during, 'digit_accuracy')}, after {_percent(after, 'digit_accuracy')}"
     )
     share = after["digit_accuracy"] / before["digit_accuracy"]
     return text, _ratio(share, 0.75, 0.25)
@@ -90,7 +95,7 @@ def _repairs(lizard):
 def _as_trained(found, judge):
     number, share = judge(found)
     where = " anywhere on the lizard" if found["region"] == "host" else ""
-    return f"{found['density']:.0%}{where}: {number}", share
+    return f"{100 * found['density']:.0f} %{where}: {number}", share
 
 
 def _vary(tails):
@@ -99,7 +104,7 @@ def _vary(tails):
     stable = (size <= 1.5) & (size >= 0.5)
     gone = int((stable & (left < 0.1)).sum())
     shrunk = int((stable & (left >= 0.1)).sum())
-    text = f"of {len(left)} runs tail gone {gone}, shrunk or kept {shrunk}, unstable {unstable}"
+    text = f"gone {gone}, shrunk or kept {shrunk}, unstable {unstable} of {len(left)} runs"
     return text, float(sum(count > 0 for count in (gone, shrunk, unstable)) - 1) / 2
 
 
@@ -117,7 +122,7 @@ def _red_fails(found):
 
 
 def _red_reaches_hosts(found):
-    return f"{found['share']:.1%} of the host's cells", _ratio(found["share"], 0.1, 0.0)
+    return f"{100 * found['share']:.1f} %", _ratio(found["share"], 0.1, 0.0)
 
 
 def _unstable_later(found):
@@ -138,8 +143,7 @@ def _reached(perturbations):
         for start in ("from_seed", "from_grown")
     }
     reached = sum(ratio < 0.5 for ratio in ratios.values())
-    text = f"{reached} of {len(ratios)} at less than half of the baseline"
-    return text, reached / len(ratios)
+    return f"{reached} of {len(ratios)}", reached / len(ratios)
 
 
 def _stable(perturbations):
@@ -147,15 +151,15 @@ def _stable(perturbations):
         name: _row(found["from_seed"], 5000)["median"] / _row(found["from_seed"], 500)["median"]
         for name, found in perturbations.items()
     }
-    text = ", ".join(f"{name} {ratio:.1f}" for name, ratio in worst.items())
+    text = _listed({name: f"{ratio:.1f}" for name, ratio in worst.items()})
     return text, np.mean([ratio <= 2 for ratio in worst.values()])
 
 
 def _lifted(perturbations):
     back = {name: found["lifted"]["back"] for name, found in perturbations.items()}
     runs = next(iter(perturbations.values()))["lifted"]["runs"]
-    text = f"of {runs} runs: " + ", ".join(f"{name} {count}" for name, count in back.items())
-    return text, _ratio(np.mean(list(back.values())) / runs, 0.75, 0.25)
+    share = np.mean(list(back.values())) / runs
+    return f"of {runs} runs: {_listed(back)}", _ratio(share, 0.75, 0.25)
 
 
 def _headless(perturbations):
@@ -164,7 +168,7 @@ def _headless(perturbations):
         for name, found in perturbations.items()
     }
     order = sorted(relative, key=relative.get, reverse=True)
-    text = "MSE relative to the baseline: " + ", ".join(f"{n} {relative[n]:.2f}" for n in order)
+    text = _listed({name: f"{relative[name]:.2f}" for name in order})
     return text, 1.0 - order.index("no_head") / (len(order) - 1)
 
 
@@ -189,81 +193,84 @@ def _negative(rows):
 
 
 def _composes(found, name):
-    errors, drift = found[name]["errors"], found[name]["drift"]
-    row = _row(errors, 500)
-    pace = np.mean([row["drift"] for row in drift[3:]])
+    row, plain = _row(found[name]["errors"], 500), found[name]["plain"]
     text = (
-        f"MSE {row['median']:.4f}, after the best shift {row['shifted_median']:.4f}, baseline "
-        f"{found[name]['plain']:.4f}; drift {pace:.2f} cells in 100 steps"
+        f"MSE {row['median']:.4f}, after the best shift {row['shifted_median']:.4f}, "
+        f"baseline {plain:.4f}"
     )
-    return text, _ratio(row["shifted_median"] / found[name]["plain"], 0.5, 1.0)
+    return text, _ratio(row["shifted_median"] / plain, 0.5, 1.0)
 
 
 def _drifts(found, name):
     pace = np.mean([row["drift"] for row in found[name]["drift"][3:]])
-    return f"{pace:.2f} cells in 100 steps", _ratio(pace, 1.0, 0.1)
+    return f"{pace:.2f} cells", _ratio(pace, 1.0, 0.1)
 
 
 CLAIMS = [
     Claim("Digits", "10 % adversaries convince all digits that they are eights.",
-          "takeover rate of digits that are not 8, after 200 steps", "digits", _takeover),
+          "takeover rate after 200 steps", "digits", _takeover),
     Claim("Digits", "It takes few steps.",
-          "steps until half of the other digits are misclassified as 8", "digits", _speed),
+          "steps until half of the digits are misclassified as 8", "digits", _speed),
     Claim("Digits", "Most digits correct themselves once the adversaries are removed, which must "
-          "therefore communicate continuously.", "digit accuracy", "digits", _recovery),
+          "therefore communicate continuously.", "digit accuracy before, during and 200 steps "
+          "after the attack", "digits", _recovery),
     Claim("Digits", "Some digits do not recover.",
           "takeover rate 200 steps after the removal", "digits", _not_all),
     Claim("Digits", "Significantly fewer adversaries often suffice: 1 %.",
-          "takeover rate with 1 % from the start, at least one in each digit", "digits", _thin),
+          "takeover rate, with at least one in each digit", "digits", _thin),
     Claim("The lizard and adversaries", "The pattern persists.", "from the seed", "lizard",
           _persists),
     Claim("The lizard and adversaries", "It is robust to damage.", "wounds (circles of radius 0.4) "
-          "after which the MSE is below 0.0005 within 300 steps", "lizard", _repairs),
+          "with an MSE below 0.0005 within 300 steps", "lizard", _repairs),
     Claim("The lizard and adversaries", "Tailless at 10 %: results vary. Some tails disappear, "
-          "some shrink, some patterns become unstable.", "tail's mean alpha and number of living "
-          "cells at step 1,500, with the fraction and region of training", "tails",
+          "some shrink, some patterns become unstable.", "the tail's mean alpha and the number of "
+          "living cells at step 1,500", "tails",
           lambda found: _as_trained(found, _vary)),
     Claim("The lizard and adversaries", "The attack is less effective than on digits and does not "
           "last beyond the steps seen in training.", "the same tailless adversaries", "tailless",
           lambda found: _as_trained(found, _unstable_later)),
     Claim("The lizard and adversaries", "Red with 10 % adversaries fails completely: the host's "
-          "cells are unaffected.", "the host's cells at step 500", "red_10", _red_fails),
+          "cells are unaffected.", "host cells at step 500", "red_10", _red_fails),
     Claim("The lizard and adversaries", "Red with 60 % turns some of the host's own cells red.",
-          "fraction of living host cells with more red than green at step 500", "red_hosts",
+          "fraction of host cells with more red than green at step 500", "red_hosts",
           _red_reaches_hosts),
     Claim("The lizard and adversaries", "Red with 60 % is very unstable beyond the steps seen in "
           "training.", "all cells", "red_60", _unstable_later),
     Claim("The lizard and adversaries", "Red depends on a majority: it is unstable with 20 to 30 "
-          "%.", "the host's cells at step 500, 30 %", "red_60_at_30", _needs_majority),
+          "%.", "host cells at step 500, 30 %", "red_60_at_30", _needs_majority),
     Claim("Perturbations", "A matrix on every living cell brings about the six changes, from the "
-          "seed and from the grown lizard.", "MSE at step 500", "perturbations", _reached),
+          "seed and from the grown lizard.", "how many bring the MSE at step 500 below half of the "
+          "baseline", "perturbations", _reached),
     Claim("Perturbations", "The new pattern is stable.",
           "MSE at 5,000 steps divided by that at 500", "perturbations", _stable),
     Claim("Perturbations", "Adding a vector to every cell would not suffice.",
           "a trained vector, tailless, at step 500", "shift", _falls_short),
     Claim("Perturbations", "The lizard recovers easily once the perturbation is removed.", "runs "
-          "within 0.0005 of the plain lizard after the best shift, 500 steps after 500 steps of "
-          "attack", "perturbations", _lifted),
+          "within 0.0005 of the plain lizard after the best shift, 500 steps after the removal",
+          "perturbations", _lifted),
     Claim("Perturbations", "Headless is the least successful.",
-          "at step 500", "perturbations", _headless),
+          "MSE at step 500 divided by the baseline", "perturbations", _headless),
     Claim("Strengths and combinations", "From k = 1 to k = 0 the tail becomes more complete.",
-          "mean alpha of the tail's cells at step 500", "strengths", _interpolates),
+          "the tail's mean alpha at step 500", "strengths", _interpolates),
     Claim("Strengths and combinations", "With negative k the pattern grows, in the end without "
           "limit.", "living cells at step 500", "strengths", _negative),
     Claim("Strengths and combinations", "Tailless and legless can be combined with strengths that "
-          "add up to one.", "at step 500, against a lizard without both", "compositions",
+          "add up to one.", "step 500, against a lizard without both", "compositions",
           lambda found: _composes(found, "half of each")),
     Claim("Strengths and combinations", "But the pattern then drifts.",
-          "drift of the centre of mass, steps 400 to 1,000", "compositions",
+          "drift of the centre in 100 steps, from step 400 to 1,000", "compositions",
           lambda found: _drifts(found, "half of each")),
     Claim("Strengths and combinations", "Both at full strength are almost as desired.",
-          "at step 500, against a lizard without both", "compositions",
+          "step 500, against a lizard without both", "compositions",
           lambda found: _composes(found, "both in full")),
     Claim("Strengths and combinations", "They drift as well.",
-          "drift of the centre of mass, steps 400 to 1,000", "compositions",
+          "drift of the centre in 100 steps, from step 400 to 1,000", "compositions",
           lambda found: _drifts(found, "both in full")),
 ]  # fmt: skip
 
+
+NAMES = {"no_tail": "tailless", "no_leg": "legless", "no_head": "headless", "no_arm": "armless"}
+"""What the page calls a target."""
 
 WHOSE = {"ours": "our models", "published": "the article's"}
 """What the page calls a set of models."""
@@ -283,44 +290,46 @@ def table(evidence):
     lines = [
         "# The article's claims as numbers",
         "",
-        "We measured every sentence of the article that can be checked, with our bundled models "
-        "and with the article's released models. The sentences are in our words. A verdict is a "
-        "threshold on the number in its row.",
+        "We measured every sentence of the article that can be checked, in our words, with our "
+        "models and with the article's. Most hold for both, at least in part. `python -m "
+        "tfnca.article.claims` writes this page; `tfnca/article/claims.py` contains the threshold "
+        "of each verdict.",
         "",
         "Digits: the first 500 test digits, three seeds, mean ± standard deviation. Lizards: "
-        f"{RUNS} runs on a 72x72 grid, medians of the mean squared error (MSE) against the target "
-        "of the attack. The baseline is the MSE of the lizard without an attack. This page is "
-        "written by `python -m tfnca.article.claims`, and `tfnca/article/claims.py` contains the "
-        "thresholds.",
+        f"{RUNS} runs on a 72x72 grid, medians of the MSE against the attack's target. The "
+        "baseline is that MSE without an attack.",
     ]
     for section in dict.fromkeys(claim.section for claim in CLAIMS):
         lines += [
             "",
             f"## {section}",
             "",
-            "| claim | models | verdict | number |",
-            "|---" * 4 + "|",
+            " | ".join(["| claim", *(WHOSE[name] for name in evidence)]) + " |",
+            "|---" * (1 + len(evidence)) + "|",
         ]
         for claim in (claim for claim in CLAIMS if claim.section == section):
-            shown = f"{claim.text} *Measured: {claim.measured}.*"
-            for name, found in evidence.items():
-                if claim.evidence not in found:
-                    continue
-                number, share = claim.judge(found[claim.evidence])
-                cells = shown, WHOSE[name], f"**{verdict(share)}**", number
-                lines.append("| " + " | ".join(cells) + " |")
-                shown = ""
+            if any(claim.evidence in found for found in evidence.values()):
+                shown = f"| {claim.text} *Measured: {claim.measured}.*"
+                judged = [_judged(claim, found) for found in evidence.values()]
+                lines.append(" | ".join([shown, *judged]) + " |")
     return "\n".join(lines) + "\n"
 
 
+def _judged(claim, found):
+    if claim.evidence not in found:
+        return "not measured"
+    number, share = claim.judge(found[claim.evidence])
+    return f"**{verdict(share)}**: {number}"
+
+
 def check_kept(path, sets):
-    """Raises ValueError if a page has rows of models that are missing now."""
+    """Raises ValueError if a page has numbers of models that are missing now."""
     page = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
     present = {models.name for models in sets if models.folder.is_dir()}
     for name, whose in WHOSE.items():
         if f"| {whose} |" in page and name not in present:
             raise ValueError(
-                f"{path} has rows of “{whose}”, which would be lost. Give another --out, or "
+                f"{path} has numbers of “{whose}”, which would be lost. Give another --out, or "
                 "provide the models (the article's in the folder TFNCA_ORIGINALS). Received: "
                 f"{' and '.join(sorted(present)) or 'no models'}"
             )
