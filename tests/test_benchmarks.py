@@ -239,6 +239,7 @@ def test_both_engines_run_every_rule_that_is_timed(name):
     assert set(rule_speed.measure(ca, state, steps=1)) == {"dense", "sparse"}
 
 
+@pytest.mark.slow
 def test_a_texture_is_attacked_and_measured_beside_its_controls(tmp_path, monkeypatch):
     """Tiny textures and one training step; the identity is the host, and --out is used again."""
     for name, value in {"SIZE": 12, "SETTLED": 4, "AT": (0, 3), "SEEDS": (1, 2)}.items():

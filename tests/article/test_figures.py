@@ -53,7 +53,13 @@ def models(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio-ffmpeg's pipes
 @pytest.mark.parametrize(
-    ("number", "frames", "stills"), [(4, 101, 3), (5, 101, 4), (6, 0, 3), (8, 151, 5)]
+    ("number", "frames", "stills"),
+    [
+        pytest.param(4, 101, 3, marks=pytest.mark.slow),
+        (5, 101, 4),
+        (6, 0, 3),
+        pytest.param(8, 151, 5, marks=pytest.mark.slow),
+    ],
 )
 def test_a_figure_is_a_still_and_where_it_moves_a_video(models, tmp_path, number, frames, stills):
     drawn = figures.FIGURES[number](models)

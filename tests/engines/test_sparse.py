@@ -469,7 +469,7 @@ def seeds_and_grown(host, items):
     return np.concatenate([seeds, tfnca.rollout(host, seeds, 200, seed=9, engine="sparse")])
 
 
-@pytest.mark.parametrize("start", ["seed", "grown"])
+@pytest.mark.parametrize("start", ["seed", pytest.param("grown", marks=pytest.mark.slow)])
 def test_long_runs_of_a_lizard(models, start):
     host = need(models["host"])
     states = tfnca.seed_state(GRID, BATCH * BATCHES)
