@@ -84,8 +84,8 @@ def set_aside():
 def run_module(name):
     """Runs a module as ``python -m`` does; what was imported of it stays as it was.
 
-    Python warns that such a module is there twice. So it should be: a test may have patched the
-    other, and replacing that one would leave two of it, one in its package and one in `sys.modules`.
+    Python warns that such a module is there twice, but so it should be: a test may have patched the
+    imported one, and without it the next import would put another beside the one in its package.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)
