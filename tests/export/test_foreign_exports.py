@@ -1,4 +1,7 @@
-"""Models of other projects in every format of export: each computes what the package computes."""
+"""Models of other projects in every format of export: each computes what the package computes.
+
+What is exported for TensorFlow.js and to ONNX says its rule, so that the package reads it again.
+"""
 
 import numpy as np
 import pytest
@@ -67,6 +70,17 @@ def test_saved_model(run, tmp_path):
     close(step_by_step(call, state, draws), final)
 
 
+def is_read_back(path, run):
+    """Whether `tfnca.load` needs no convention for an export, and reads the same model."""
+    step, state, draws, final = run
+    found = tfnca.load(path)
+    assert type(found) is type(step)
+    assert found.rule == step.rule
+    assert all(map(np.array_equal, found.get_weights(), step.get_weights()))
+    again = tfnca.rollout(found, state, STEPS, engine="dense", seed=0, **draws)
+    return np.array_equal(again, final)
+
+
 @pytest.mark.filterwarnings("ignore")  # of the exporters
 @pytest.mark.parametrize("ending", ["tflite", "onnx"])
 def test_litert_and_onnx(run, tmp_path, ending):
@@ -76,11 +90,14 @@ def test_litert_and_onnx(run, tmp_path, ending):
     save_portable(step, path)
     one_step = run_litert if ending == "tflite" else run_onnx
     close(step_by_step(lambda given: one_step(path, given), state, draws), final)
+    if ending == "onnx":
+        assert is_read_back(path, run)
 
 
 def test_tensorflow_js(run, tmp_path):
     step, state, draws, final = run
     save_tfjs(step, tmp_path / "model")
+    assert is_read_back(tmp_path / "model", run)
     job, expected = graph_job(tmp_path / "job", tmp_path / "model", step, state, STEPS, draws)
     np.testing.assert_array_equal(expected, final)
     close(run_in_node(tmp_path, {"model": job})["model"], final)

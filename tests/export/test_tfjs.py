@@ -179,6 +179,21 @@ def test_an_operation_that_is_missing_there_is_named_with_its_layer():
         check_ops(graph.as_graph_def())
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [{"activation": "leaky_relu"}, {"filters": (), "learned": {"multiplier": 2}}],
+    ids=["leaky relu", "depthwise with a bias"],
+)
+def test_what_it_cannot_fuse_runs_apart(tmp_path, parts):
+    step = shuffled(tfnca.NeuralCA(channels=5, hidden=4, **parts), seed=3, scale=0.3)
+    save_tfjs(step, tmp_path / "model")
+    state, draws = random_state(step, SHAPE), random_draws(step, SHAPE, 3)
+    job, expected = graph_job(tmp_path / "job", tmp_path / "model", step, state, 3, draws)
+    assert np.abs(expected - state).max() > 0.1
+    found = run_in_node(tmp_path, {"model": job})["model"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
 def test_an_unknown_precision_is_refused(tmp_path):
     with pytest.raises(ValueError, match="int4"):
         save_tfjs(LAYERS["GrowingCA"](), tmp_path / "model", quantize="int4")

@@ -19,6 +19,7 @@ from torch_files import torch_lightning, torch_old, torch_zip
 
 import tfnca
 from tfnca.automata.perturbations.shift import ShiftPerturbation
+from tfnca.export.portable import save_portable
 from tfnca.export.tfjs import save_tfjs
 
 FOLDER = Path(__file__).parents[1] / "goldens/formats"
@@ -39,6 +40,26 @@ def growing(**kwargs):
 
 def mnist(tensors=MNIST):
     return filled(tfnca.MNISTCA(channels=13, hidden=4, noise_std=0.125), tensors)
+
+
+def by_rule():
+    """A CA with the parts that files of weights do not tell, and a bias of zeros."""
+    ca = tfnca.NeuralCA(
+        channels=5,
+        filters=("identity", [[0, 1, 0], [1, -4, 1], [0, 1, 0]]),
+        learned={"multiplier": 2, "bias": False},
+        hidden=(4, 3),
+        activation="leaky_relu",
+        padding="circular",
+        alive=tfnca.Alpha(),
+        inputs=1,
+        state_clip=2.0,
+        fire_rate=0.75,
+    )
+    random = np.random.default_rng(5)
+    ca.set_weights([random.normal(size=weight.shape) for weight in ca.weights])
+    ca.update_layers[0].bias.assign(np.zeros(4))
+    return ca
 
 
 def matrix(seed=0, channels=6):
@@ -167,6 +188,8 @@ FILES = {
     "med_nca.pth": data(lambda: torch_old(med_nca())),
     "goal.pt": data(lambda: torch_zip(goal())),
     "tree.npz": data(tree),
+    "rule/model.json": lambda path: save_tfjs(by_rule(), path.parent),
+    "rule.onnx": lambda path: save_portable(by_rule(), path),
 }
 
 if __name__ == "__main__":

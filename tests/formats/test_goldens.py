@@ -5,6 +5,7 @@ into a zip.
 """
 
 import hashlib
+import json
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from tfnca.formats.load import load
 from tfnca.formats.readers import READERS
 
 FOLDER = Path(__file__).parents[1] / "goldens/formats"
+CONVENTIONS = json.loads((FOLDER.parent / "conventions.json").read_text())
+"""The conventions of the files that do not say their rule."""
+
 CHECKSUMS = {
     "GrowingCA.keras": "8ba58480fa8d3e1b",
     "MNISTCA.keras": "56b62f4bc0767d30",
@@ -54,6 +58,8 @@ CHECKSUMS = {
     "med_nca.pth": "57011c9ea0ce8bba",
     "goal.pt": "10e7f676bb7b97b0",
     "tree.npz": "8d4c4beed4c384e4",
+    "rule/model.json": "9e314340930439aa",
+    "rule.onnx": "9e314340930439aa",
 }
 
 
@@ -81,22 +87,9 @@ def unpacked(tmp_path_factory):
     return folder
 
 
-DO_NOT_SAY = {
-    "keras_3.weights.h5",
-    "keras_2.h5",
-    "torch.pt",
-    "lightning.ckpt",
-    "flax.msgpack",
-    "growing.onnx",
-    "tree.npz",
-}
-"""Files of a Growing CA that do not say that they are the article's."""
-
-
 def golden(unpacked, name):
     file, _, inner = name.partition(": ")
-    convention = "growing" if name in DO_NOT_SAY else None
-    return load(unpacked / file, name=inner or None, convention=convention)
+    return load(unpacked / file, name=inner or None, convention=CONVENTIONS.get(name))
 
 
 @pytest.mark.parametrize("name", CHECKSUMS)

@@ -356,6 +356,11 @@ def _mutate_onnx(data, random, others, *_):
     import onnx
 
     model = onnx.load_model_from_string(data)
+    if model.metadata_props and random.random() < 0.5:
+        entry = model.metadata_props[0]
+        text = _mutate_json(entry.value.encode(), random, others)
+        entry.value = text.decode(errors="replace")
+        return model.SerializeToString()
     tensors = model.graph.initializer
     tensor = tensors[random.integers(len(tensors))]
     what = random.random()

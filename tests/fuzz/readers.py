@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import json
 import struct
 import tempfile
 import zipfile
@@ -19,18 +20,10 @@ import tfnca
 from tfnca.training import snapshots
 
 GOLDENS = Path(__file__).parents[1] / "goldens/formats"
-DO_NOT_SAY = {
-    "keras_3.weights.h5",
-    "keras_2.h5",
-    "torch.pt",
-    "lightning.ckpt",
-    "flax.msgpack",
-    "growing.onnx",
-    "tree.npz",
-}
-"""Files of a Growing CA that do not say that they are the article's."""
+CONVENTIONS = json.loads((GOLDENS.parent / "conventions.json").read_text())
+"""The conventions of the files that do not say their rule."""
 
-FOREIGN = DO_NOT_SAY | {
+FOREIGN = CONVENTIONS.keys() | {
     "old_torch.pth",
     "torch.safetensors",
     "arrays.npz",
@@ -95,9 +88,8 @@ def _corpus() -> list[Case]:
         main = next(name for name in files if name.replace("/", "_") == path.stem)
         is_array = "matrix" in main or "vector" in main or "Perturbation" in main
         inner = {"zip.zip": "lizard", "textures.json": "m1"}.get(main)
-        convention = "growing" if main in DO_NOT_SAY else None
         kind = "perturbation" if is_array else "foreign" if main in FOREIGN else "model"
-        cases.append(Case(kind, files, main, inner, convention))
+        cases.append(Case(kind, files, main, inner, CONVENTIONS.get(main)))
     cases += [Case("target", {f"x.{kind}": _picture(kind)}, f"x.{kind}") for kind in _PICTURES]
     images = struct.pack(">4I", 0x803, 3, 28, 28) + bytes(3 * 28 * 28)
     labels = struct.pack(">2I", 0x801, 3) + bytes(3)

@@ -1,5 +1,6 @@
 """Exports a step to LiteRT or ONNX with Keras' own exporters."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import keras
 
 from tfnca.automata.step import Step
-from tfnca.export.signatures import Signatures
+from tfnca.export.signatures import Signatures, metadata, mixed, rules, stored_weights, strengths
 from tfnca.files import writing
+from tfnca.formats.described import METADATA_KEY, has_described_networks, in_keras_order
 from tfnca.types import Array
 
 FORMATS = {".tflite": "litert", ".onnx": "onnx"}
@@ -32,7 +34,7 @@ def save_portable(step: Step, path: str | Path) -> None:
     """Writes a step for LiteRT (``.tflite``) or ONNX (``.onnx``), for any batch and grid size.
 
     The inputs are those of the signature ``step_masked`` of `save_saved_model`. The only output is
-    the next state.
+    the next state. An ONNX file also contains the rule, and `tfnca.load` reads it.
 
     Args:
         step: Any step.
@@ -59,9 +61,23 @@ def save_portable(step: Step, path: str | Path) -> None:
                 "This format needs more packages: pip install 'tfnca[export]', or in a clone "
                 f"pip install '.[export]'. Received: {error}"
             ) from None
+        if path.suffix == ".onnx" and has_described_networks(step) and not strengths(mixed(step)):
+            _describe(step, temporary)
         borrowed = re.search(rb"Flex\w+", temporary.read_bytes())
         if path.suffix == ".tflite" and borrowed:
             raise ValueError(
                 "A step for LiteRT must use only LiteRT's own operations. "
                 f"Received: {borrowed[0].decode()} in {type(step).__name__}"
             )
+
+
+def _describe(step: Step, path: Path) -> None:
+    """Writes a step's metadata into an ONNX file, so that `tfnca.load` reads it with its rule."""
+    import onnx  # part of tfnca[export], and needed only here
+
+    model = onnx.load_model(path)
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    if names := stored_weights(step, in_keras_order(arrays)):
+        about = metadata(step) | {"rules": rules(step), "weights": names}
+        onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(about)})
+        onnx.save_model(model, path)

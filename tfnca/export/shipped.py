@@ -79,7 +79,8 @@ def _about(folder):
     if (folder / EXTRA).is_file():
         return json.loads((folder / EXTRA).read_text(encoding="utf-8"))
     if (folder / "model.json").is_file():
-        return json.loads((folder / "model.json").read_text(encoding="utf-8"))[
-            "userDefinedMetadata"
-        ]
+        text = (folder / "model.json").read_text(encoding="utf-8")
+        about = json.loads(text)["userDefinedMetadata"]
+        about.pop("weights", None)  # the names in a graph, which metadata do not contain
+        return about
     return None

@@ -2,10 +2,11 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -15,9 +16,11 @@ from tfnca.automata.invasion import Invasion
 from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.rule import as_json
 from tfnca.automata.step import Step, next_state
 from tfnca.engines.rollout import run
 from tfnca.files import weights_sha256
+from tfnca.formats.described import has_described_networks
 from tfnca.formats.load import load
 from tfnca.types import Array
 
@@ -196,12 +199,44 @@ def metadata(step: Step, measures: dict | None = None) -> dict:
             about[name] = values
     if step.tolerance is not None:
         about |= {"tolerance": step.tolerance, "mode": step.mode}
-    if any(type(network) is NeuralCA for network in networks):
-        about["rules"] = [network.rule.config() for network in networks]
+    if has_described_networks(step) and any(type(network) is NeuralCA for network in networks):
+        about["rules"] = rules(step)
     if names := strengths(mixed(step)):
         about["perturbations"] = names
     about |= {"licence": LICENCE, "weights_sha256": weights_sha256(step)}
     return about | ({"measures": measures} if measures else {})
+
+
+def rules(step: Step) -> list[dict]:
+    """The arguments of each network's class, as JSON-able dictionaries."""
+    return [
+        {name: as_json(getattr(network, name)) for name in network.arguments}
+        for network in step.networks
+    ]
+
+
+def stored_weights(step: Step, arrays: Mapping[str, np.ndarray]) -> list | None:
+    """The names under which a graph stores the weights of each network.
+
+    Args:
+        step: The exported step.
+        arrays: The constants of the graph by name, convolutions in Keras' order of axes.
+
+    Returns:
+        For each network, the names of its `weights_in_order`; None for a bias of zeros that the
+        graph leaves out. None altogether if the graph stores a weight in another form.
+    """
+    names = {array.tobytes(): name for name, array in arrays.items()}
+    found = []
+    for network in step.networks:
+        values = [np.asarray(weight, np.float32) for weight in network.weights_in_order]
+        found.append([names.get(array.tobytes()) for array in values])
+        if any(
+            name is None and (array.ndim > 1 or array.any())
+            for name, array in zip(found[-1], values, strict=True)
+        ):
+            return None
+    return found
 
 
 class Signatures:

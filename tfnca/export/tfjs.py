@@ -14,7 +14,7 @@ from tensorflow.python.grappler import tf_optimizer
 
 from tfnca.automata.step import Step
 from tfnca.choices import QUANTIZE
-from tfnca.export.signatures import Signatures, metadata
+from tfnca.export.signatures import Signatures, metadata, stored_weights
 from tfnca.files import replacing
 
 TFJS_OPS = frozenset(
@@ -52,22 +52,27 @@ def save_tfjs(
         raise ValueError(f"quantize must be one of {QUANTIZE}. Received: quantize={quantize!r}")
     function = Signatures(step).traced("step_masked")
     graph = optimised(function, fuse=True)
+    if not all(_runs(node) for node in graph.node if _fused(node)):
+        graph = optimised(function, fuse=False)
     check_ops(graph)
     kernels = {node.input[1] for node in graph.node if "Conv2D" in node.op}
-    entries, data = [], b""
+    entries, data, arrays = [], b"", {}
     for node in graph.node:
         if node.op == "Const":
-            array = tf.make_ndarray(node.attr["value"].tensor)
+            array = arrays[node.name] = tf.make_ndarray(node.attr["value"].tensor)
             entry, part = _weight(array, quantize if node.name in kernels else None)
             entries.append({"name": node.name, **entry})
             data += part
             del node.attr["value"]
+    about = metadata(step, measures)
+    if "rules" in about and (names := stored_weights(step, arrays)):
+        about["weights"] = names
     document = {
         "format": "graph-model",
         "generatedBy": f"TensorFlow {tf.__version__}",
         "convertedBy": "tfnca",
         "signature": json_format.MessageToDict(_signature(function)),
-        "userDefinedMetadata": metadata(step, measures),
+        "userDefinedMetadata": about,
         "modelTopology": json_format.MessageToDict(graph),
         "weightsManifest": [{"paths": ["weights.bin"], "weights": entries}],
     }
@@ -85,14 +90,24 @@ def check_ops(graph: Any) -> None:
         graph: A GraphDef.
     """
     for node in graph.node:
-        fused = [name.decode() for name in node.attr["fused_ops"].list.s]
-        if node.op not in TFJS_OPS or (fused and fused not in FUSED):
+        if not _runs(node):
+            fused = _fused(node)
             layer, _, name = node.name.rpartition("/")
             op = f"{node.op} of {fused}" if fused else node.op
             raise ValueError(
                 "A step may use only operations that TensorFlow.js has. "
                 f"Received: {op} ({name}) in layer {layer or 'at the top'}"
             )
+
+
+def _fused(node):
+    """The operations that follow a node's own inside it."""
+    return [name.decode() for name in node.attr["fused_ops"].list.s]
+
+
+def _runs(node):
+    """Whether TensorFlow.js has a node's operation."""
+    return node.op in TFJS_OPS and (not _fused(node) or _fused(node) in FUSED)
 
 
 def optimised(function: Any, fuse: bool) -> Any:

@@ -3,13 +3,18 @@
 import math
 from collections.abc import Mapping
 from statistics import mode
+from typing import Any
 
 import numpy as np
 
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perception import NUM_KERNELS
 from tfnca.automata.perturbations import KINDS, StatePerturbation
+from tfnca.automata.perturbations.matrix import MatrixPerturbation
+from tfnca.automata.perturbations.shift import ShiftPerturbation
+from tfnca.automata.rule import Rule
 from tfnca.automata.state import ALPHA, GROWING_CHANNELS, MNIST_CHANNELS, NUM_CLASSES
 from tfnca.automata.step import CellularAutomaton
 from tfnca.formats.archive import check_finite, some
@@ -92,6 +97,31 @@ def ca_shapes(growing: bool, channels: int, hidden: int) -> list[tuple[int, ...]
         shapes = [(3, 3, channels, hidden), (hidden,), (1, 1, hidden, hidden)]
         channels -= 1  # the grey never changes, so the update does not include it
     return [*shapes, (hidden,), (1, 1, hidden, channels), (channels,)]
+
+
+def weights_asked_for(kind: type, config: Mapping[str, Any]) -> int:
+    """The least number of weights that a class creates with these settings; biases may be left out.
+
+    A file must have as many, so that a small one cannot ask for a large model. If a setting is
+    wrong, the result is 0, because the constructor will say what is wrong.
+    """
+    if issubclass(kind, NeuralCA) and kind.arguments == NeuralCA.arguments:
+        own = {name: config[name] for name in kind.arguments if name in config}
+        try:
+            return Rule(**own).parameters
+        except (TypeError, ValueError):
+            return 0
+    sizes = {"channels": 1, "hidden": 1, **config}
+    channels, hidden = sizes["channels"], sizes["hidden"]
+    if not all(isinstance(size, int | float) and size >= 1 for size in (channels, hidden)):
+        return 0
+    channels, hidden = int(channels), int(hidden)
+    if issubclass(kind, GrowingCA | MNISTCA):
+        shapes = ca_shapes(issubclass(kind, GrowingCA), channels, hidden)
+        return sum(math.prod(shape) for shape in shapes if len(shape) > 1)
+    if issubclass(kind, MatrixPerturbation):
+        return channels**2
+    return channels if issubclass(kind, ShiftPerturbation) else 0
 
 
 def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:

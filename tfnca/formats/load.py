@@ -45,8 +45,8 @@ def load(
 
     `load` reads these formats:
 
-    - tfnca's: ``.keras``, the ``model.json`` of `tfnca.export` with its ``.bin``, and ``.npy`` of a
-      perturbation (a matrix ``(channels, channels)`` or a vector ``(channels,)``).
+    - tfnca's: ``.keras``, ``.npy`` of a perturbation (a matrix ``(channels, channels)`` or a vector
+      ``(channels,)``), and exports: ``.onnx``, and ``model.json`` with its ``.bin``.
     - The article's: TF2 checkpoints (``X.index``, ``X.data-…``; also of TensorFlow 2.0), graph
       models as JSON, the demo data ``data.js`` and ``gca_data.js``, 8-bit WebGL JSON, ``.npy``.
     - Any graph model of TensorFlow.js: ``model.json`` and ``.bin`` shards, quantized or not.

@@ -6,9 +6,10 @@ import numpy as np
 
 from tfnca.automata.injection import Injected
 from tfnca.automata.perturbed import Perturbed
-from tfnca.automata.step import Step
+from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.formats.archive import count_values, refusing, some, starts_text
 from tfnca.formats.build import build_ca, build_perturbation
+from tfnca.formats.described import assemble, build_described, check_kind
 from tfnca.formats.graph import Graph
 from tfnca.formats.readers.base import Models, Source, reader
 
@@ -24,33 +25,35 @@ def read(source: Source) -> Models:
     # The metadata of an export by tfnca, whose graph has fire masks and noise as inputs.
     is_ours = document.get("convertedBy") == "tfnca"
     about = (document.get("userDefinedMetadata") or {}) if is_ours else {}
-    graph = Graph(where, document, read_manifest(source, manifest), drops_zeros=is_ours)
-    networks = graph.networks()
+    weights = read_manifest(source, manifest)
+    graph = Graph(where, document, weights, drops_zeros=is_ours)
+    if "weights" in about:
+        own = {name: array for name, array in weights.items() if name not in graph.mixed}
+        cas = build_described(where, about, own)
+    else:
+        cas = _from_the_graph(source, graph, about, "channel" if is_ours else source.row_order)
+    if not graph.mixed:
+        return assemble(where, about, cas)
+    check_kind(where, about, "Perturbed", cas)
     with refusing(where, "description of a model (userDefinedMetadata)"):
+        host = Injected(*cas) if len(cas) == 2 else cas[0]
+        return _perturbed(where, host, graph, about["perturbations"])
+
+
+def _from_the_graph(
+    source: Source, graph: Graph, about: dict[str, Any], order: str
+) -> list[CellularAutomaton]:
+    """The article's CAs, which a graph shows by its layers and their order."""
+    networks = graph.networks()
+    with refusing(source.where, "description of a model (userDefinedMetadata)"):
         said = [
             {key: about[key][number] for key in ("fire_rate", "noise_std") if key in about}
             for number in range(len(networks))
         ]
-        order = "channel" if is_ours else source.row_order
-        cas = [
-            build_ca(where, network.tensors, order, network.options | options)
+        return [
+            build_ca(source.where, network.tensors, order, network.options | options)
             for network, options in zip(networks, said, strict=True)
         ]
-        step = Injected(*cas) if len(cas) == 2 else cas[0]
-        models: Models = {"": step}
-        if len(cas) == 2:
-            models |= {"host": cas[0], "adversary": cas[1]}
-        if graph.mixed:
-            models = _perturbed(where, step, graph, about["perturbations"])
-    kind = "Perturbed" if graph.mixed else type(step).__name__
-    found = [kind, step.channels, [type(ca).__name__ for ca in cas]]
-    expected = [about.get(key) for key in ("kind", "channels", "networks")]
-    if about and found != expected:  # its class may be a subclass of the class in its graph
-        raise ValueError(
-            f"{where} must hold what it says (kind, channels, networks), {expected}. "
-            f"Received: {found}"
-        )
-    return models
 
 
 def _perturbed(where: str, step: Step, graph: Graph, names: list[str]) -> Models:

@@ -13,11 +13,7 @@ import keras
 
 # tfnca's classes are registered with Keras when they are imported.
 from tfnca.automata import injection, perturbed, verified  # noqa: F401
-from tfnca.automata.growing import GrowingCA
-from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.perturbations.matrix import MatrixPerturbation
-from tfnca.automata.perturbations.shift import ShiftPerturbation
 from tfnca.automata.step import Step
 from tfnca.formats.archive import (
     check_finite,
@@ -29,7 +25,7 @@ from tfnca.formats.archive import (
     unzip,
     zip_names,
 )
-from tfnca.formats.build import ca_shapes
+from tfnca.formats.build import weights_asked_for
 from tfnca.formats.foreign import build_foreign
 from tfnca.formats.hdf5 import check_hdf5, read_hdf5
 from tfnca.formats.readers.base import Models, Source, reader
@@ -169,14 +165,4 @@ def _weights_asked_for(config: dict[str, Any]) -> int:
     if made[0] not in known_classes():
         raise ValueError(_foreign(config))
     kind = keras.saving.get_registered_object(made[0])
-    sizes = {"channels": 1, "hidden": 1, **(config.get("config") or {})}
-    channels, hidden = (sizes[name] for name in ("channels", "hidden"))
-    if not all(isinstance(size, int | float) and size >= 1 for size in (channels, hidden)):
-        return 0  # the constructor will say what is wrong
-    channels, hidden = int(channels), int(hidden)
-    if issubclass(kind, GrowingCA | MNISTCA):
-        shapes = ca_shapes(issubclass(kind, GrowingCA), channels, hidden)
-        return sum(math.prod(shape) for shape in shapes)
-    if issubclass(kind, MatrixPerturbation):
-        return channels**2
-    return channels if issubclass(kind, ShiftPerturbation) else 0
+    return weights_asked_for(kind, config.get("config") or {})

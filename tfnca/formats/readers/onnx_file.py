@@ -1,8 +1,12 @@
-"""Reads ``.onnx``: the initialisers of a graph, a CA's arrays with any names."""
+"""Reads ``.onnx``: the initialisers of a graph, a CA's arrays with any names.
+
+An export of tfnca has its metadata in ``metadata_props``; other files do not say their rule.
+"""
 
 import numpy as np
 
-from tfnca.formats.archive import MAX_FILES, refusing
+from tfnca.formats.archive import MAX_FILES, parse_json, refusing
+from tfnca.formats.described import METADATA_KEY, assemble, build_described, in_keras_order
 from tfnca.formats.foreign import build_foreign
 from tfnca.formats.readers.base import Models, Source, reader
 
@@ -28,4 +32,10 @@ def read(source: Source) -> Models:
             array = onnx.numpy_helper.to_array(tensor)
             if array.dtype.kind == "f":  # what is not floats says how, not what
                 arrays[tensor.name] = array
-    return build_foreign(source, arrays)
+        description = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
+    if description is None:
+        return build_foreign(source, arrays)
+    about = parse_json(source.where, description)
+    return assemble(
+        source.where, about, build_described(source.where, about, in_keras_order(arrays))
+    )
