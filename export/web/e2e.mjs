@@ -101,7 +101,6 @@ async function digits(page) {
     await part(page, "digits", "speed").selectOption("max");
     await part(page, "digits", "play").click();
     await part(page, "digits", "bin").click();
-    await page.evaluate(() => window.tfnca.mnist.ca.edit((ca) => (ca.index = 0)));
     const at = await cells(page, "digits", 28);
     await page.mouse.move(...at(THREE[0]));
     await page.mouse.down();
@@ -203,7 +202,7 @@ async function digits(page) {
     await settle(page, 200);
     await reads(page, 6);
     await shot(page, "digits_defended");
-    expect(/silenced/.test(await about()), await about());
+    expect(/ignored/.test(await about()), await about());
     await hosts.getByText("Standard").click();
     await settle(page, 200);
     await reads(page, 8);

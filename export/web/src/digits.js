@@ -10,8 +10,8 @@ import { Plot } from "./plot.js";
 const SIDE = 28;
 const CLASS_NAMES = [..."0123456789"];
 const FIRST = 1; // the cells all agree on the second sample of each class, not on each first one
-const DEFENDED = "A cell whose update deviates from the common rule is silenced.";
-const TRY = "Press Sprinkle: the digit keeps its class. Then choose Standard.";
+const DEFENDED = "A cell that breaks the common rule is ignored.";
+const TRY = "Press Sprinkle: most cells keep their class. Then choose Standard.";
 
 export class DigitsPlayground extends Playground {
   /** @param influence by class and number what one adversary does at each cell; null if unknown */
@@ -112,8 +112,16 @@ export class DigitsPlayground extends Playground {
   load(digit) {
     const images = this.samples[digit];
     const image = images[this.next[digit]++ % images.length];
-    this.change((ca) => edits.loadDigit(ca, image));
+    this.restart((ca) => edits.loadDigit(ca, image));
     this.mood = digit;
+  }
+
+  /** An edit after which steps count from 0. */
+  restart(edit) {
+    this.change((ca) => {
+      edit(ca);
+      ca.index = 0;
+    });
   }
 
   /** The digit's weak spots, if it is a sample whose ink is unchanged; null otherwise. */
@@ -150,7 +158,7 @@ export class DigitsPlayground extends Playground {
   }
 
   empty() {
-    this.change(edits.clear);
+    this.restart(edits.clear);
     this.mood = null;
     this.tool = "draw"; // on an empty canvas there is nothing else to do
   }
@@ -180,7 +188,6 @@ export class DigitsPlayground extends Playground {
     if (!Object.hasOwn(this.samples, digit)) return;
     if (which >= 0) this.next[digit] = Math.floor(which);
     this.load(digit);
-    this.edit((ca) => (ca.index = 0));
   }
 
   stepped() {
