@@ -2,7 +2,7 @@
 
 The adversaries are trained models, frozen. With several in --bank they take turns, a hundred
 training steps each. To measure how well the host resists, train an adversary against it
-(train/mnist_adversary.py). Add that adversary to the bank of the next round.
+(tfnca attack mnist). Add that adversary to the bank of the next round.
 """
 
 from tfnca.jobs.options import run_named
