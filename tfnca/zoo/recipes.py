@@ -91,7 +91,7 @@ RECIPES = {
         4,
     ),
     "growing_adversary_no_tail": _adversary("no_tail --region host", 0.3, 0.2, 2000, 20),
-    "growing_adversary_red": _adversary("red", 0.6, 1, 2000, 20),
+    "growing_adversary_red": _adversary("red", 0.6, 1, 5000, 45),
     "mnist": Recipe(
         "train/mnist.py",
         "--steps 100000 --drops 0.84,0.95 --ema 0.999 --new-digits 2 --swapped-digits 2 "
