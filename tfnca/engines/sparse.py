@@ -6,7 +6,6 @@ frees the Python functions that a graph calls, so they hold numbers and no layer
 
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +14,6 @@ import tensorflow as tf
 from tfnca.automata.alive import Alpha, Stroke
 from tfnca.automata.injection import Injected
 from tfnca.automata.invasion import Invasion
-from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.neural_ca import NeuralCA, activation_of, rectify
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
@@ -73,9 +71,20 @@ def supports(step: Step) -> str | None:
             return f"host and adversary differ in `{name}`"
     if kind is not Verified:
         return None
-    if {type(ca) for ca in step.networks} != {MNISTCA} or not _is_positive(step.tolerance):
-        return "the sparse one checks MNIST CAs, by a tolerance that is a positive number"
+    if not all(_can_be_tested(ca.rule) for ca in step.networks):
+        return (
+            "the sparse one tests cells on a stroke that perceive by a learned convolution, with a "
+            "step size of 1 and without clips"
+        )
+    if not isinstance(step.tolerance, numbers.Real) or not step.tolerance > 0:
+        return "the sparse one tests by a tolerance that is a positive number"
     return None
+
+
+def _can_be_tested(rule: Rule) -> bool:
+    """Whether the deviation test of `tfnca.engines.kernels` computes what `Verified` does."""
+    plain = rule.step_size == 1 and rule.state_clip is None and rule.network_clip is None
+    return plain and isinstance(rule.alive, Stroke) and not rule.filters
 
 
 def unsupported(rule: Rule) -> str | None:
@@ -159,10 +168,6 @@ def _unlike(ca: NeuralCA, rule: Rule) -> str | None:
 def _is_activation(function: Callable, name: str, negative_slope: float) -> bool:
     expected = activation_of(name, negative_slope)
     return function == expected or (name == "relu" and function is rectify)
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and float(value) > 0
 
 
 def _not_affine(perturbation: StatePerturbation, channels: int) -> str | None:

@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
-from tfnca.automata.growing import GrowingCA
-from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state, to_rgb
+from tfnca.automata.neural_ca import NeuralCA
+from tfnca.automata.presets import PRESETS
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, no_picture, seed_state, to_rgb
 from tfnca.data.targets import load_target, pad_target
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.files import arrays_sha256
@@ -20,13 +21,17 @@ from tfnca.training.pools import GrowingPool
 from tfnca.training.trainer import Trainer
 
 
-def first_rule(config: Config, size: tuple[int, int]) -> GrowingCA:
-    """The initial Growing CA, its hidden channels scaled to keep the bound."""
+def first_rule(config: Config, size: tuple[int, int]) -> NeuralCA:
+    """The initial CA, its hidden channels scaled to keep the bound."""
     if not config.start:
-        return GrowingCA()
+        return PRESETS["growing"]()
     rule = load(config.start)
-    if not isinstance(rule, GrowingCA):
-        raise ValueError(f"--start must be a Growing CA. Received: {type(rule).__name__}")
+    reason = no_picture(rule) if isinstance(rule, NeuralCA) else "it has no rule"
+    if reason:
+        raise ValueError(
+            f"--start must be a Growing CA, or another CA that grows a picture, and {reason}. "
+            f"Received: {type(rule).__name__}"
+        )
     if not config.bound_weight:
         return rule
     along = trajectory(rule, seed_state(size, 1, rule.channels), 400, every=4, seed=config.seed)

@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 from tfnca.automata.perturbations import KINDS
+from tfnca.automata.presets import PRESETS
 from tfnca.data.drawing import DRAWN
 
 WHOLE = {"lizard": "lizard", "lizard_complete": "lizard"}
@@ -53,6 +54,12 @@ def aim(config: dict[str, Any]) -> str:
     return DRAWN[stem].change if stem in DRAWN else f"turn into “{stem}”"
 
 
+def task_of(layer: str) -> str | None:
+    """The task of a model, or of its host, by the name of its class; None if it is unknown."""
+    tasks = {kind.__name__: "pattern" for kind in KINDS.values()}
+    return (tasks | {kind.__name__: kind.task for kind in PRESETS.values()}).get(layer)
+
+
 def line(config: dict[str, Any], kind: str, layer: str) -> str:
     """A model in one line, without a full stop.
 
@@ -61,11 +68,11 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
         kind: ``"host"``, ``"adversary"`` or ``"perturbation"``.
         layer: The name of its class.
     """
-    if layer not in ("GrowingCA", "MNISTCA", *(known.__name__ for known in KINDS.values())):
+    if (task := task_of(layer)) is None:
         return f"a model of the class {layer}"
     known = kind == "adversary" and "density" in config
     fraction = f"; adversary fraction {percent(config['density'])}" if known else ""
-    if layer == "MNISTCA":
+    if task == "digit":
         if kind == "host":
             how = "trained among adversaries" if "bank" in config else "each cell for itself"
             return f"classifies handwritten digits, {how}"
