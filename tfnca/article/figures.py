@@ -279,18 +279,10 @@ def _widened(picture, width):
 
 
 def write_figure(number, models, folder, moving=True, width=1500, titled=True):
-    """Draws one figure with one set of models.
+    """Draws one figure with one set of models: ``figure_<number>_<set>.{png,mp4,webp}``.
 
-    Args:
-        number: A key of `FIGURES`.
-        models: An `Ours` or `Published`.
-        folder: Folder for ``figure_<number>_<set>.{png,mp4,webp}``.
-        moving: Whether to write the videos as well as the still.
-        width: Maximal width of the stills side by side, in pixels.
-        titled: Whether the picture has a title.
-
-    Raises:
-        ValueError: If a model for the figure is missing.
+    The stills side by side are at most `width` pixels wide. Raises ValueError if a model is
+    missing.
     """
     figure = FIGURES[number](models)
     stem = Path(folder) / f"figure_{number:02d}_{models.name}"

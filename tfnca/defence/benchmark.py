@@ -38,13 +38,7 @@ Attacks = dict[str, tuple[CellularAutomaton, dict]]
 
 
 def find_models(folder: Path) -> tuple[dict[str, CellularAutomaton], Attacks]:
-    """Finds the hosts and the attacks in a folder of models, by the names of their folders.
-
-    Args:
-        folder: Contains a folder for each model.
-
-    Returns:
-        The hosts; and the attacks, each with the settings that it was trained with.
+    """The hosts, and the attacks with their settings, in a folder that has a folder for each.
 
     Raises:
         ValueError: If there is no host or no attack, or a file cannot be read.
@@ -72,14 +66,7 @@ def measure_attack(
 ) -> dict[str, Any]:
     """Measures an attack with adversaries at random cells, and with one at the best cell.
 
-    Args:
-        step: The host and its adversary.
-        digits: The digits to measure on.
-        seeds: Random seeds, one run each.
-        target: The target class of the adversaries.
-        mapped: Number of digits, from the first on, for the best single cell: see
-            `influence_maps`.
-        bar: Advanced by one at the end.
+    The best cell is looked for in the first `mapped` digits: see `influence_maps`.
 
     Returns:
         Dictionary: ``10 %`` and ``1 %``, with that fraction of the grid as adversaries from step
@@ -115,15 +102,7 @@ def benchmark(
     mapped: int,
     tolerance: float = TOLERANCE,
 ) -> dict[str, Any]:
-    """Measures all hosts against all attacks.
-
-    Args:
-        folder: See `find_models`.
-        digits: The digits to measure on.
-        seeds: Random seeds, one run each.
-        target: The target class of the adversaries.
-        mapped: See `measure_attack`.
-        tolerance: The tolerance of `Verified`.
+    """Measures all hosts against all attacks: see `find_models` and `measure_attack`.
 
     Returns:
         Dictionary: ``hosts``, the measures of each host without an attack; ``attacks``, a row for

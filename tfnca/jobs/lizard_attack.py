@@ -58,17 +58,8 @@ def draw_attack(
 ) -> np.ndarray:
     """The target, and the attacked lizard 0, 100, 300 and 500 steps after it was grown.
 
-    The label of each picture is its MSE against the target.
-
-    Args:
-        config: The run's `Attack`.
-        step: The attacked step.
-        host: Its host.
-        mask: 1 where a cell is an adversary, ``(1, height, width)``, or None.
-        padding: Empty cells around the target, as for the mask.
-
-    Returns:
-        Picture ``(height, width, 3)``.
+    The label of each picture is its MSE against the target. The mask is ``(1, height, width)``, and
+    `padding` the number of empty cells around the target, as for the mask.
     """
     target = padded_target(config, padding)
     state = grown_states(host, target.shape[:2], 1, seed=1)

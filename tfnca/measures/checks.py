@@ -33,11 +33,8 @@ def check_step(
 ) -> None:
     """Raises ValueError unless a step is of the kind that a measure accepts.
 
-    Args:
-        step: The value to check.
-        shows: `PICTURE` or `DIGITS`.
-        kind: `ANY`, `ALONE`, `ATTACKED`, `INJECTED` or `PERTURBED`.
-        name: The argument's name in the message.
+    It must show a `PICTURE` or `DIGITS`, and be `ANY`, `ALONE`, `ATTACKED`, `INJECTED` or
+    `PERTURBED`. The message calls it `name`.
     """
     expected, is_kind = _KINDS[kind]
     reason = shows(step) if isinstance(step, Step) else None
@@ -60,14 +57,7 @@ def check_mask_given(step: Step, mask: Any) -> None:
 
 
 def check_digits(step: Any, digits: Any, target: int, kind: str = ANY) -> None:
-    """Raises ValueError unless a step classifies digits, and `digits` is not empty.
-
-    Args:
-        step: The step to check.
-        digits: The digits to check.
-        target: The target class to check.
-        kind: See `check_step`.
-    """
+    """Raises ValueError unless a step classifies digits, and there are digits and such a target."""
     check_step(step, DIGITS, kind)
     if not isinstance(digits, Digits) or len(digits.labels) == 0:
         raise ValueError(

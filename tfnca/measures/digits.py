@@ -86,10 +86,7 @@ def measure_digits(
 
 
 def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over seeds of lists of measures.
-
-    Args:
-        runs: One list of dictionaries per seed, all with the same keys.
+    """Mean and standard deviation over seeds of lists of measures, one list per seed.
 
     Returns:
         One list of the same form, with ``name`` and ``name_sd`` for each measure.
@@ -115,13 +112,7 @@ def attack_digits(
 ) -> dict[str, Any]:
     """Measures the article's Figures 3 and 4: 200 steps before, with, and after adversaries.
 
-    Args:
-        step: `Injected(host, adversary)` of digits.
-        digits: The digits to measure on.
-        density: Fraction of all pixels that are adversaries.
-        seeds: Random seeds, one run each.
-        target: The target class of the adversaries.
-        progress: Makes the progress bar.
+    There is one run per seed, with `density` of all pixels as adversaries.
 
     Returns:
         Dictionary: ``attack``, rows of `mean_and_spread` every 10 steps to 600, and every 2 in
@@ -162,14 +153,9 @@ def base_digits(
     horizon: int = 1000,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """Measures a self-classifying CA of digits without an attack.
+    """Measures a self-classifying CA of digits without an attack, one run per seed.
 
-    Args:
-        step: A CA of digits.
-        digits: The digits to measure on.
-        seeds: Random seeds, one run each.
-        horizon: Total number of CA steps, at least 200.
-        progress: Makes the progress bar.
+    The `horizon` is the total number of CA steps, at least 200.
 
     Returns:
         Dictionary: ``digits``, their number; ``seeds``; ``base``, rows of `mean_and_spread` at

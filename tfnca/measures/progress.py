@@ -74,16 +74,6 @@ def advance(step: Step, state: Any, steps: int, bar: Bar = SILENT, **kwargs: Any
 
     The rollout is not divided into pieces, because the living-cells engine would round the last
     bit differently and measures could no longer be compared exactly.
-
-    Args:
-        step: See `rollout`.
-        state: See `rollout`.
-        steps: Number of steps.
-        bar: The bar to advance.
-        **kwargs: Further arguments of `rollout`.
-
-    Returns:
-        The final state.
     """
     for _, final in trajectory(step, state, steps, max(steps, 1), **kwargs):  # noqa: B007
         pass

@@ -21,7 +21,7 @@ def draw_maps(
     """Draws influence maps, the effect of one adversary at each cell, as PNG bytes.
 
     Args:
-        images: Digits ``(count, height, width)``.
+        images: Items ``(count, height, width)``.
         labels: Their classes, or other names of the items.
         maps: One map per item.
         placements: Cells to mark with a ring in each item; the map's best cell if empty.
@@ -57,10 +57,8 @@ def draw_maps(
 def draw_curves(rows: Sequence[dict[str, Any]]) -> bytes:
     """Draws takeover rate against number of adversaries, a line per method, as PNG bytes.
 
-    The line of a method that was tried on only some of the digits is dashed.
-
-    Args:
-        rows: ``curves`` of `study_placement`.
+    The rows are the ``curves`` of `study_placement`. The line of a method that was tried on only
+    some of the digits is dashed.
     """
     from matplotlib.figure import Figure
 

@@ -170,12 +170,6 @@ def compare_pairs(
 ) -> dict[str, Any]:
     """Compares greedy pairs with the best of all pairs, on the digits with the fewest cells.
 
-    Args:
-        trials: The digits.
-        seeds: Random seeds of the evaluation.
-        count: Number of digits.
-        repeats: Number of evaluation runs to average for each seed.
-
     Returns:
         Dictionary: ``digits``; ``pairs``, the number of rollouts of the search; ``best`` and
         ``greedy``, the mean value of the best and of the greedy pair, with random draws that
@@ -200,14 +194,8 @@ def diminishing(
 ) -> list[dict[str, Any]]:
     """Measures whether each further adversary adds less than the one before (submodularity).
 
-    In each digit, one cell is added to nested random sets of other cells. If returns diminish, its
-    gain falls as the sets grow.
-
-    Args:
-        trials: The digits.
-        sizes: Sizes of the sets.
-        repeats: Number of runs to average for each set.
-        seed: Random seed of the sets, fire masks and noise.
+    In each digit, one cell is added to nested random sets of other cells, of these sizes. If
+    returns diminish, its gain falls as the sets grow. Each gain is the mean of several runs.
 
     Returns:
         A dictionary for each size: ``others``, the size; ``gain``, the mean gain over digits;

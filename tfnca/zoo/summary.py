@@ -61,13 +61,7 @@ def task_of(layer: str) -> str | None:
 
 
 def line(config: dict[str, Any], kind: str, layer: str) -> str:
-    """A model in one line, without a full stop.
-
-    Args:
-        config: Its ``config.json``.
-        kind: ``"host"``, ``"adversary"`` or ``"perturbation"``.
-        layer: The name of its class.
-    """
+    """A model in one line, without a full stop: see `ShippedModel` for its kind and layer."""
     if (task := task_of(layer)) is None:
         return f"a model of the class {layer}"
     known = kind == "adversary" and "density" in config
@@ -85,11 +79,7 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
 
 
 def main_measures(metrics: dict[str, Any]) -> list[Measure]:
-    """The main measures of a model, the most important first.
-
-    Args:
-        metrics: A ``metrics.json``, as `tfnca.measures` writes it for any kind of model.
-    """
+    """The main measures in a ``metrics.json`` of any kind of model, the most important first."""
     if "attack" in metrics:
         return _digit_attack(metrics)
     if "base" in metrics:
