@@ -138,12 +138,7 @@ def tile(
 
 
 def _digit_captions(state: Array, labels: Array) -> list[str]:
-    """The label of each digit and the class that most of its cells choose: ``"7 as 8"``.
-
-    Args:
-        state: An MNIST CA's, ``(batch, height, width, channels)``.
-        labels: The true classes ``(batch,)``.
-    """
+    """The label of each digit and the class that most of its cells choose: ``"7 as 8"``."""
     state = ops.convert_to_numpy(state)
     alive = state[..., GREY] > LIVING_THRESHOLD
     said = state[..., -NUM_CLASSES:].argmax(-1)

@@ -263,12 +263,9 @@ def check_numbers(name: str, values: Any) -> np.ndarray:
 
 
 def check_target(name: str, target: Any, grid: tuple | None = None) -> np.ndarray:
-    """Returns a picture as float32; raises ValueError unless it is premultiplied RGBA.
+    """Returns a picture as float32; raises ValueError unless it is premultiplied RGBA in [0, 1].
 
-    Args:
-        name: The name that an error message uses for it.
-        target: The picture, ``(height, width, 4)`` in [0, 1].
-        grid: The required ``(height, width)``; None for any.
+    A `grid` is the required ``(height, width)``.
     """
     target = np.asarray(target)
     if target.ndim != 3 or target.shape[-1] != _RGBA or 0 in target.shape:

@@ -194,20 +194,9 @@ def run(
 ) -> tf.Tensor:
     """Runs a batch `steps` steps; differentiable once, in the state and all weights.
 
-    Args:
-        step: A step that the engine `supports`.
-        state: Tensor ``(batch, height, width, channels)``.
-        steps: Scalar integer tensor.
-        mask: ``(batch, height, width)`` or None.
-        seed: Scalar int64 tensor.
-        first_step: Scalar integer tensor.
-        fire_masks: ``(steps, networks, batch, height, width)`` or None.
-        noise: ``(steps, networks, batch, height, width, changing)`` or None.
-        record: Whether a gradient of the trained weights, and of no frozen ones, will be requested.
-            A gradient without a recording is still correct, at the cost of a second run.
-
-    Returns:
-        The final state.
+    The step is one that the engine `supports`; see `tfnca.engines.rollout.run` for the tensors.
+    With `record`, a gradient of the trained weights, and of no frozen ones, will be requested. A
+    gradient without a recording is still correct, at the cost of a second run.
     """
     form, numbers, stencils = _describe(step, frozen=record)
     weights = _weights(step)
@@ -302,9 +291,7 @@ def _weights(step: Step) -> list[tf.Tensor]:
 def _describe(step: Step, frozen: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A step as numbers: its form (see `_read_form`), its networks' numbers and perceptions.
 
-    Args:
-        step: A step that the engine `supports`.
-        frozen: Whether frozen networks need no gradient of their weights.
+    With `frozen`, frozen networks need no gradient of their weights.
     """
     networks, perturbation = step.networks, step.perturbation
     rules = [ca.rule for ca in networks]

@@ -32,15 +32,12 @@ def build_ca(
 
     Args:
         where: Name of the file in messages.
-        tensors: (name, array) of kernel, bias, kernel, bias …; 4 or 6 of them.
+        tensors: (name, array) of kernel, bias, kernel, bias …: 4 of a Growing CA, 6 of an MNIST CA.
         row_order: The order of the rows of a Growing CA's first kernel: ``"channel"``, row 3c + k
             for channel c and filter k; or ``"kernel"``, row k·channels + c, as in a perception that
             concatenates its three results.
         options: Further arguments of the layer, for example ``fire_rate``.
         flat: Whether the kernels are flattened.
-
-    Returns:
-        The preset with as many weights: a Growing CA for 4 tensors, an MNIST CA for 6.
 
     Raises:
         ValueError: If the number of tensors or a shape is wrong, or if a value is not finite.
@@ -108,14 +105,7 @@ def weights_asked_for(kind: type, config: Mapping[str, Any]) -> int:
 
 
 def build_perturbation(where: str, array: np.ndarray) -> StatePerturbation:
-    """Builds a perturbation from its array.
-
-    Args:
-        where: Name of the file in messages.
-        array: The result of a perturbation's `to_array`: a square matrix, or a vector.
-
-    Returns:
-        A perturbation of the kind whose array has these axes.
+    """Builds a perturbation of the kind whose array, from its `to_array`, has these axes.
 
     Raises:
         ValueError: If no kind or several kinds have these axes, or if the values are not valid.

@@ -194,13 +194,7 @@ def has_flipped(
 ) -> np.ndarray:
     """Whether half of the living host cells of each item, and at least one, choose the target.
 
-    Args:
-        state: ``(batch, height, width, channels)``.
-        mask: Positions of the adversaries, ``(batch, height, width)``.
-        target: The target class.
-
-    Returns:
-        Boolean array ``(batch,)``.
+    The mask is ``(batch, height, width)``, the result ``(batch,)``.
     """
     _check_state(state, None, mask)
     said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
@@ -214,13 +208,7 @@ def swap_digits(
 ) -> tuple[tf.Tensor, np.ndarray]:
     """Gives item i the image of item i + 1, and keeps its state where the new digit is alive.
 
-    Args:
-        state: ``(batch, height, width, channels)``.
-        images: The digits, ``(batch, height, width)``.
-        labels: Their classes, ``(batch,)``.
-
-    Returns:
-        The new states and labels.
+    Returns the new states and labels.
     """
     _check_state(state, labels)
     images, labels = np.roll(images, -1, axis=0), np.roll(labels, -1)
@@ -230,17 +218,10 @@ def swap_digits(
 
 
 def digit_mask(digits: Digits, density: float, seed: int, at_least_one: bool = False) -> tf.Tensor:
-    """Draws adversaries at random over the whole grid of each digit.
+    """Draws adversaries at random over the whole grid of each digit, ``(batch, height, width)``.
 
-    Args:
-        digits: The digits.
-        density: The adversary fraction, in (0, 1].
-        seed: Random seed.
-        at_least_one: Whether to redraw masks without an adversary on the digit's stroke. An image
-            without a stroke keeps its first mask.
-
-    Returns:
-        Tensor ``(batch, height, width)``.
+    With `at_least_one`, masks without an adversary on the digit's stroke are drawn again. An image
+    without a stroke keeps its first mask.
     """
     stroke = keras.ops.convert_to_numpy(is_digit_cell(digit_state(digits.images)))[..., 0]
     everywhere = np.ones_like(stroke)
