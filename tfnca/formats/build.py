@@ -92,8 +92,9 @@ def weights_asked_for(kind: type, config: Mapping[str, Any]) -> int:
     """
     sizes = {"channels": 1, "hidden": 1, **config}
     try:
-        if issubclass(kind, tuple(PRESETS.values())):
-            return Rule(**kind.parts(sizes["channels"], sizes["hidden"])).parameters
+        for preset in PRESETS.values():
+            if issubclass(kind, preset):
+                return Rule(**preset.parts(sizes["channels"], sizes["hidden"])).parameters
         if issubclass(kind, NeuralCA) and kind.arguments == NeuralCA.arguments:
             return Rule(**{n: config[n] for n in kind.arguments if n in config}).parameters
         channels = check_integer("channels", sizes["channels"], 1)
