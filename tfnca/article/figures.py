@@ -102,14 +102,8 @@ def _mosaic(states, columns, labels, target=None):
 def _lizards(phases, starts, at, columns, labels, targets=None, every=10):
     """Runs several lizards at once through phases of steps, and draws them.
 
-    Args:
-        phases: Pairs ``(CA steps, [one step per run])``.
-        starts: Initial states, one per run, ``(1, height, width, channels)``.
-        at: Numbers of the steps that become stills.
-        columns: Runs per row.
-        labels: Label of each run.
-        targets: The targets of the runs in each phase, if any.
-        every: CA steps between two frames.
+    Each phase is ``(CA steps, [one step per run])``, and has its own targets, if any. The states
+    after the steps in `at` become stills. Starts are ``(1, height, width, channels)``.
     """
     figure, states, now = Figure(), list(starts), 0
     for phase, (steps, runs) in enumerate(phases):

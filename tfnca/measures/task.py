@@ -154,15 +154,9 @@ def measure_rows(
 ) -> list[dict[str, Any]]:
     """The rows of a run by a task: ``step``, and the entries of `Task.measures`.
 
-    Args:
-        step: The step to run.
-        task: The task to measure by.
-        batch: Initial states, and everything that the task compares them with. A step with
-            adversaries runs with the batch's mask.
-        at: Numbers of steps after which to measure, in ascending order.
-        seed: Random seed.
-        first_step: Number of the run's first step.
-        bar: See `advance`.
+    The batch has the initial states, and everything that the task compares them with. A step with
+    adversaries runs with its mask. `at` are numbers of steps, in ascending order, and `first_step`
+    is the number of the run's first step.
     """
     run = states_at(step, batch, at, seed, first_step, bar)
     return [{"step": now, **task.measures(state, batch)} for now, state in run]

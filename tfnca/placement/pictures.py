@@ -20,13 +20,9 @@ def draw_maps(
 ) -> bytes:
     """Draws influence maps, the effect of one adversary at each cell, as PNG bytes.
 
-    Args:
-        images: Items ``(count, height, width)``.
-        labels: Their classes, or other names of the items.
-        maps: One map per item.
-        placements: Cells to mark with a ring in each item; the map's best cell if empty.
-        target: The target class of the adversary, or the name of another goal.
-        columns: Items per row.
+    The images are ``(count, height, width)``, the labels the names of the items. The cells in
+    `placements` are marked with a ring, by default each map's best cell. The target is the class of
+    the adversaries, or the name of another goal.
     """
     from matplotlib.figure import Figure
 
