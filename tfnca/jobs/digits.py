@@ -10,7 +10,7 @@ from tfnca.files import arrays_sha256
 from tfnca.formats.load import load
 from tfnca.formats.names import shipped
 from tfnca.jobs.options.digits import DigitJob
-from tfnca.jobs.run import make_optimizer, schedule
+from tfnca.jobs.run import make_trainer
 from tfnca.training.losses import ClassLoss
 from tfnca.training.pools import DigitPool
 from tfnca.training.trainer import Trainer
@@ -62,18 +62,8 @@ def digit_trainer(
     config: DigitJob, step: Step, loss: ClassLoss, recovery_items: int = 0
 ) -> Trainer:
     """The compiled `Trainer` of a configuration."""
-    trainer = Trainer(
-        step,
-        loss,
-        config.ca_steps,
-        engine=config.engine,
-        seed=config.seed,
-        recovery_items=recovery_items,
-        recovery_loss=ClassLoss(),
-    )
-    rate = schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(make_optimizer("adam", rate, config.ema))
-    return trainer
+    recovery: dict[str, Any] = {"recovery_items": recovery_items, "recovery_loss": ClassLoss()}
+    return make_trainer(config, step, loss, config.ca_steps, **recovery)
 
 
 def digit_facts(digits: Digits) -> dict[str, str]:

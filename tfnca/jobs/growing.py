@@ -13,12 +13,11 @@ from tfnca.files import arrays_sha256
 from tfnca.formats.load import load
 from tfnca.jobs.options.growing import REGIMES, Config
 from tfnca.jobs.results import QUICK_LIZARD, measured, save_results
-from tfnca.jobs.run import make_optimizer, schedule, train
+from tfnca.jobs.run import make_trainer, train
 from tfnca.measures.protocol import measure_base
 from tfnca.pictures import tile
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
-from tfnca.training.trainer import Trainer
 
 
 def first_rule(config: Config, size: tuple[int, int]) -> NeuralCA:
@@ -60,15 +59,8 @@ def main(config: Config) -> None:
         radii=(config.min_radius, config.max_radius),
         seed=config.seed,
     )
-    trainer = Trainer(
-        step,
-        TargetLoss(target, overflow=config.bound_weight, bound=config.bound),
-        (config.min_ca_steps, config.max_ca_steps),
-        engine=config.engine,
-        seed=config.seed,
-    )
-    rate = schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(make_optimizer("adam", rate, config.ema))
+    loss = TargetLoss(target, overflow=config.bound_weight, bound=config.bound)
+    trainer = make_trainer(config, step, loss, (config.min_ca_steps, config.max_ca_steps))
 
     def preview():
         seed = seed_state(target.shape[:2], 1, step.channels)

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from tfnca.automata.step import Step
 from tfnca.choices import OPTIMIZERS
 from tfnca.commands import MOMENTUM
 from tfnca.files import write_atomically
@@ -27,6 +28,7 @@ from tfnca.jobs.results import restore_weights, save_weights, write_history
 from tfnca.jobs.resume import check_same_run
 from tfnca.jobs.start import workers
 from tfnca.pictures import save_png
+from tfnca.training.losses import Loss
 from tfnca.training.optimizers import WhitenedAdam
 from tfnca.training.pools import Pool
 from tfnca.training.snapshots import (
@@ -74,6 +76,21 @@ def make_optimizer(
     # Named, because Keras numbers unnamed optimisers, and saved states are read by names.
     momentum = ema if ema > 0 else 0.99
     return _KINDS[name](rate, use_ema=ema > 0, ema_momentum=momentum, name=name)
+
+
+def make_trainer(
+    config: Any,
+    step: Step,
+    loss: Loss,
+    steps: int | tuple[int, int],
+    optimizer: str = "adam",
+    **options: Any,
+) -> Trainer:
+    """The compiled `Trainer` of a configuration that has a learning rate with drops, and an EMA."""
+    trainer = Trainer(step, loss, steps, engine=config.engine, seed=config.seed, **options)
+    rate = schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(make_optimizer(optimizer, rate, config.ema))
+    return trainer
 
 
 class _Run(keras.callbacks.Callback):
