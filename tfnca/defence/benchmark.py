@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfnca.automata.identity import is_host
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import no_digits
@@ -25,7 +23,7 @@ from tfnca.data.digits import Digits, load_digits
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.checks import INJECTED, check_digits, check_seeds
-from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits
+from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits, spread
 from tfnca.measures.progress import Bar, Clock
 from tfnca.measures.settings import settings_beside
 from tfnca.placement.influence import influence_maps
@@ -88,8 +86,7 @@ def measure_attack(
     trials = Trials(step, images, target)
     best = [(d, [int(one.cells[one.outcome.value.argmax()])]) for d, one in enumerate(maps)]
     rates = [trials.ask(best, seed + _UNSEEN).taken.mean() for seed in seeds]
-    spread = float(np.std(rates, ddof=1)) if len(rates) > 1 else 0.0
-    found["placed"] = {"takeover": float(np.mean(rates)), "takeover_sd": spread}
+    found["placed"] = spread("takeover", rates)
     bar.update(1)
     return found
 

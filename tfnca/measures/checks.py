@@ -44,6 +44,15 @@ def check_step(
     raise ValueError(f"{name} must be {expected.format(_SHOWN[shows])}. Received: {received}")
 
 
+def check_injected(step: Any, can_be: str) -> None:
+    """Raises ValueError unless a step has adversaries, which a measure of any task needs."""
+    if not getattr(step, "has_adversary", False):
+        raise ValueError(
+            f"step must be Injected(host, adversary), whose adversaries can be {can_be}. "
+            f"Received: {type(step).__name__}"
+        )
+
+
 def check_mask_given(step: Step, mask: Any) -> None:
     """Raises ValueError if a step has adversaries but no mask places them, or the reverse."""
     if not step.has_adversary:

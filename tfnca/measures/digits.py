@@ -85,6 +85,12 @@ def measure_digits(
     return rows
 
 
+def spread(name: str, values: Sequence[float]) -> dict[str, float]:
+    """The mean of some values as ``name``, and as ``name_sd`` their standard deviation."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {name: float(np.mean(values)), f"{name}_sd": deviation}
+
+
 def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Mean and standard deviation over seeds of lists of measures, one list per seed.
 
@@ -95,9 +101,7 @@ def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]
     for rows in zip(*runs, strict=True):
         row = {"step": rows[0]["step"]}
         for name in [name for name in rows[0] if name != "step"]:
-            values = [r[name] for r in rows]
-            row[name] = float(np.mean(values))
-            row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            row |= spread(name, [r[name] for r in rows])
         summary.append(row)
     return summary
 

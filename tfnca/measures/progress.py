@@ -2,27 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 from tqdm import tqdm
 
 from tfnca.automata.step import Step
 from tfnca.engines.rollout import trajectory
-
-
-class Bar(Protocol):
-    """The part of `tqdm.tqdm` that measures use."""
-
-    def update(self, steps: int) -> Any:
-        """Advances the bar by a number of CA steps."""
-
-    def close(self) -> Any:
-        """Finishes the bar."""
-
-
-Progress = Callable[[int], Bar]
-"""A function from the number of CA steps that a measure will run to its progress bar."""
 
 
 class Silent:
@@ -39,6 +25,12 @@ class Silent:
 
 
 SILENT = Silent()
+
+Bar: TypeAlias = Silent | tqdm
+"""What measures advance by a number of CA steps, and close."""
+
+Progress = Callable[[int], Bar]
+"""A function from the number of CA steps that a measure will run to its progress bar."""
 
 
 class Clock(tqdm):

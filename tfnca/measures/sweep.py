@@ -30,7 +30,14 @@ from tfnca.data.targets import load_target, pad_target
 from tfnca.deprecated import takes_old_names
 from tfnca.files import write_atomically
 from tfnca.measures.cells import run_cells
-from tfnca.measures.checks import INJECTED, PICTURE, check_digits, check_seeds, check_step
+from tfnca.measures.checks import (
+    INJECTED,
+    PICTURE,
+    check_digits,
+    check_injected,
+    check_seeds,
+    check_step,
+)
 from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
@@ -213,11 +220,7 @@ def sweep_task(
         the baseline; and ``summary``, for each density the figures at the horizon and ``back``, the
         number of runs that have recovered.
     """
-    if not getattr(step, "has_adversary", False):
-        raise ValueError(
-            "step must be Injected(host, adversary), whose adversaries can be few or many. "
-            f"Received: {type(step).__name__}"
-        )
+    check_injected(step, "few or many")
     found = run_cells(
         functools.partial(measure_task, step, task, goal),
         [
