@@ -11,7 +11,7 @@ import tfnca
 from tfnca import __main__ as command
 from tfnca import choices
 from tfnca.commands import find
-from tfnca.jobs.digits import load_mnist_ca
+from tfnca.jobs.digits import load_digit_ca
 from tfnca.jobs.lizard_attack import load_host
 from tfnca.jobs.options import growing_adversary, mnist_adversary, mnist_defence, perturbation
 from tfnca.training.trainer import MOST_STEPS
@@ -143,7 +143,7 @@ def test_hosts_by_default_are_the_bundled_ones_in_any_folder(tmp_path, monkeypat
         (tmp_path / name / "model.keras").touch()
     defence = mnist_defence.Config()
     for option in (mnist_adversary.Config().host, defence.bank, defence.start):
-        assert isinstance(load_mnist_ca("--host", option), tfnca.MNISTCA)
+        assert isinstance(load_digit_ca("--host", option), tfnca.MNISTCA)
     for options in (growing_adversary, perturbation):
         assert isinstance(load_host(options.Config().host), tfnca.GrowingCA)
 

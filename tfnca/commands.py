@@ -66,16 +66,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def work(place: str, *arguments: Any, plugins: Sequence[str] = ()) -> Any:
-    """Runs the function of a command. Call it after the options are checked.
+    """Runs the function of a command and returns its result. Call it after the options are checked.
 
-    Args:
-        place: The function, as ``"package.module:function"``. The module, and TensorFlow with it,
-            is imported only now.
-        *arguments: Its arguments.
-        plugins: Modules to import first.
-
-    Returns:
-        The function's result.
+    The function is ``"package.module:function"``. Its module, and TensorFlow with it, is imported
+    only now, after the plug-ins.
     """
     with plain_errors():
         load_tensorflow()
@@ -130,11 +124,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def must(rule: str, is_valid: Callable[[Any], bool]) -> Check:
-    """A check of an option's value.
-
-    Args:
-        rule: The rule for the message, after "must", for example "be even".
-        is_valid: Whether a value follows the rule.
+    """A check of an option's value, with the rule for the message, for example "be even".
 
     Example:
 
@@ -164,9 +154,7 @@ SEED = must("be in 0 to 2**32 - 1", lambda value: 0 <= value < 2**32)
 def check_output(path: str | Path) -> None:
     """Creates the folder of an output file. Call it before the work, so that errors come early.
 
-    Raises:
-        ValueError: If the path is a folder.
-        OSError: If its folder cannot be created.
+    Raises ValueError if the path is a folder, OSError if its folder cannot be created.
     """
     path = Path(path)
     if path.is_dir():

@@ -29,13 +29,7 @@ CLASSES = {"Perturbation": "MatrixPerturbation", "StateShift": "ShiftPerturbatio
 
 
 def warn(old: str, new: str, frames: int = 1) -> str:
-    """Warns of an old name and returns the message.
-
-    Args:
-        old: The old name.
-        new: The new name.
-        frames: Number of calls between the user's code and this one.
-    """
+    """Warns of an old name and returns the message; `frames` are the calls since the user's."""
     message = f"{old} is now {new}. The old name works until the next release."
     warnings.warn(message, DeprecationWarning, stacklevel=frames + 2)
     return message
@@ -61,15 +55,9 @@ def takes_old_names(function: Function) -> Function:
 
 
 def current_class(name: str, offered: Mapping[str, Any], module: str) -> Any:
-    """For a module's ``__getattr__``: the class that an old name means.
+    """For a module's ``__getattr__``: the class in the module's contents that an old name means.
 
-    Args:
-        name: The name that the module lacks.
-        offered: The module's contents.
-        module: The module's name.
-
-    Raises:
-        AttributeError: If it is not an old name.
+    Raises AttributeError if it is not an old name.
     """
     if (new := CLASSES.get(name, "")) not in offered:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
@@ -78,12 +66,7 @@ def current_class(name: str, offered: Mapping[str, Any], module: str) -> Any:
 
 
 def current_words(words: Sequence[str], options: Mapping[str, Any]) -> list[str]:
-    """A command line with each old option replaced by its new name.
-
-    Args:
-        words: The command line.
-        options: The command's options, by names such as ``--region``.
-    """
+    """A command line with each old option of a command replaced by its new name."""
     renamed = {flag(old): flag(new) for old, new in ARGUMENTS.items() if flag(new) in options}
     current = []
     for word in words:

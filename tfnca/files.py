@@ -30,12 +30,6 @@ def writing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary file name, and renames that file to `path` when the body ends.
 
     The name has the ending of `path`, because some writers choose the format by it.
-
-    Args:
-        path: The file to write.
-
-    Raises:
-        OSError: If the file cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_MARK}{path.suffix}")

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from PIL import Image, ImageDraw, ImageFont
 
-from tfnca.automata.checks import check_integer, check_rate
+from tfnca.automata.checks import check_digit_state, check_integer, check_rate
 from tfnca.automata.state import GREY, LIVING_THRESHOLD, NUM_CLASSES
 from tfnca.files import write_atomically, writing
 from tfnca.types import Array
@@ -58,16 +58,7 @@ def digits_to_rgb(
         ValueError: If the state is not an MNIST CA's, or labels or mask do not fit it.
     """
     state = ops.convert_to_numpy(state)
-    if state.ndim != 4 or state.shape[-1] <= NUM_CLASSES:
-        raise ValueError(
-            "state must be an MNIST CA's, (batch, height, width, channels) with more than "
-            f"{NUM_CLASSES} channels. Received: shape={state.shape}"
-        )
-    for name, given, axes in (("labels", labels, 1), ("mask", mask, 3)):
-        if given is not None and np.shape(given) != state.shape[:axes]:
-            raise ValueError(
-                f"{name} must have shape {state.shape[:axes]}. Received: {np.shape(given)}"
-            )
+    check_digit_state(state, NUM_CLASSES, labels, mask)
     alive = state[..., GREY] > LIVING_THRESHOLD
     logits = state[..., -NUM_CLASSES:]
     said = logits.argmax(-1)
@@ -138,12 +129,7 @@ def tile(
 
 
 def _digit_captions(state: Array, labels: Array) -> list[str]:
-    """The label of each digit and the class that most of its cells choose: ``"7 as 8"``.
-
-    Args:
-        state: An MNIST CA's, ``(batch, height, width, channels)``.
-        labels: The true classes ``(batch,)``.
-    """
+    """The label of each digit and the class that most of its cells choose: ``"7 as 8"``."""
     state = ops.convert_to_numpy(state)
     alive = state[..., GREY] > LIVING_THRESHOLD
     said = state[..., -NUM_CLASSES:].argmax(-1)

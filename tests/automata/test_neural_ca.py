@@ -273,6 +273,23 @@ def test_a_perturbation_changes_the_living_cells_and_no_fixed_channel(name):
     np.testing.assert_allclose(changed, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_tells_the_shapes_of_its_weights(name):
+    ca = filled(RULES[name])
+    assert ca.rule.shapes == [tuple(weight.shape) for weight in ca.weights_in_order]
+    kernels = [weight for weight in ca.weights_in_order if len(weight.shape) > 1]
+    assert ca.rule.parameters == sum(int(np.prod(kernel.shape)) for kernel in kernels)
+
+
+@pytest.mark.parametrize("preset", [tfnca.GrowingCA, tfnca.MNISTCA])
+def test_a_preset_tells_its_rule(preset):
+    sizes = {"channels": 13, "hidden": 7}
+    made, told = preset(**sizes), Rule(**preset.parts(**sizes))
+    assert told.shapes == made.rule.shapes
+    assert (told.alive, told.fixed) == (made.rule.alive, made.rule.fixed)
+    assert Rule(**preset.parts()).channels == preset().channels
+
+
 def test_a_rule_too_large_for_any_memory_is_refused():
     with pytest.raises(ValueError, match=r"at most 134,217,728 parameters. Received: [0-9,]+, for"):
         NeuralCA(learned={"multiplier": 4096}, hidden=4096)

@@ -86,6 +86,38 @@ def test_two_rules_in_one_injection(names):
     assert_agree(step, some_state(host.rule, SHAPE), mask=mask)
 
 
+TESTED = {
+    "digits": {},
+    "stroke, circular": {},
+    "stroke, message bound": {"noise_std": None, "activation": "tanh"},
+}
+"""Rules on whose cells the engine makes the deviation test, and changes of them."""
+
+
+@pytest.mark.parametrize("mode", ["silence", "clip"])
+@pytest.mark.parametrize("name", TESTED)
+def test_a_deviation_test_of_any_cells_on_a_stroke(name, mode):
+    host, adversary = (filled(RULES[name] | TESTED[name], seed) for seed in (0, 1))
+    step = tfnca.Verified(host, adversary, 2.0 if host.noise_std else 200.0, mode)
+    assert sparse.supports(step) is None
+    mask = tfnca.random_mask(np.ones(SHAPE, bool), 0.4, seed=0)
+    state = some_state(host.rule, SHAPE)
+    dense, fast = both(step, state, mask=mask)
+    unchecked = tfnca.rollout(tfnca.Injected(host, adversary), state, STEPS, seed=3, mask=mask)
+    assert np.abs(dense[0] - unchecked).max() > 0.1
+    for expected, found in zip(dense, fast, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step_size": 0.5}, {"network_clip": 1.0}, {"filters": ("identity",), "learned": None}],
+)
+def test_other_deviation_tests_are_left_to_the_dense_engine(change):
+    host, adversary = (filled(RULES["digits"] | change, seed) for seed in (0, 1))
+    assert "cells on a stroke" in sparse.supports(tfnca.Verified(host, adversary))
+
+
 def test_two_rules_of_different_life_are_left_to_the_dense_engine():
     host, adversary = filled(RULES["growing"]), filled({**RULES["leaky"], "channels": 6})
     assert "differ in `alive`" in sparse.supports(tfnca.Injected(host, adversary))

@@ -456,6 +456,10 @@ def test_help_of_the_others(script, options, command):
     assert all(option in out for option in options)
 
 
+MNIST, ATTACK = "train/mnist.py", "train/mnist_adversary.py"
+DEFENCE = "train/mnist_defence.py"
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A folder of idx files, and models to attack."""
@@ -510,6 +514,20 @@ def test_a_liar_may_be_trained_to_stay_within_the_rule(command, data, tmp_path):
     assert settings["start_sha256"] == settings["host_sha256"]
 
 
+@pytest.mark.parametrize("script", [ATTACK, DEFENCE])
+def test_any_ca_of_digits_is_attacked_and_defended(script, command, data, tmp_path):
+    rule = {"channels": 13, "hidden": (6,), "alive": tfnca.Stroke(), "fixed": 1}
+    host = tmp_path / "host.keras"
+    keras.saving.save_model(tfnca.NeuralCA(**rule), host)
+    given = ["--host", host] if script == ATTACK else ["--start", host, "--bank", host]
+    given += ["--data-dir", data, "--steps", 2, "--ca-steps", 2, "--test-digits", 5]
+    code, _, err = command(script, *given, "--measure", "none", "--out", tmp_path / "out")
+    assert code == 0, err
+    trained = tfnca.load(tmp_path / "out" / "model.keras")
+    assert trained.channels == 13
+    assert isinstance(trained, tfnca.MNISTCA) == (script == ATTACK)
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -534,8 +552,6 @@ def test_wrong_calls_of_any_script(script, arguments, message, command, data, tm
     assert re.search(message, complaint(command(script, *given)))
 
 
-MNIST, ATTACK = "train/mnist.py", "train/mnist_adversary.py"
-DEFENCE = "train/mnist_defence.py"
 GROWING, LIZARD = "train/growing.py", "train/growing_adversary.py"
 HOST = ["--host", "{data}/digits.keras"]
 
@@ -574,7 +590,7 @@ HOST = ["--host", "{data}/digits.keras"]
         (MNIST, ["--test-digits", 26], "count must be at most 25.*26"),
         (ATTACK, ["--host", "{data}/none.keras"], "{data}/none.keras"),
         (ATTACK, ["--host", "{data}/broken.keras"], "{data}/broken.keras"),
-        (ATTACK, ["--host", "{data}/lizard.keras"], "--host must name an MNIST CA.*GrowingCA"),
+        (ATTACK, ["--host", "{data}/lizard.keras"], "--host must name a CA of digits.*GrowingCA"),
         (ATTACK, [*HOST, "--digit", 11], "digit must be in 0 to 9.*11"),
         (ATTACK, [*HOST, "--digit", -1], "digit must be in 0 to 9.*-1"),
         (ATTACK, [*HOST, "--digit", "eight"], "digit.*eight"),
@@ -589,12 +605,20 @@ HOST = ["--host", "{data}/digits.keras"]
         (ATTACK, [*HOST, "--data-dir", "{data}/none"], "{data}/none"),
         (ATTACK, [*HOST, "--resume"], "no snapshot in this folder"),
         (ATTACK, [*HOST, "--tolerance", 0], "--tolerance must be positive. Received: 0"),
-        (ATTACK, [*HOST, "--start", "{data}/lizard.keras"], "--start must name an MNIST CA.*Grow"),
-        (DEFENCE, ["--start", "{data}/lizard.keras"], "--start must name an MNIST CA.*GrowingCA"),
+        (
+            ATTACK,
+            [*HOST, "--start", "{data}/lizard.keras"],
+            "--start must name a CA of digits.*MNIST",
+        ),
+        (
+            DEFENCE,
+            ["--start", "{data}/lizard.keras"],
+            "--start must name a CA of digits.*GrowingCA",
+        ),
         (
             DEFENCE,
             ["--bank", "{data}/digits.keras,{data}/lizard.keras"],
-            "--bank must name an MNIST",
+            "--bank must name a CA of digits",
         ),
         (DEFENCE, ["--bank", "{data}/none.keras"], "{data}/none.keras"),
         (DEFENCE, ["--message-bound", 0], "--message-bound must be positive. Received: 0"),

@@ -282,11 +282,7 @@ def verdict(share):
 
 
 def table(evidence):
-    """The claims as Markdown.
-
-    Args:
-        evidence: Dictionary from the name of a set of models to its result of `gather`.
-    """
+    """The claims as Markdown, with the result of `gather` for each set of models."""
     lines = [
         "# The article's claims as numbers",
         "",

@@ -163,14 +163,10 @@ def _stamp(folder):
 
 
 def gather(models, cache):
-    """Measures all evidence with one set of models, or reads it from the cache.
+    """Measures all evidence with an `Ours` or `Published`, or reads it from the cache.
 
-    Args:
-        models: An `Ours` or `Published`.
-        cache: Folder of JSON files. If any of the models changes, everything is measured again.
-
-    Returns:
-        Dictionary of results. Those that need a missing model are left out.
+    The cache is a folder of JSON files. If any of the models changes, everything is measured again.
+    Results that need a missing model are left out.
     """
     found, stamp = {}, _stamp(models.folder)
     for name, measure in tqdm(EVIDENCE.items(), desc=models.name, unit="measure"):

@@ -102,14 +102,8 @@ def _mosaic(states, columns, labels, target=None):
 def _lizards(phases, starts, at, columns, labels, targets=None, every=10):
     """Runs several lizards at once through phases of steps, and draws them.
 
-    Args:
-        phases: Pairs ``(CA steps, [one step per run])``.
-        starts: Initial states, one per run, ``(1, height, width, channels)``.
-        at: Numbers of the steps that become stills.
-        columns: Runs per row.
-        labels: Label of each run.
-        targets: The targets of the runs in each phase, if any.
-        every: CA steps between two frames.
+    Each phase is ``(CA steps, [one step per run])``, and has its own targets, if any. The states
+    after the steps in `at` become stills. Starts are ``(1, height, width, channels)``.
     """
     figure, states, now = Figure(), list(starts), 0
     for phase, (steps, runs) in enumerate(phases):
@@ -279,18 +273,10 @@ def _widened(picture, width):
 
 
 def write_figure(number, models, folder, moving=True, width=1500, titled=True):
-    """Draws one figure with one set of models.
+    """Draws one figure with one set of models: ``figure_<number>_<set>.{png,mp4,webp}``.
 
-    Args:
-        number: A key of `FIGURES`.
-        models: An `Ours` or `Published`.
-        folder: Folder for ``figure_<number>_<set>.{png,mp4,webp}``.
-        moving: Whether to write the videos as well as the still.
-        width: Maximal width of the stills side by side, in pixels.
-        titled: Whether the picture has a title.
-
-    Raises:
-        ValueError: If a model for the figure is missing.
+    The stills side by side are at most `width` pixels wide. Raises ValueError if a model is
+    missing.
     """
     figure = FIGURES[number](models)
     stem = Path(folder) / f"figure_{number:02d}_{models.name}"

@@ -46,10 +46,9 @@ def published_metrics(digits, density, seeds, target):
 
 
 def write_report(folder):
-    """Writes ``report.html``, and adds the measures of the article's models to ``metrics.json``.
+    """Writes ``report.html`` of a finished run of ``train/mnist_adversary.py``.
 
-    Args:
-        folder: A finished run of ``train/mnist_adversary.py``.
+    Adds the measures of the article's models to its ``metrics.json``.
     """
     folder = Path(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -95,11 +95,11 @@ def check_channels(state: Any, channels: int, name: str) -> None:
         )
 
 
-def check_floating(state: Any) -> None:
+def check_floating(state: Any, name: str = "A state") -> None:
     """Raises ValueError for a state that consists of a picture's bytes."""
     if getattr(state, "dtype", None) == "uint8":
         raise ValueError(
-            "A state must hold floating-point numbers; divide a picture's bytes by 255. "
+            f"{name} must hold floating-point numbers; divide a picture's bytes by 255. "
             "Received: uint8"
         )
 
@@ -115,12 +115,17 @@ def check_each(name: str, given: Any, count: int) -> tuple:
     return tuple(given)
 
 
+def _fits(shape: tuple, expected: tuple) -> bool:
+    """Whether shapes are equal, as far as their sizes are known."""
+    return len(shape) == len(expected) and all(
+        None in sizes or sizes[0] == sizes[1] for sizes in zip(shape, expected, strict=True)
+    )
+
+
 def check_mask(mask: Array, state: Any) -> None:
     """Raises ValueError unless `mask` has the state's batch, height and width and is 0 or 1."""
     shape, expected = tuple(mask.shape), tuple(state.shape[:3])
-    if len(shape) != 3 or any(
-        None not in axes and axes[0] != axes[1] for axes in zip(shape, expected, strict=True)
-    ):
+    if not _fits(shape, expected):
         raise ValueError(
             f"mask must have the state's batch, height and width {expected}. "
             f"Received: mask of shape {shape}"
@@ -158,9 +163,7 @@ def check_inputs(inputs: Array | None, count: int, state: Array, name: str) -> N
     shape = None if inputs is None else tuple(inputs.shape)
     grid = tuple(state.shape[:3])
     fits = any(
-        shape is not None
-        and len(shape) == len(expected)
-        and all(None in axes or axes[0] == axes[1] for axes in zip(shape, expected, strict=True))
+        shape is not None and _fits(shape, expected)
         for expected in ((grid[0], count), (grid[0], 1, 1, count), (*grid, count))
     )
     if shape is not None and len(shape) == 4 and shape[1:3] == (1, 1):
@@ -196,9 +199,7 @@ def check_draws(
         if given is None:
             continue
         received = tuple(given.shape) if hasattr(given, "shape") else np.shape(given)
-        if len(received) != len(expected) or any(
-            None not in axes and axes[0] != axes[1] for axes in zip(received, expected, strict=True)
-        ):
+        if not _fits(received, expected):
             raise ValueError(f"{name} must be of shape {expected}. Received: {received}")
     if (
         fire_masks is not None
@@ -239,11 +240,7 @@ def check_states(states, name):
     """Returns `states` as float32; raises ValueError unless they are finite, of shape
     ``(count, height, width, channels)``, and no axis is empty."""
     states = np.asarray(states)
-    if states.dtype == np.uint8:
-        raise ValueError(
-            f"{name} must hold floating-point numbers; divide a picture's bytes by 255. "
-            "Received: uint8"
-        )
+    check_floating(states, name)
     if states.ndim != 4 or states.size == 0:
         raise ValueError(
             f"{name} must be of shape (count, height, width, channels). "
@@ -263,12 +260,9 @@ def check_numbers(name: str, values: Any) -> np.ndarray:
 
 
 def check_target(name: str, target: Any, grid: tuple | None = None) -> np.ndarray:
-    """Returns a picture as float32; raises ValueError unless it is premultiplied RGBA.
+    """Returns a picture as float32; raises ValueError unless it is premultiplied RGBA in [0, 1].
 
-    Args:
-        name: The name that an error message uses for it.
-        target: The picture, ``(height, width, 4)`` in [0, 1].
-        grid: The required ``(height, width)``; None for any.
+    A `grid` is the required ``(height, width)``.
     """
     target = np.asarray(target)
     if target.ndim != 3 or target.shape[-1] != _RGBA or 0 in target.shape:
@@ -314,6 +308,19 @@ def check_labels(labels, classes):
             f"labels must be in 0 to {classes - 1}. "
             f"Received: values from {labels.min()} to {labels.max()}"
         )
+
+
+def check_digit_state(state, classes, labels=None, mask=None):
+    """Raises ValueError unless `state` is an MNIST CA's, and labels and mask fit it."""
+    shape = tuple(np.shape(state))
+    if len(shape) != 4 or shape[-1] <= classes:
+        raise ValueError(
+            "state must be an MNIST CA's, (batch, height, width, channels) with more than "
+            f"{classes} channels. Received: shape={shape}"
+        )
+    for name, given, axes in (("labels", labels, 1), ("mask", mask, 3)):
+        if given is not None and np.shape(given) != shape[:axes]:
+            raise ValueError(f"{name} must have shape {shape[:axes]}. Received: {np.shape(given)}")
 
 
 def check_fits(name, thing, step):

@@ -40,14 +40,10 @@ _UNSCALED = "unscaled"
 
 
 def filter_array(given: str | Array | Sequence) -> np.ndarray:
-    """A filter as an array.
+    """A filter as a float32 array ``(3, 3)``: row, column.
 
-    Args:
-        given: A name in `FILTERS`, optionally with suffixes, for example ``"sobel_y_flipped"`` or
-            ``"laplacian_unscaled"`` (whole numbers, not divided); or nine numbers, 3×3.
-
-    Returns:
-        float32 array ``(3, 3)``: row, column.
+    It is given as nine numbers, 3×3, or as a name in `FILTERS`, optionally with suffixes, for
+    example ``"sobel_y_flipped"`` or ``"laplacian_unscaled"`` (whole numbers, not divided).
 
     Raises:
         ValueError: If there is no such filter, or the numbers are not finite or not 3×3.

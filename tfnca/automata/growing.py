@@ -14,6 +14,8 @@ from tfnca.automata.scaling import rescale
 from tfnca.automata.state import ALPHA, GROWING_CHANNELS, STATE_BOUND
 from tfnca.types import Array
 
+_HIDDEN = 128
+
 
 @keras.saving.register_keras_serializable("tfnca")
 class GrowingCA(NeuralCA):
@@ -54,27 +56,32 @@ class GrowingCA(NeuralCA):
     """
 
     state_bound = STATE_BOUND
+    task = "pattern"
     arguments = ("channels", "hidden", "fire_rate", "step_size", "angle")
 
     def __init__(
         self,
         channels: int = GROWING_CHANNELS,
-        hidden: int = 128,
+        hidden: int = _HIDDEN,
         fire_rate: float = 0.5,
         step_size: float = 1.0,
         angle: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            channels=check_integer("channels", channels, ALPHA + 1),
-            hidden=check_integer("hidden", hidden, 1),
-            alive=Alpha(),
-            fire_rate=fire_rate,
-            step_size=step_size,
-            **kwargs,
+            **self.parts(channels, hidden), fire_rate=fire_rate, step_size=step_size, **kwargs
         )
         self.hidden = hidden
         self.angle = check_number("angle", angle)
+
+    @staticmethod
+    def parts(channels: int = GROWING_CHANNELS, hidden: int = _HIDDEN) -> dict[str, Any]:
+        """What this preset sets among the arguments of a `NeuralCA`, for its sizes."""
+        return {
+            "channels": check_integer("channels", channels, ALPHA + 1),
+            "hidden": check_integer("hidden", hidden, 1),
+            "alive": Alpha(),
+        }
 
     @property
     def rule(self) -> Rule:

@@ -26,14 +26,9 @@ def identity(model: keras.layers.Layer) -> str:
 
 
 def model_facts(name: str, *models: keras.layers.Layer) -> dict[str, str]:
-    """The entries of a ``config.json`` about the models that an option names.
+    """The entries of a ``config.json`` about the models that an option names, for example ``host``.
 
-    Args:
-        name: The option's name, such as ``"host"``.
-        *models: The models, in order.
-
-    Returns:
-        ``<name>_identity``, and ``<name>_sha256``, the checksums of the weights alone.
+    They are ``<name>_identity``, and ``<name>_sha256``, the checksums of the weights alone.
     """
     return {
         f"{name}_identity": ",".join(map(identity, models)),
@@ -45,10 +40,6 @@ def is_host(host: keras.layers.Layer, config: dict[str, Any]) -> bool | None:
     """Whether a model is the host that a ``config.json`` names; None if it names none.
 
     Files of earlier versions contain only the checksum of the host's weights.
-
-    Args:
-        host: A step.
-        config: The contents of the file.
     """
     if "host_identity" in config:
         return config["host_identity"] == identity(host)

@@ -9,6 +9,8 @@ from tfnca.automata.checks import check_integer, check_rate
 from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.state import GREY, MNIST_CHANNELS, NUM_CLASSES
 
+_HIDDEN = 80
+
 
 @keras.saving.register_keras_serializable("tfnca")
 class MNISTCA(NeuralCA):
@@ -50,6 +52,7 @@ class MNISTCA(NeuralCA):
         MNIST Digits", Distill, 2020.
     """
 
+    task = "digit"
     arguments = ("channels", "hidden", "fire_rate", "noise_std", "message_bound")
 
     noise_std: float
@@ -57,22 +60,29 @@ class MNISTCA(NeuralCA):
     def __init__(
         self,
         channels: int = MNIST_CHANNELS,
-        hidden: int = 80,
+        hidden: int = _HIDDEN,
         fire_rate: float = 0.5,
         noise_std: float = 0.02,
         message_bound: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            channels=check_integer("channels", channels, NUM_CLASSES + 1),
-            filters=None,
-            learned={"filters": check_integer("hidden", hidden, 1), "activation": "relu"},
-            hidden=hidden,
-            alive=Stroke(),
-            fixed=GREY + 1,
+            **self.parts(channels, hidden),
             fire_rate=fire_rate,
             noise_std=check_rate("noise_std", noise_std, 0.0, float("inf")),
             message_bound=message_bound,
             **kwargs,
         )
         self.hidden = hidden
+
+    @staticmethod
+    def parts(channels: int = MNIST_CHANNELS, hidden: int = _HIDDEN) -> dict[str, Any]:
+        """What this preset sets among the arguments of a `NeuralCA`, for its sizes."""
+        return {
+            "channels": check_integer("channels", channels, NUM_CLASSES + 1),
+            "filters": None,
+            "learned": {"filters": check_integer("hidden", hidden, 1), "activation": "relu"},
+            "hidden": hidden,
+            "alive": Stroke(),
+            "fixed": GREY + 1,
+        }

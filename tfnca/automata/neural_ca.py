@@ -98,6 +98,9 @@ class NeuralCA(CellularAutomaton):
     arguments: tuple[str, ...] = tuple(field.name for field in fields(Rule))
     """The arguments in the configuration; a preset such as `GrowingCA` has fewer."""
 
+    task: str | None = None
+    """The name of the task that a preset is for; None for any other rule."""
+
     def __init__(
         self,
         channels: int = GROWING_CHANNELS,

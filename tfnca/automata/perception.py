@@ -18,13 +18,9 @@ mirrored without (``"reflect"``) or with (``"replicate"``) its outermost row."""
 
 
 def sobel_kernels(angle: float = 0.0) -> np.ndarray:
-    """The three filters of a Growing CA, the two Sobel ones rotated by `angle`.
+    """The three filters of a Growing CA (identity, x, y), ``(3, 3, 3)``: row, column, filter.
 
-    Args:
-        angle: Radians by which the cells' sense of direction is rotated.
-
-    Returns:
-        Array ``(3, 3, 3)``: row, column, filter (identity, x, y).
+    The two Sobel ones are rotated by an angle in radians, the cells' sense of direction.
     """
     cos, sin = math.cos(angle), math.sin(angle)
     x, y = SOBEL_X, SOBEL_X.T
@@ -32,11 +28,9 @@ def sobel_kernels(angle: float = 0.0) -> np.ndarray:
 
 
 def pad(grid: Array, padding: str) -> Array:
-    """A grid with a border of one cell, ``(batch, height + 2, width + 2, channels)``.
+    """A grid ``(batch, height, width, channels)`` with a border of one cell.
 
-    Args:
-        grid: Tensor ``(batch, height, width, channels)``.
-        padding: One of `PADDINGS`, except ``"zero"``, which every convolution supports itself.
+    The padding is one of `PADDINGS`, except ``"zero"``, which every convolution supports itself.
     """
     for axis in (1, 2):
         size = grid.shape[axis] or ops.shape(grid)[axis]
@@ -52,12 +46,7 @@ def pad(grid: Array, padding: str) -> Array:
 
 
 def perceive(state: Array, stencils: np.ndarray, padding: str = "zero") -> Array:
-    """Applies every fixed filter to every channel.
-
-    Args:
-        state: Tensor ``(batch, height, width, channels)``.
-        stencils: Filters, ``(3, 3, count)``.
-        padding: One of `PADDINGS`.
+    """Applies every fixed filter, ``(3, 3, count)``, to every channel.
 
     Returns:
         Tensor ``(batch, height, width, count * channels)``, channel-major: output

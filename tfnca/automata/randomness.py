@@ -80,34 +80,16 @@ def uniform(shape: tuple, seed: Any, index: Any, network: int = 0) -> Array:
 
 
 def fire_mask(shape: tuple, fire_rate: float, seed: Any, index: Any, network: int = 0) -> Array:
-    """Which cells fire in one step.
+    """Which cells fire in one step, with probability `fire_rate`: ``(batch, height, width, 1)``.
 
-    Args:
-        shape: ``(batch, height, width)``.
-        fire_rate: Probability that a cell fires, in [0, 1]; at 1 all cells do.
-        seed: Integer or scalar tensor in [0, 2**63).
-        index: The step's number in the run, an integer or scalar tensor.
-        network: 0 for a host, 1 for an adversary: each draws its own mask.
-
-    Returns:
-        Boolean tensor ``(batch, height, width, 1)``.
+    `index` is the step's number in the run. Network 0 is a host, 1 an adversary: each draws its
+    own.
     """
     return (uniform(shape, seed, index, network) < fire_rate)[..., None]
 
 
 def normal(shape: tuple, channels: int, seed: Any, index: Any, network: int = 0) -> Array:
-    """Standard normal draws for one step.
-
-    Args:
-        shape: ``(batch, height, width)``.
-        channels: Draws per cell.
-        seed: Integer or scalar tensor in [0, 2**63).
-        index: The step's number in the run, an integer or scalar tensor.
-        network: 0 for a host, 1 for an adversary.
-
-    Returns:
-        Tensor ``(batch, height, width, channels)``.
-    """
+    """Standard normal draws for one step, ``(batch, height, width, channels)``: see `fire_mask`."""
     words = _word(ops.arange(1, channels + 1, dtype="int32"))
     hashes = _absorb(_cell_hashes(shape, seed, index, network)[..., None], words)
     return ops.take(NORMAL_LEVELS, ops.cast(ops.right_shift(hashes, _word(20)), "int32"), axis=0)

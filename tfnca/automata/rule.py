@@ -4,6 +4,7 @@ Layers and the living-cells engine compute a rule; exporters and perturbations r
 """
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -146,13 +147,20 @@ class Rule:
         return len(self.filters) * self.seen + learned
 
     @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of a layer's weights with this rule: kernel, bias, kernel, bias …"""
+        found: list[tuple[int, ...]] = []
+        if (learned := self.learned) is not None:
+            found = [(3, 3, self.seen, learned.filters or learned.multiplier or 0)]
+            found += [(learned.outputs(self.seen),)] * learned.bias
+        for inputs, width in itertools.pairwise((self.perceived, *self.hidden, self.changing)):
+            found += [(inputs, width), (width,)]
+        return found if self.last_bias else found[:-1]
+
+    @property
     def parameters(self) -> int:
         """How many weights a layer with this rule has, without biases."""
-        perception = 0 if self.learned is None else 9 * self.learned.outputs(self.seen)
-        if self.learned is not None and self.learned.filters:
-            perception *= self.seen
-        sizes = self.perceived, *self.hidden, self.changing
-        return perception + sum(a * b for a, b in itertools.pairwise(sizes))
+        return sum(math.prod(shape) for shape in self.shapes if len(shape) > 1)
 
     def living(self, state: Array) -> Array | None:
         """The living cells, booleans ``(batch, height, width, 1)``; None if all cells are alive."""

@@ -15,12 +15,9 @@ _BOUNDS = ("state_clip", "network_clip", "message_bound", "noise_std")
 
 
 def rescale(ca: Any, factors: Any, kept: tuple[int, ...] = ()) -> Any:
-    """A copy of a CA in whose states each channel is multiplied by its factor.
+    """A copy of a `NeuralCA` in whose states each channel is multiplied by its factor.
 
-    Args:
-        ca: A `NeuralCA`.
-        factors: Positive, ``(channels,)``.
-        kept: Channels whose factor must be 1, in addition to the one that decides which cells live.
+    The channels in `kept`, and the one that decides which cells live, must have the factor 1.
 
     Raises:
         ValueError: If the factors do not fit, or the copy would not follow the same rule.

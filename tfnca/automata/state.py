@@ -120,14 +120,9 @@ def living_mask(
 
 
 def is_near(grown: Array, padding: str = "zero") -> Array:
-    """The cells that are true, or have a neighbour that is.
+    """The cells that are true, or have a neighbour that is: booleans ``(batch, height, width, n)``.
 
-    Args:
-        grown: Booleans ``(batch, height, width, n)``; each channel counts by itself.
-        padding: What is beyond the border: ``"circular"`` is the opposite side.
-
-    Returns:
-        Boolean tensor of the same shape.
+    Each channel counts by itself. With ``"circular"`` padding, the opposite side is near a border.
     """
     grown = ops.cast(grown, "float32")
     wraps = padding == "circular"  # every other padding repeats cells that a border cell sees
@@ -142,14 +137,7 @@ def is_near(grown: Array, padding: str = "zero") -> Array:
 
 
 def is_digit_cell(state: Array) -> Array:
-    """Living cells of an MNIST CA: those on the digit's stroke.
-
-    Args:
-        state: Tensor ``(batch, height, width, channels)``.
-
-    Returns:
-        Boolean tensor ``(batch, height, width, 1)``.
-    """
+    """Living cells of an MNIST CA, those on the digit's stroke: ``(batch, height, width, 1)``."""
     return state[..., GREY : GREY + 1] > LIVING_THRESHOLD
 
 

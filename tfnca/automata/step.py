@@ -210,14 +210,7 @@ def check_step(step: Any, name: str = "step") -> None:
 def next_state(step: Step, state: Array, context: Context, **keywords: Any) -> Array:
     """Calls a step; a custom `call` receives only the fields of the context that it accepts.
 
-    Args:
-        step: Any step.
-        state: Tensor ``(batch, height, width, channels)``.
-        context: The seed, the mask and so on.
-        **keywords: Arguments that Keras knows, such as ``training``.
-
-    Returns:
-        The next state.
+    Keywords are arguments that Keras knows, such as ``training``.
     """
     call = step.call
     if getattr(call, "__func__", None) is Step.call:

@@ -16,11 +16,8 @@ def run(
 ) -> None:
     """Parses a command's options and runs it. Invalid input: one line and exit code 2.
 
-    Args:
-        name: A file of this package.
-        prog: Name of the command in messages.
-        words: The command line without the command's name. None: that of this process.
-        **settings: Further arguments of its `add_options`, and its `description`.
+    The words are the command line without the command's name; None: that of this process. Settings
+    are further arguments of its `add_options`, and its `description`.
     """
     command = importlib.import_module(f"{__name__}.{name}")
     parser = Parser(prog, settings.pop("description", command.__doc__))

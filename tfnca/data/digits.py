@@ -208,12 +208,7 @@ def cell_labels(images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor) 
 def make_sample(data_dir: str | os.PathLike[str], path: str | Path = _SAMPLE) -> None:
     """Writes the bundled sample: the first 10,000 training and the first 1,000 test digits.
 
-    Args:
-        data_dir: Folder of MNIST's four idx files.
-        path: File to write.
-
-    Raises:
-        ValueError: If an idx file is missing or damaged.
+    They come from a folder of MNIST's four idx files; ValueError if one is missing or damaged.
     """
     # With LZMA, which np.load can read, the file is a sixth smaller than by np.savez_compressed.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:

@@ -63,10 +63,7 @@ def sliced_wasserstein(
 def picture_patches(picture: np.ndarray, name: str = "picture", spacing: int = 1) -> np.ndarray:
     """All 3×3 patches inside a picture, one per row ``(patches, 9 * channels)``.
 
-    Args:
-        picture: ``(height, width, channels)``.
-        name: Its name in error messages.
-        spacing: Distance in pixels between neighbouring pixels of a patch.
+    The spacing is the distance in pixels between neighbouring pixels of a patch.
 
     Raises:
         ValueError: If the picture is smaller than a patch or has numbers that are not finite.

@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfnca.automata.identity import is_host
 from tfnca.automata.injection import Injected
 from tfnca.automata.state import no_digits
@@ -25,7 +23,7 @@ from tfnca.data.digits import Digits, load_digits
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.checks import INJECTED, check_digits, check_seeds
-from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits
+from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits, spread
 from tfnca.measures.progress import Bar, Clock
 from tfnca.measures.settings import settings_beside
 from tfnca.placement.influence import influence_maps
@@ -38,13 +36,7 @@ Attacks = dict[str, tuple[CellularAutomaton, dict]]
 
 
 def find_models(folder: Path) -> tuple[dict[str, CellularAutomaton], Attacks]:
-    """Finds the hosts and the attacks in a folder of models, by the names of their folders.
-
-    Args:
-        folder: Contains a folder for each model.
-
-    Returns:
-        The hosts; and the attacks, each with the settings that it was trained with.
+    """The hosts, and the attacks with their settings, in a folder that has a folder for each.
 
     Raises:
         ValueError: If there is no host or no attack, or a file cannot be read.
@@ -72,14 +64,7 @@ def measure_attack(
 ) -> dict[str, Any]:
     """Measures an attack with adversaries at random cells, and with one at the best cell.
 
-    Args:
-        step: The host and its adversary.
-        digits: The digits to measure on.
-        seeds: Random seeds, one run each.
-        target: The target class of the adversaries.
-        mapped: Number of digits, from the first on, for the best single cell: see
-            `influence_maps`.
-        bar: Advanced by one at the end.
+    The best cell is looked for in the first `mapped` digits: see `influence_maps`.
 
     Returns:
         Dictionary: ``10 %`` and ``1 %``, with that fraction of the grid as adversaries from step
@@ -101,8 +86,7 @@ def measure_attack(
     trials = Trials(step, images, target)
     best = [(d, [int(one.cells[one.outcome.value.argmax()])]) for d, one in enumerate(maps)]
     rates = [trials.ask(best, seed + _UNSEEN).taken.mean() for seed in seeds]
-    spread = float(np.std(rates, ddof=1)) if len(rates) > 1 else 0.0
-    found["placed"] = {"takeover": float(np.mean(rates)), "takeover_sd": spread}
+    found["placed"] = spread("takeover", rates)
     bar.update(1)
     return found
 
@@ -115,15 +99,7 @@ def benchmark(
     mapped: int,
     tolerance: float = TOLERANCE,
 ) -> dict[str, Any]:
-    """Measures all hosts against all attacks.
-
-    Args:
-        folder: See `find_models`.
-        digits: The digits to measure on.
-        seeds: Random seeds, one run each.
-        target: The target class of the adversaries.
-        mapped: See `measure_attack`.
-        tolerance: The tolerance of `Verified`.
+    """Measures all hosts against all attacks: see `find_models` and `measure_attack`.
 
     Returns:
         Dictionary: ``hosts``, the measures of each host without an attack; ``attacks``, a row for

@@ -14,7 +14,7 @@ from tfnca.automata.step import Step
 from tfnca.automata.verified import deviation
 from tfnca.data.digits import Digits
 from tfnca.engines.rollout import rollout
-from tfnca.measures.checks import INJECTED, check_digits
+from tfnca.measures.checks import INJECTED, check_digits, check_injected
 from tfnca.measures.digits import TARGET_DIGIT, digit_mask
 from tfnca.tasks.digit import DigitTask
 from tfnca.tasks.task import Task
@@ -46,11 +46,7 @@ def watch(
         ``accused``, the fractions of adversaries and of host cells whose deviation has exceeded 5.
     """
     if isinstance(digits, Task):
-        if not getattr(step, "has_adversary", False):
-            raise ValueError(
-                "step must be Injected(host, adversary), whose adversaries can be detected. "
-                f"Received: {type(step).__name__}"
-            )
+        check_injected(step, "detected")
         task, first = digits, digits.settled
         state = task.begin(step, runs, seed, settle=True).state
         mask = np.asarray(random_mask(task.cells(state), density, seed))

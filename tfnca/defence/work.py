@@ -5,14 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfnca.automata.injection import Injected
 from tfnca.commands import check_output
 from tfnca.data.digits import load_digits
 from tfnca.defence.detection import watch
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
+from tfnca.measures.digits import spread
 from tfnca.measures.model import make_task
 
 _SHOWN = (1, 2, 5, 10, 20)
@@ -32,9 +31,7 @@ def detect(options: argparse.Namespace) -> list[dict[str, Any]]:
             own = [run[number - 1] for run in runs]
             row: dict[str, Any] = {"adversary": path, "steps": number}
             for name in ("auc", "found", "accused"):
-                values = [one[name] for one in own]
-                row[name] = float(np.mean(values))
-                row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+                row |= spread(name, [one[name] for one in own])
             rows.append(row)
             print(
                 f"| {Path(path).parent.name or path} | {number} | {row['auc']:.4f} "

@@ -53,17 +53,11 @@ def prepare(
     other: Any = None,
     arguments_of_other: Callable[[], tuple] | None = None,
 ) -> None:
-    """Compiles an entry, or loads it from the cache, for its only signature.
+    """Compiles an entry of `kernels`, or loads it from the cache, for its only signature.
 
     Numba compiles one function at a time in each process. So while this process compiles one entry,
-    a companion process compiles the other.
-
-    Args:
-        kernel: One of the two entries of `kernels`.
-        arguments: The arguments that it will be called with.
-        other: The other entry, if it will be needed too.
-        arguments_of_other: A function that returns arguments of the same types as those that the
-            other entry will be called with.
+    a companion process compiles the `other`, if it will be needed too. Arguments of the right types
+    for it are made only then.
     """
     if numba.config.DISABLE_JIT:  # the kernels are plain Python then, for debugging or coverage
         return

@@ -103,12 +103,9 @@ def by_xla(reference: Callable[[], Any], traced: Callable[[], None]) -> Callable
     """A rollout compiled by XLA, as a function of `run`'s tensors.
 
     The values that a compiled loop keeps for its gradient cannot leave the compiled function. So
-    the gradient (of the state, the weights and the noise) is a second function, which runs the
-    loop again.
-
-    Args:
-        reference: Returns the step, without keeping it alive.
-        traced: Called each time after the step was traced.
+    the gradient (of the state, the weights and the noise) is a second function, which runs the loop
+    again. `reference` returns the step, without keeping it alive; `traced` is called each time
+    after the step was traced.
     """
     options = {"autograph": False, "reduce_retracing": True, "jit_compile": True}
     forward = tf.function(functools.partial(_with_weights, reference, traced), **options)

@@ -208,14 +208,9 @@ def trajectory(
     """Runs a step and yields the states along the way.
 
     Args:
-        step: See `rollout`.
-        state: See `rollout`.
-        steps: Number of steps, 0 or more.
+        step: See `rollout`, as for all arguments not listed here.
         every: Steps between two yielded states, 1 or more.
         seed: See `rollout`; without one, one is drawn for the whole run.
-        step_offset: See `rollout`.
-        mask: See `rollout`.
-        **kwargs: Passed to `rollout`.
 
     Yields:
         ``(number of the step, state)``; states are float32 tensors of the same shape as `state`.
@@ -256,21 +251,12 @@ def run(
     checks them again when it runs.
 
     Args:
-        step: See `rollout`.
-        state: See `rollout`.
+        step: See `rollout`, as for all arguments not listed here.
         steps: Scalar integer tensor.
-        mask: See `rollout`.
         seed: Scalar int64 tensor.
         first_step: Scalar integer tensor, `rollout`'s ``step_offset``.
-        fire_masks: See `rollout`.
-        noise: See `rollout`.
-        engine: See `rollout`.
-        inputs: See `rollout`.
         most: The largest value that `steps` can have; required for a gradient in a function that
             XLA compiles.
-
-    Returns:
-        The final state.
 
     Raises:
         ValueError: If shapes do not fit the step or each other.
@@ -297,19 +283,12 @@ def run_recorded(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Like `run`, for training: a gradient of the trained weights follows.
 
-    Layers are called with ``training=True``, except those of a frozen host. The sparse engine
-    keeps what the gradient needs, which spares it a second run, and gives no gradient of frozen
-    weights.
-
-    Args:
-        step: See `run`, as for all arguments not listed here.
-        first_age: The run's age at the beginning, see `Context`.
+    Layers are called with ``training=True``, except those of a frozen host. The sparse engine keeps
+    what the gradient needs, which spares it a second run, and gives no gradient of frozen weights.
+    `first_age` is the run's age at the beginning, see `Context`.
 
     Returns:
         ``(final state, sum of the losses that layers added in the run)``.
-
-    Raises:
-        ValueError: As `run`.
     """
     _check(step, state, mask)
     first_age = tf.cast(first_age, tf.int64)

@@ -6,7 +6,6 @@ frees the Python functions that a graph calls, so they hold numbers and no layer
 
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +14,6 @@ import tensorflow as tf
 from tfnca.automata.alive import Alpha, Stroke
 from tfnca.automata.injection import Injected
 from tfnca.automata.invasion import Invasion
-from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.neural_ca import NeuralCA, activation_of, rectify
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
@@ -73,9 +71,20 @@ def supports(step: Step) -> str | None:
             return f"host and adversary differ in `{name}`"
     if kind is not Verified:
         return None
-    if {type(ca) for ca in step.networks} != {MNISTCA} or not _is_positive(step.tolerance):
-        return "the sparse one checks MNIST CAs, by a tolerance that is a positive number"
+    if not all(_can_be_tested(ca.rule) for ca in step.networks):
+        return (
+            "the sparse one tests cells on a stroke that perceive by a learned convolution, with a "
+            "step size of 1 and without clips"
+        )
+    if not isinstance(step.tolerance, numbers.Real) or not step.tolerance > 0:
+        return "the sparse one tests by a tolerance that is a positive number"
     return None
+
+
+def _can_be_tested(rule: Rule) -> bool:
+    """Whether the deviation test of `tfnca.engines.kernels` computes what `Verified` does."""
+    plain = rule.step_size == 1 and rule.state_clip is None and rule.network_clip is None
+    return plain and isinstance(rule.alive, Stroke) and not rule.filters
 
 
 def unsupported(rule: Rule) -> str | None:
@@ -161,10 +170,6 @@ def _is_activation(function: Callable, name: str, negative_slope: float) -> bool
     return function == expected or (name == "relu" and function is rectify)
 
 
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and float(value) > 0
-
-
 def _not_affine(perturbation: StatePerturbation, channels: int) -> str | None:
     """The reason why a perturbation is not just its matrix and vector; None if it is."""
     if (
@@ -189,20 +194,9 @@ def run(
 ) -> tf.Tensor:
     """Runs a batch `steps` steps; differentiable once, in the state and all weights.
 
-    Args:
-        step: A step that the engine `supports`.
-        state: Tensor ``(batch, height, width, channels)``.
-        steps: Scalar integer tensor.
-        mask: ``(batch, height, width)`` or None.
-        seed: Scalar int64 tensor.
-        first_step: Scalar integer tensor.
-        fire_masks: ``(steps, networks, batch, height, width)`` or None.
-        noise: ``(steps, networks, batch, height, width, changing)`` or None.
-        record: Whether a gradient of the trained weights, and of no frozen ones, will be requested.
-            A gradient without a recording is still correct, at the cost of a second run.
-
-    Returns:
-        The final state.
+    The step is one that the engine `supports`; see `tfnca.engines.rollout.run` for the tensors.
+    With `record`, a gradient of the trained weights, and of no frozen ones, will be requested. A
+    gradient without a recording is still correct, at the cost of a second run.
     """
     form, numbers, stencils = _describe(step, frozen=record)
     weights = _weights(step)
@@ -297,9 +291,7 @@ def _weights(step: Step) -> list[tf.Tensor]:
 def _describe(step: Step, frozen: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A step as numbers: its form (see `_read_form`), its networks' numbers and perceptions.
 
-    Args:
-        step: A step that the engine `supports`.
-        frozen: Whether frozen networks need no gradient of their weights.
+    With `frozen`, frozen networks need no gradient of their weights.
     """
     networks, perturbation = step.networks, step.perturbation
     rules = [ca.rule for ca in networks]

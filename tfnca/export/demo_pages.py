@@ -9,12 +9,11 @@ import tensorflow as tf
 from google.protobuf import json_format
 from keras import ops
 
-from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.perception import IDENTITY, SOBEL_X
 from tfnca.automata.perturbations.matrix import MatrixPerturbation
 from tfnca.automata.perturbed import Perturbed
+from tfnca.automata.presets import PRESETS
 from tfnca.automata.state import living_mask
 from tfnca.automata.step import Step
 from tfnca.export.signatures import strengths
@@ -42,11 +41,11 @@ def save_demo(step: Step, folder: str | Path) -> Path:
     """
     # The pages run the article's own formulas, so subclasses are refused too.
     is_digits = type(step) is Injected and all(
-        type(ca) is MNISTCA and ca.message_bound is None for ca in step.networks
+        type(ca) is PRESETS["digits"] and ca.message_bound is None for ca in step.networks
     )
     is_lizard = (
         type(step) is Perturbed
-        and type(step.host) is GrowingCA
+        and type(step.host) is PRESETS["growing"]
         and len(strengths(step)) == len(DEMO_PERTURBATIONS)
         and all(type(each) is MatrixPerturbation for each in step.perturbation.perturbations)
     )

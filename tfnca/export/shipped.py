@@ -19,11 +19,8 @@ def shipped(root: str | Path) -> Iterator[tuple[Path, Path, Path | None]]:
     """The bundled models that have exports.
 
     A host is exported alone, and an attack together with the host in `root` that its
-    ``config.json`` names.
-
-    Args:
-        root: The folder of trained models, each ``<name>/model.keras``. Models in deeper folders
-            are left out, because their hosts are not bundled.
+    ``config.json`` names. Models in deeper folders are left out, because their hosts are not
+    bundled.
 
     Yields:
         ``(the model's folder, path of the model, path of its host or None)``.
@@ -45,10 +42,7 @@ def shipped(root: str | Path) -> Iterator[tuple[Path, Path, Path | None]]:
 
 
 def stale(root: str | Path) -> Iterator[tuple[Path, Step, dict]]:
-    """The exports that are missing or do not match the weights of their model.
-
-    Args:
-        root: See `shipped`.
+    """The exports in `root` that are missing or do not match the weights of their model.
 
     Yields:
         ``(the export's folder, the step, its measures)``.
@@ -61,14 +55,7 @@ def stale(root: str | Path) -> Iterator[tuple[Path, Step, dict]]:
 
 
 def refresh(root: str | Path) -> Iterator[Path]:
-    """Writes the stale exports again.
-
-    Args:
-        root: See `shipped`.
-
-    Yields:
-        The folder of each export after it is written.
-    """
+    """Writes the stale exports again, and yields the folder of each."""
     for folder, step, measures in stale(root):
         EXPORTS[folder.name](step, folder, measures=measures)
         yield folder

@@ -84,18 +84,7 @@ class Mixture(StatePerturbation):
 
 
 def mix(host: Step, perturbations: Sequence[StatePerturbation], names: Sequence[str]) -> Perturbed:
-    """Perturbs a host; the strengths of the perturbations are an input ``k`` of exported graphs.
-
-    Args:
-        host: See `Perturbed`.
-        perturbations: Affine `StatePerturbation`s.
-        names: A name for each.
-
-    Returns:
-        A `Perturbed`; its matrix is I + Σ kᵢ(Aᵢ - I).
-
-    Raises:
-        ValueError: If the perturbations do not fit the host, or are not affine.
+    """Perturbs a host by a `Mixture`; its strengths are an input ``k`` of exported graphs.
 
     Reference:
         The article's "Directions and compositionality of perturbations".
@@ -123,20 +112,11 @@ def load_step(
     convention: str | None = None,
     host_convention: str | None = None,
 ) -> tuple[Step, dict]:
-    """Loads the step to export.
+    """Loads the step to export, and the measures of its models.
 
-    Args:
-        models: Paths in any format that `tfnca.load` reads: a step; or an adversary, with its
-            host; or perturbations, with their host.
-        host: Path of the host.
-        name: The model to take, if a path contains several.
-        host_name: The host to take, if its path contains several.
-        convention: The rule of another project's models: see `tfnca.load`.
-        host_convention: The rule of another project's host.
-
-    Returns:
-        ``(step, measures)``. Perturbations become a `mix`. The measures are the contents of the
-        ``metrics.json`` next to each model, by the model's name.
+    The measures are the contents of the ``metrics.json`` next to each model, by name. The models
+    are a step; or an adversary, with its host; or perturbations, with their host, which become a
+    `mix`. Names and conventions are those of `tfnca.load`.
 
     Raises:
         ValueError: If the models do not fit together, or if a perturbation has no host.
@@ -175,12 +155,7 @@ _USUAL = {"step_size": 1.0, "angle": 0.0}
 def metadata(step: Step, measures: dict | None = None) -> dict:
     """The metadata of an export, which can be written as JSON.
 
-    Args:
-        step: The exported step.
-        measures: Measures of the model, by name.
-
-    Returns:
-        A dictionary. Its ``weights_sha256`` tells whether an export matches given weights.
+    Its ``weights_sha256`` tells whether an export matches given weights. Measures are by name.
     """
     networks = step.networks
     about = {

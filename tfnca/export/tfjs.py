@@ -84,11 +84,7 @@ def save_tfjs(
 
 
 def check_ops(graph: Any) -> None:
-    """Raises ValueError unless TensorFlow.js has every operation of a graph.
-
-    Args:
-        graph: A GraphDef.
-    """
+    """Raises ValueError unless TensorFlow.js has every operation of a GraphDef."""
     for node in graph.node:
         if not _runs(node):
             fused = _fused(node)
@@ -111,14 +107,9 @@ def _runs(node):
 
 
 def optimised(function: Any, fuse: bool) -> Any:
-    """The frozen graph of a concrete function, with as few and as cheap nodes as possible.
+    """The frozen GraphDef of a concrete function, with as few and as cheap nodes as possible.
 
-    Args:
-        function: A concrete function.
-        fuse: Whether to fuse convolutions with their biases and activations.
-
-    Returns:
-        A GraphDef; constants are ``Const`` nodes.
+    Constants are ``Const`` nodes. With `fuse`, convolutions include their biases and activations.
     """
     frozen = convert_variables_to_constants_v2(function)
     graph = frozen.graph.as_graph_def()
@@ -147,11 +138,8 @@ def _products_to_convolutions(graph, shapes):
     """Turns products with a matrix over the channels into 1x1 convolutions.
 
     TensorFlow writes such a product as ``<name>/transpose``, ``<name>/MatMul`` and a dozen other
-    nodes around ``<name>``. With Keras 3.13 it is a single BatchMatMulV2.
-
-    Args:
-        graph: A GraphDef, changed in place.
-        shapes: The same graph as a `tf.Graph`, which contains the shapes.
+    nodes around ``<name>``. With Keras 3.13 it is a single BatchMatMulV2. The GraphDef is changed
+    in place; `shapes` is the same graph as a `tf.Graph`.
     """
     nodes = {node.name: node for node in graph.node}
     floats, integers = tf.float32.as_datatype_enum, tf.int32.as_datatype_enum

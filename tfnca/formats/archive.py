@@ -33,11 +33,6 @@ class Budget:
     def take(self, where: str | Path, count: int, size: int) -> None:
         """Counts the parts and bytes of a file before it is read.
 
-        Args:
-            where: Name of the file in the message.
-            count: Number of its parts.
-            size: Number of its bytes.
-
         Raises:
             ValueError: If there are too many parts, or more bytes than the budget allows. They
                 are not counted then.
@@ -54,10 +49,6 @@ class Folder(Mapping[str, bytes]):
     """The files of a folder by their names, each read on first use.
 
     A name may be in a subfolder, but only files outside subfolders are listed.
-
-    Args:
-        path: The folder.
-        budget: The budget for its files.
     """
 
     def __init__(self, path: Path, budget: Budget) -> None:
@@ -99,15 +90,7 @@ def _read_file(path: Path, budget: Budget) -> bytes:
 
 
 def unzip(where: str | Path, data: bytes, budget: Budget) -> dict[str, bytes]:
-    """The files in a zip as ``{name: bytes}``, if it is safe to read.
-
-    Args:
-        where: Name of the zip in messages.
-        data: The zip.
-        budget: The budget for its files.
-
-    Returns:
-        The files, without folders.
+    """The files in a zip as ``{name: bytes}``, without folders, if it is safe to read.
 
     Raises:
         ValueError: If it is broken or too large, or if a member is outside its folder, a link, or
@@ -158,10 +141,7 @@ def zip_names(data: bytes) -> list[str]:
 def refusing(where: str | Path, what: str, copy: str | None = None) -> Iterator[None]:
     """Turns any exception of a parser on a broken or hostile file into a ValueError.
 
-    Args:
-        where: Name of the file in the message.
-        what: The expected kind of file.
-        copy: A temporary path to hide from the message.
+    `copy` is a temporary path to hide from the message.
     """
     try:
         yield
@@ -226,12 +206,8 @@ def starts_text(data: bytes, opening: bytes) -> bool:
 def parse_json(where: str | Path, text: str, to_the_end: bool = True, finite: bool = True) -> Any:
     """The value of a JSON text; an object must not repeat a name.
 
-    Args:
-        where: Name of the file in messages.
-        text: The text.
-        to_the_end: Whether the text must end after the value.
-        finite: Whether numbers must be finite, as in standard JSON; Python and Keras also write
-            ``Infinity``.
+    With `to_the_end`, the text must end after the value. With `finite`, numbers must be finite, as
+    in standard JSON; Python and Keras also write ``Infinity``.
     """
 
     def refuse(constant: str) -> float:

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfnca.automata.alive import Alpha, Stroke
-from tfnca.automata.growing import GrowingCA
-from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.neural_ca import NeuralCA
+from tfnca.automata.presets import PRESETS
 from tfnca.automata.step import CellularAutomaton
 from tfnca.formats.layout import Layer, Layout
 
@@ -52,13 +51,13 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
             "the article's Growing CA: Sobel filters, zero padding, alive by alpha, rows channel "
             "by channel",
             _ALIVE,
-            kind=GrowingCA,
+            kind=PRESETS["growing"],
         ),
         "filter-major": Convention(
             "ports that concatenate the state and its two gradients: rows filter by filter",
             _ALIVE,
             rows=FILTER,
-            kind=GrowingCA,
+            kind=PRESETS["growing"],
         ),
         "transposed": Convention(
             "ports that exchange x and y: the picture comes out transposed",
@@ -110,7 +109,7 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
             "the article's self-classifying MNIST CA: a learned convolution with ReLU, alive by "
             "grey, which never changes",
             {"filters": (), "alive": Stroke(), "fixed": 1},
-            kind=MNISTCA,
+            kind=PRESETS["digits"],
             learned="full",
         ),
     }

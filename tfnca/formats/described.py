@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tfnca.automata.growing import GrowingCA
 from tfnca.automata.injection import Injected
-from tfnca.automata.mnist import MNISTCA
 from tfnca.automata.neural_ca import NeuralCA
+from tfnca.automata.presets import PRESETS
 from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.formats.archive import check_finite, refusing, some
 from tfnca.formats.build import weights_asked_for
@@ -17,7 +16,7 @@ from tfnca.formats.build import weights_asked_for
 METADATA_KEY = "tfnca"
 """The key of the metadata in an ONNX file."""
 
-_KINDS = {kind.__name__: kind for kind in (GrowingCA, MNISTCA, NeuralCA)}
+_KINDS = {kind.__name__: kind for kind in (*PRESETS.values(), NeuralCA)}
 
 _LARGE = 9
 """Only larger constants can be weights; a graph has smaller ones of its own."""

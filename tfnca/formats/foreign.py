@@ -23,15 +23,10 @@ from tfnca.formats.tensors import arrange, is_beside
 def build_foreign(
     source: Source, arrays: Mapping[str, np.ndarray], convention: str | None = None
 ) -> dict[str, CellularAutomaton]:
-    """Builds the CA of a file that does not tell with which rule it was trained.
+    """Builds the CA of a file that does not tell with which rule it was trained: ``{"": the CA}``.
 
-    Args:
-        source: The file, with the caller's `rule` or `convention` for its arrays.
-        arrays: The arrays by their names.
-        convention: The convention of the format, if it has one.
-
-    Returns:
-        ``{"": the CA}``; empty if the file contains no weights.
+    The convention is that of the format, if it has one. The result is empty if the file contains no
+    weights.
 
     Raises:
         ValueError: If no rule fits, or if several fit and the caller named none.

@@ -32,13 +32,8 @@ reshape, or with Keras 3.13 a BatchMatMulV2."""
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A CA in a graph.
-
-    Attributes:
-        tensors: (name, array) of kernel, bias, kernel, bias …
-        options: Further settings of the layer in the graph: ``angle``, ``step_size``.
-        layers: The nodes of its layers, in order.
-    """
+    """A CA in a graph: its tensors, (name, array) of kernel, bias, kernel, bias …; further settings
+    of the layer, ``angle`` or ``step_size``; and the nodes of its layers, in order."""
 
     tensors: Tensors
     options: dict[str, float]
@@ -46,14 +41,9 @@ class Network:
 
 
 class Graph:
-    """A frozen graph.
+    """A frozen graph, with the constants from shards by the names of their nodes.
 
-    Args:
-        where: Name of the file in messages.
-        document: A graph model's JSON.
-        weights: The constants from shards, by the names of their nodes.
-        drops_zeros: Whether a layer may have no bias, because exports of tfnca omit a bias of
-            zeros.
+    With `drops_zeros` a layer may have no bias, because exports of tfnca omit a bias of zeros.
 
     Attributes:
         mixed: The Const nodes with perturbations as exports of tfnca stack them: Aᵢ - I, or bᵢ,

@@ -10,15 +10,7 @@ from tfnca.formats.archive import MAX_NODES, Budget, refusing
 
 
 def read_hdf5(where: str, data: bytes, budget: Budget) -> dict[str, np.ndarray]:
-    """The arrays of numbers in an HDF5 file.
-
-    Args:
-        where: Name of the file in messages.
-        data: The file.
-        budget: The budget for the arrays.
-
-    Returns:
-        ``{path: array}``.
+    """The arrays of numbers in an HDF5 file, ``{path: array}``.
 
     Raises:
         ValueError: If the file is broken or too large, or refers to other files.

@@ -44,10 +44,6 @@ def layouts(where: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Layout]:
     dense layers. A bias belongs to the kernel whose name differs only in the role, or else to the
     kernel of its width. Scalars, variables of optimisers, and embeddings are ignored.
 
-    Args:
-        where: Name of the file in messages.
-        arrays: The arrays by their names.
-
     Raises:
         ValueError: If an array does not contain finite floating-point numbers, or cannot be part
             of any layer.

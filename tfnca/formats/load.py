@@ -120,17 +120,9 @@ def load(
 def candidates(
     path: str | os.PathLike[str], name: str | None = None
 ) -> dict[str, CellularAutomaton]:
-    """Loads another project's file with each convention that fits it.
+    """Loads another project's file with each convention that fits it: CAs by convention.
 
-    Args:
-        path: See `load`.
-        name: See `load`.
-
-    Returns:
-        CAs by the names of their conventions.
-
-    Raises:
-        ValueError: If no convention fits.
+    Raises ValueError if none fits.
     """
     found: dict[str, CellularAutomaton] = {}
     refusals = []

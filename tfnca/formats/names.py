@@ -18,16 +18,10 @@ def shipped_folder() -> Path:
 
 
 def model_files(root: str | os.PathLike[str]) -> dict[str, Path]:
-    """The files of all models in a folder, by name.
+    """The files of all models in a folder such as ``saved_models``, ``{name: path}``, sorted.
 
     A model's name is its folder below `root`, for example ``"perturbation_no_tail"`` or
     ``"on_published_lizard/red"``.
-
-    Args:
-        root: A folder of models, for example ``saved_models``.
-
-    Returns:
-        ``{name: path}``, sorted.
     """
     root = Path(root)
     found: dict[str, Path] = {}
@@ -38,13 +32,9 @@ def model_files(root: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def short_names(names: list[str]) -> dict[str, str]:
-    """The short names of models: without the prefix ``perturbation_`` or ``growing_``.
+    """The names of models by their short names: without ``perturbation_`` or ``growing_``.
 
-    Args:
-        names: The models' names.
-
-    Returns:
-        ``{short name: name}``, without short names that are ambiguous or the name of a model.
+    Short names that are ambiguous or the name of a model are left out.
     """
     short = {name: re.sub(r"^(perturbation|growing)_", "", name) for name in names}
     taken = [*names, *short.values()]
@@ -97,8 +87,7 @@ def hidden_model(path: str | os.PathLike[str]) -> str:
 def shipped(name: str) -> str | Path:
     """The file of the bundled model of that name, even if a file in the working folder hides it.
 
-    Args:
-        name: A model's name; any other value is returned unchanged.
+    Any other value is returned unchanged.
     """
     return model_files(shipped_folder()).get(name, name)
 

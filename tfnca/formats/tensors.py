@@ -32,17 +32,13 @@ def is_beside(name: str) -> bool:
 
 
 def arrange(where: str, arrays: Mapping[str, np.ndarray]) -> Tensors:
-    """Finds a CA's layers among arrays with any names.
+    """Finds the layers of one of the article's CAs among arrays with any names.
 
     Kernels may have Keras' order of axes, ``(1, 1, 48, 128)`` or ``(48, 128)``, or PyTorch's,
     ``(128, 48, 1, 1)`` or ``(128, 48)``. Their shapes determine their order. A bias belongs to the
     kernel of its width. If there are several, it belongs to the one whose name differs only in the
     role (``fc1.weight``, ``fc1.bias``), or else to the one of the same rank (``arr_0`` …
-    ``arr_5``).
-
-    Args:
-        where: Name of the file in messages.
-        arrays: The arrays by their names. Scalars and the variables of optimisers are ignored.
+    ``arr_5``). Scalars and the variables of optimisers are ignored.
 
     Returns:
         (name, array) of kernel, bias, kernel, bias …; kernels are float32 with Keras' four axes.

@@ -60,15 +60,10 @@ def is_old_format(data: bytes) -> bool:
 
 
 def arrays_in_zip(files: Mapping[str, bytes], main: str, budget: Budget) -> dict[str, np.ndarray]:
-    """Reads the arrays in a file by PyTorch 1.6 or later.
+    """Reads the arrays in a file by PyTorch 1.6 or later, whose ``data.pkl`` is `main`.
 
-    Args:
-        files: The files in its zip.
-        main: The name of its ``data.pkl``.
-        budget: The budget for the arrays, because several may share one storage.
-
-    Returns:
-        Arrays by their names; nested names are joined with dots.
+    The budget is for the arrays, because several may share one storage. Nested names are joined
+    with dots.
 
     Raises:
         UnknownNameError: If the file contains a name that a state dict does not need.

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.neural_ca import NeuralCA
+from tfnca.automata.state import no_digits
 from tfnca.automata.step import Step
 from tfnca.data.digits import Digits, load_digits
 from tfnca.files import arrays_sha256
 from tfnca.formats.load import load
 from tfnca.formats.names import shipped
 from tfnca.jobs.options.digits import DigitJob
-from tfnca.jobs.run import make_optimizer, schedule
+from tfnca.jobs.run import make_trainer
 from tfnca.training.losses import ClassLoss
 from tfnca.training.pools import DigitPool
 from tfnca.training.trainer import Trainer
@@ -26,22 +27,30 @@ def load_both(config: DigitJob) -> tuple[Digits, Digits]:
     return digits, test
 
 
-def load_mnist_ca(option: str, path: str, name: str | None = None) -> MNISTCA:
-    """Loads the model of an option; raises ValueError if it is not an MNIST CA."""
+def load_digit_ca(option: str, path: str, name: str | None = None) -> NeuralCA:
+    """Loads the model of an option; raises ValueError if it is not a CA of digits."""
     model = load(shipped(path), name)
-    if not isinstance(model, MNISTCA):
-        raise ValueError(f"{option} must name an MNIST CA. Received: {type(model).__name__}")
+    reason = no_digits(model) if isinstance(model, NeuralCA) else "it has no rule"
+    if reason:
+        raise ValueError(
+            f"{option} must name a CA of digits, such as an MNIST CA, and {reason}. "
+            f"Received: {type(model).__name__}"
+        )
     return model
 
 
 def digit_pool(
-    config: DigitJob, digits: Digits, density: float | tuple[float, float] | None = None
+    config: DigitJob,
+    step: Step,
+    digits: Digits,
+    density: float | tuple[float, float] | None = None,
 ) -> DigitPool:
-    """The pool of a configuration; `density` is the adversary fraction, or its range."""
+    """The pool of a configuration for a step; `density` is the adversary fraction, or its range."""
     return DigitPool(
         digits,
         config.pool_size,
         config.batch_size,
+        step.channels,
         density=density,
         new_digits=config.new_digits,
         swapped_digits=config.swapped_digits,
@@ -53,18 +62,8 @@ def digit_trainer(
     config: DigitJob, step: Step, loss: ClassLoss, recovery_items: int = 0
 ) -> Trainer:
     """The compiled `Trainer` of a configuration."""
-    trainer = Trainer(
-        step,
-        loss,
-        config.ca_steps,
-        engine=config.engine,
-        seed=config.seed,
-        recovery_items=recovery_items,
-        recovery_loss=ClassLoss(),
-    )
-    rate = schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(make_optimizer("adam", rate, config.ema))
-    return trainer
+    recovery: dict[str, Any] = {"recovery_items": recovery_items, "recovery_loss": ClassLoss()}
+    return make_trainer(config, step, loss, config.ca_steps, **recovery)
 
 
 def digit_facts(digits: Digits) -> dict[str, str]:

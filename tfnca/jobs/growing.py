@@ -4,29 +4,33 @@ import functools
 
 import numpy as np
 
-from tfnca.automata.growing import GrowingCA
-from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state, to_rgb
+from tfnca.automata.neural_ca import NeuralCA
+from tfnca.automata.presets import PRESETS
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, no_picture, seed_state, to_rgb
 from tfnca.data.targets import load_target, pad_target
 from tfnca.engines.rollout import rollout, trajectory
 from tfnca.files import arrays_sha256
 from tfnca.formats.load import load
 from tfnca.jobs.options.growing import REGIMES, Config
 from tfnca.jobs.results import QUICK_LIZARD, measured, save_results
-from tfnca.jobs.run import make_optimizer, schedule, train
+from tfnca.jobs.run import make_trainer, train
 from tfnca.measures.protocol import measure_base
 from tfnca.pictures import tile
 from tfnca.training.losses import TargetLoss
 from tfnca.training.pools import GrowingPool
-from tfnca.training.trainer import Trainer
 
 
-def first_rule(config: Config, size: tuple[int, int]) -> GrowingCA:
-    """The initial Growing CA, its hidden channels scaled to keep the bound."""
+def first_rule(config: Config, size: tuple[int, int]) -> NeuralCA:
+    """The initial CA, its hidden channels scaled to keep the bound."""
     if not config.start:
-        return GrowingCA()
+        return PRESETS["growing"]()
     rule = load(config.start)
-    if not isinstance(rule, GrowingCA):
-        raise ValueError(f"--start must be a Growing CA. Received: {type(rule).__name__}")
+    reason = no_picture(rule) if isinstance(rule, NeuralCA) else "it has no rule"
+    if reason:
+        raise ValueError(
+            f"--start must be a Growing CA, or another CA that grows a picture, and {reason}. "
+            f"Received: {type(rule).__name__}"
+        )
     if not config.bound_weight:
         return rule
     along = trajectory(rule, seed_state(size, 1, rule.channels), 400, every=4, seed=config.seed)
@@ -55,15 +59,8 @@ def main(config: Config) -> None:
         radii=(config.min_radius, config.max_radius),
         seed=config.seed,
     )
-    trainer = Trainer(
-        step,
-        TargetLoss(target, overflow=config.bound_weight, bound=config.bound),
-        (config.min_ca_steps, config.max_ca_steps),
-        engine=config.engine,
-        seed=config.seed,
-    )
-    rate = schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(make_optimizer("adam", rate, config.ema))
+    loss = TargetLoss(target, overflow=config.bound_weight, bound=config.bound)
+    trainer = make_trainer(config, step, loss, (config.min_ca_steps, config.max_ca_steps))
 
     def preview():
         seed = seed_state(target.shape[:2], 1, step.channels)

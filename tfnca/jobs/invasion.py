@@ -18,13 +18,12 @@ from tfnca.formats.load import load
 from tfnca.formats.names import shipped
 from tfnca.jobs.options.invasion import Config
 from tfnca.jobs.results import measured, save_results
-from tfnca.jobs.run import make_optimizer, schedule, train
+from tfnca.jobs.run import make_trainer, train
 from tfnca.measures.invasion import measure_invasion
 from tfnca.measures.progress import SILENT, Progress
 from tfnca.pictures import tile
 from tfnca.training.invasion import InvasionLoss
 from tfnca.training.pools import GrowingPool
-from tfnca.training.trainer import Trainer
 
 HORIZONS, QUICK = (120, 500, 5000), {"runs": 4, "at": (120, 500)}
 """CA steps after the invasion at which it is measured."""
@@ -111,15 +110,8 @@ def main(config: Config) -> None:
         damaged=config.damaged,
         seed=config.seed,
     )
-    trainer = Trainer(
-        step,
-        InvasionLoss(target, config.cell_cost),
-        (config.min_ca_steps, config.max_ca_steps),
-        engine=config.engine,
-        seed=config.seed,
-    )
-    rate = schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(make_optimizer("adam", rate, config.ema))
+    loss = InvasionLoss(target, config.cell_cost)
+    trainer = make_trainer(config, step, loss, (config.min_ca_steps, config.max_ca_steps))
     facts = {
         "attack": "invasion",  # tells an adversary that spreads from one that needs a mask
         **model_facts("host", host),

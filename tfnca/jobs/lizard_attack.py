@@ -13,7 +13,7 @@ from tfnca.files import arrays_sha256
 from tfnca.formats.load import load
 from tfnca.formats.names import shipped
 from tfnca.jobs.options.lizard_attack import Attack
-from tfnca.jobs.run import make_optimizer, schedule
+from tfnca.jobs.run import make_trainer
 from tfnca.measures.lizard import MEASURED_PADDING, grown_states
 from tfnca.pictures import tile
 from tfnca.training.losses import TargetLoss
@@ -58,17 +58,8 @@ def draw_attack(
 ) -> np.ndarray:
     """The target, and the attacked lizard 0, 100, 300 and 500 steps after it was grown.
 
-    The label of each picture is its MSE against the target.
-
-    Args:
-        config: The run's `Attack`.
-        step: The attacked step.
-        host: Its host.
-        mask: 1 where a cell is an adversary, ``(1, height, width)``, or None.
-        padding: Empty cells around the target, as for the mask.
-
-    Returns:
-        Picture ``(height, width, 3)``.
+    The label of each picture is its MSE against the target. The mask is ``(1, height, width)``, and
+    `padding` the number of empty cells around the target, as for the mask.
     """
     target = padded_target(config, padding)
     state = grown_states(host, target.shape[:2], 1, seed=1)
@@ -86,20 +77,12 @@ def attack_trainer(
     config: Attack, step: Step, loss: TargetLoss, optimizer: str = "adam"
 ) -> Trainer:
     """The compiled `Trainer` of an attack."""
-    trainer = Trainer(
-        step,
-        loss,
-        (config.min_ca_steps, config.max_ca_steps),
-        engine=config.engine,
-        seed=config.seed,
-        recovery_items=config.recovery_items,
-        recovery_loss=TargetLoss(padded_target(config, config.padding, "host_target"))
-        if config.recovery_items
-        else None,
-    )
-    rate = schedule(config.learning_rate, config.steps, config.drops)
-    trainer.compile(make_optimizer(optimizer, rate, config.ema))
-    return trainer
+    recovery: dict[str, Any] = {}
+    if config.recovery_items:
+        plain = padded_target(config, config.padding, "host_target")
+        recovery = {"recovery_items": config.recovery_items, "recovery_loss": TargetLoss(plain)}
+    steps = config.min_ca_steps, config.max_ca_steps
+    return make_trainer(config, step, loss, steps, optimizer, **recovery)
 
 
 def pool_options(config: Attack, target: np.ndarray) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import functools
 
-from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.presets import PRESETS
 from tfnca.automata.state import digit_state
 from tfnca.engines.rollout import rollout
 from tfnca.jobs.digits import digit_facts, digit_pool, digit_trainer, load_both, quick_digits
@@ -16,8 +16,8 @@ from tfnca.training.losses import ClassLoss
 
 def main(config: Config) -> None:
     digits, test = load_both(config)
-    step = MNISTCA(noise_std=config.noise)
-    pool = digit_pool(config, digits)
+    step = PRESETS["digits"](noise_std=config.noise)
+    pool = digit_pool(config, step, digits)
     trainer = digit_trainer(config, step, ClassLoss(config.loss))
 
     def preview():

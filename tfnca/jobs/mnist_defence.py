@@ -8,7 +8,7 @@ import numpy as np
 from tfnca.automata.identity import model_facts
 from tfnca.automata.injection import Injected
 from tfnca.automata.masks import random_mask
-from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.state import digit_state
 from tfnca.engines.rollout import rollout
 from tfnca.jobs.digits import (
@@ -16,7 +16,7 @@ from tfnca.jobs.digits import (
     digit_pool,
     digit_trainer,
     load_both,
-    load_mnist_ca,
+    load_digit_ca,
     quick_digits,
 )
 from tfnca.jobs.options.mnist_defence import Config
@@ -30,7 +30,7 @@ from tfnca.training.losses import ClassLoss
 class TakeTurns(keras.callbacks.Callback):
     """Gives the frozen adversary the weights of each model of a bank in turn."""
 
-    def __init__(self, adversary: MNISTCA, bank: list[MNISTCA]) -> None:
+    def __init__(self, adversary: NeuralCA, bank: list[NeuralCA]) -> None:
         super().__init__()
         self.adversary, self.bank = adversary, bank
 
@@ -46,23 +46,25 @@ class TakeTurns(keras.callbacks.Callback):
 
 
 def main(config: Config) -> None:
-    host = load_mnist_ca("--start", config.start)
-    bank = [load_mnist_ca("--bank", path) for path in config.bank.split(",")]
+    host = load_digit_ca("--start", config.start)
+    bank = [load_digit_ca("--bank", path) for path in config.bank.split(",")]
     digits, test = load_both(config)
     if config.message_bound is not None:
         weights = host.get_weights()
-        host = MNISTCA.from_config(host.get_config() | {"message_bound": config.message_bound})
+        host = type(host).from_config(host.get_config() | {"message_bound": config.message_bound})
         host.set_weights(weights)
     # As in an attack, but the frozen cells are adversaries, and those of the mask learn to resist.
     step = Injected(bank[0], host)
-    pool = digit_pool(config, digits, (config.lowest, config.highest))
+    pool = digit_pool(config, step, digits, (config.lowest, config.highest))
     trainer = digit_trainer(config, step, ClassLoss(others_weight=0.0))
 
     few = test.first(60)
     own = np.asarray(random_mask(np.ones_like(few.images), 0.9, config.seed))
 
     def preview():
-        state = rollout(step, digit_state(few.images), 200, mask=own, seed=config.seed)
+        state = rollout(
+            step, digit_state(few.images, host.channels), 200, mask=own, seed=config.seed
+        )
         return draw_digits(state, few.labels, 1 - own)
 
     facts = digit_facts(digits) | model_facts("start", host) | model_facts("bank", *bank)

@@ -10,16 +10,12 @@ from tfnca.training.trainer import Trainer
 def computing_in(precision: str, trainer: Trainer, engine: str) -> Iterator[None]:
     """Lets a trainer's networks compute in another precision while it trains.
 
-    Weights and states stay float32, as under Keras' mixed policies. Afterwards every layer has its
-    earlier policy again.
-
-    Args:
-        precision: A Keras dtype policy that keeps variables in float32.
-        trainer: A compiled `Trainer`.
-        engine: The requested engine. The sparse one computes in float32.
+    It is a Keras dtype policy that keeps variables in float32: weights and states stay float32, as
+    under Keras' mixed policies. Afterwards every layer has its earlier policy again.
 
     Raises:
-        ValueError: If the engine is ``"sparse"`` and the precision is not float32.
+        ValueError: If `engine`, which was asked for, is ``"sparse"`` and the precision is not
+            float32.
     """
     if precision == "float32":
         yield

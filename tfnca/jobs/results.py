@@ -80,13 +80,8 @@ def measured(
 ) -> dict[str, Any]:
     """Measures a model as ``--measure`` says, with a progress bar.
 
-    Args:
-        config: The job's configuration.
-        measure: Function of `progress` (see `tfnca.measures.progress`) and what is in `quick`.
-        quick: Its arguments for ``--measure quick``.
-
-    Returns:
-        JSON-able measurements. Unless they are the full ones, ``measure`` says which they are.
+    `measure` is called with `progress` (see `tfnca.measures.progress`), and for ``quick`` with the
+    arguments in `quick`. Unless the measures are the full ones, ``measure`` in them says so.
     """
     if config.measure == "none":
         return {"measure": "none"}
@@ -104,12 +99,8 @@ def save_results(
 ) -> None:
     """Writes the files of a run other than ``model.keras``.
 
-    Args:
-        config: The job's configuration.
-        history: The history that `train` returned.
-        metrics: JSON-able measurements.
-        preview: Picture ``(height, width, 3)``.
-        **facts: The same as for `train`.
+    Metrics can be written as JSON, the preview is a picture ``(height, width, 3)``, and the facts
+    are those of `train`.
     """
     folder = Path(config.out)
     settings = {

@@ -10,19 +10,12 @@ from tfnca.jobs.options import Common, defaults
 
 
 def check_same_run(config: Common, facts: dict[str, Any]) -> None:
-    """Compares a configuration with that of the run in its folder.
+    """Raises ValueError unless a configuration is that of the run in its folder.
 
     Options that `may_change` are not compared. An option that names a file is compared by the
     file's contents: by the fact ``<option>_identity``, or else ``<option>_sha256``, if both runs
     have it. ``--steps`` may increase. The remaining steps then follow the schedule of the longer
     run, because drops are fractions of all steps.
-
-    Args:
-        config: The configuration to continue with.
-        facts: The facts that `train` receives.
-
-    Raises:
-        ValueError: If settings differ, or the run's settings cannot be read.
     """
     path = Path(config.out) / "config.json"
     try:

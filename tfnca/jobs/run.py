@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from tfnca.automata.step import Step
 from tfnca.choices import OPTIMIZERS
 from tfnca.commands import MOMENTUM
 from tfnca.files import write_atomically
@@ -27,6 +28,7 @@ from tfnca.jobs.results import restore_weights, save_weights, write_history
 from tfnca.jobs.resume import check_same_run
 from tfnca.jobs.start import workers
 from tfnca.pictures import save_png
+from tfnca.training.losses import Loss
 from tfnca.training.optimizers import WhitenedAdam
 from tfnca.training.pools import Pool
 from tfnca.training.snapshots import (
@@ -45,18 +47,10 @@ EPOCH = 100
 def schedule(
     learning_rate: float, steps: int, drops: str
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """A learning rate that is divided by ten at fractions of the run.
+    """A learning rate that is divided by ten at fractions of the run's `steps`.
 
-    Args:
-        learning_rate: Initial learning rate.
-        steps: Training steps of the whole run.
-        drops: Fractions of `steps`, ascending in (0, 1), as a string, for example ``"0.3,0.7"``.
-
-    Returns:
-        A Keras schedule.
-
-    Raises:
-        ValueError: If `drops` is not such a string.
+    The fractions are ascending in (0, 1), as a string, for example ``"0.3,0.7"``; any other string
+    raises ValueError.
     """
     if not are_fractions(drops):
         raise ValueError(f"drops must be ascending fractions of the run. Received: {drops!r}")
@@ -73,20 +67,30 @@ _KINDS = dict(zip(OPTIMIZERS, (keras.optimizers.Adam, WhitenedAdam), strict=True
 def make_optimizer(
     name: str, rate: float | keras.optimizers.schedules.LearningRateSchedule, ema: float = 0.0
 ) -> keras.optimizers.Optimizer:
-    """An optimiser. With `ema`, an exponential average of the weights replaces them at the end.
+    """An optimiser, one of `OPTIMIZERS`.
 
-    Args:
-        name: One of `OPTIMIZERS`.
-        rate: Learning rate or schedule.
-        ema: Momentum of the average, in [0, 1). 0: no average. At 1 the average would never change.
-
-    Raises:
-        ValueError: If `ema` is out of range.
+    With `ema`, an exponential average of the weights replaces them at the end. Its momentum must be
+    in [0, 1), because at 1 it would never change; 0: no average.
     """
     MOMENTUM("ema", ema)
     # Named, because Keras numbers unnamed optimisers, and saved states are read by names.
     momentum = ema if ema > 0 else 0.99
     return _KINDS[name](rate, use_ema=ema > 0, ema_momentum=momentum, name=name)
+
+
+def make_trainer(
+    config: Any,
+    step: Step,
+    loss: Loss,
+    steps: int | tuple[int, int],
+    optimizer: str = "adam",
+    **options: Any,
+) -> Trainer:
+    """The compiled `Trainer` of a configuration that has a learning rate with drops, and an EMA."""
+    trainer = Trainer(step, loss, steps, engine=config.engine, seed=config.seed, **options)
+    rate = schedule(config.learning_rate, config.steps, config.drops)
+    trainer.compile(make_optimizer(optimizer, rate, config.ema))
+    return trainer
 
 
 class _Run(keras.callbacks.Callback):

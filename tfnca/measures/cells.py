@@ -25,7 +25,7 @@ def run_cells(
     jobs: int = 1,
     unit: str = "cell",
 ) -> list[Any]:
-    """Calls ``work(**cell)`` for every cell of a sweep.
+    """Calls ``work(**cell)`` for every cell of a sweep and returns the results in that order.
 
     With a folder, each result is written as soon as it is computed, and existing results are not
     computed again, so a sweep that was killed continues. Inside
@@ -41,9 +41,6 @@ def run_cells(
         jobs: Number of processes; -1 for one per core. The engine already uses all cores, so more
             than one process helps only on several machines.
         unit: The unit that the progress bar counts.
-
-    Returns:
-        The results, in the order of the cells.
     """
     paths = [Path(folder) / f"{_key(work, about, cell)}.json" if folder else None for cell in cells]
     found = {

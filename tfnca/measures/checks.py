@@ -33,11 +33,8 @@ def check_step(
 ) -> None:
     """Raises ValueError unless a step is of the kind that a measure accepts.
 
-    Args:
-        step: The value to check.
-        shows: `PICTURE` or `DIGITS`.
-        kind: `ANY`, `ALONE`, `ATTACKED`, `INJECTED` or `PERTURBED`.
-        name: The argument's name in the message.
+    It must show a `PICTURE` or `DIGITS`, and be `ANY`, `ALONE`, `ATTACKED`, `INJECTED` or
+    `PERTURBED`. The message calls it `name`.
     """
     expected, is_kind = _KINDS[kind]
     reason = shows(step) if isinstance(step, Step) else None
@@ -45,6 +42,15 @@ def check_step(
         return
     received = type(step).__name__ + (f": {reason}" if reason else "")
     raise ValueError(f"{name} must be {expected.format(_SHOWN[shows])}. Received: {received}")
+
+
+def check_injected(step: Any, can_be: str) -> None:
+    """Raises ValueError unless a step has adversaries, which a measure of any task needs."""
+    if not getattr(step, "has_adversary", False):
+        raise ValueError(
+            f"step must be Injected(host, adversary), whose adversaries can be {can_be}. "
+            f"Received: {type(step).__name__}"
+        )
 
 
 def check_mask_given(step: Step, mask: Any) -> None:
@@ -60,14 +66,7 @@ def check_mask_given(step: Step, mask: Any) -> None:
 
 
 def check_digits(step: Any, digits: Any, target: int, kind: str = ANY) -> None:
-    """Raises ValueError unless a step classifies digits, and `digits` is not empty.
-
-    Args:
-        step: The step to check.
-        digits: The digits to check.
-        target: The target class to check.
-        kind: See `check_step`.
-    """
+    """Raises ValueError unless a step classifies digits, and there are digits and such a target."""
     check_step(step, DIGITS, kind)
     if not isinstance(digits, Digits) or len(digits.labels) == 0:
         raise ValueError(

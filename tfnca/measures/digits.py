@@ -85,11 +85,14 @@ def measure_digits(
     return rows
 
 
-def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over seeds of lists of measures.
+def spread(name: str, values: Sequence[float]) -> dict[str, float]:
+    """The mean of some values as ``name``, and as ``name_sd`` their standard deviation."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {name: float(np.mean(values)), f"{name}_sd": deviation}
 
-    Args:
-        runs: One list of dictionaries per seed, all with the same keys.
+
+def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over seeds of lists of measures, one list per seed.
 
     Returns:
         One list of the same form, with ``name`` and ``name_sd`` for each measure.
@@ -98,9 +101,7 @@ def mean_and_spread(runs: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]
     for rows in zip(*runs, strict=True):
         row = {"step": rows[0]["step"]}
         for name in [name for name in rows[0] if name != "step"]:
-            values = [r[name] for r in rows]
-            row[name] = float(np.mean(values))
-            row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            row |= spread(name, [r[name] for r in rows])
         summary.append(row)
     return summary
 
@@ -115,13 +116,7 @@ def attack_digits(
 ) -> dict[str, Any]:
     """Measures the article's Figures 3 and 4: 200 steps before, with, and after adversaries.
 
-    Args:
-        step: `Injected(host, adversary)` of digits.
-        digits: The digits to measure on.
-        density: Fraction of all pixels that are adversaries.
-        seeds: Random seeds, one run each.
-        target: The target class of the adversaries.
-        progress: Makes the progress bar.
+    There is one run per seed, with `density` of all pixels as adversaries.
 
     Returns:
         Dictionary: ``attack``, rows of `mean_and_spread` every 10 steps to 600, and every 2 in
@@ -162,14 +157,9 @@ def base_digits(
     horizon: int = 1000,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """Measures a self-classifying CA of digits without an attack.
+    """Measures a self-classifying CA of digits without an attack, one run per seed.
 
-    Args:
-        step: A CA of digits.
-        digits: The digits to measure on.
-        seeds: Random seeds, one run each.
-        horizon: Total number of CA steps, at least 200.
-        progress: Makes the progress bar.
+    The `horizon` is the total number of CA steps, at least 200.
 
     Returns:
         Dictionary: ``digits``, their number; ``seeds``; ``base``, rows of `mean_and_spread` at

@@ -29,15 +29,8 @@ _STILL = 1e-3
 
 
 class Behaviour(NamedTuple):
-    """What a candidate did.
-
-    Attributes:
-        convention: Its name.
-        alive: Fraction of the grid's cells that live at the end.
-        largest: Largest value, either sign, of any channel in the run.
-        moved: Mean squared change of the first four channels in the last tenth of the run.
-        picture: ``(height, width, 3)`` in [0, 1], at the end.
-    """
+    """What a candidate did: the fraction of living cells at the end; the largest absolute value;
+    the mean squared change of four channels in the last tenth; the last picture, RGB in [0, 1]."""
 
     convention: str
     alive: float
@@ -58,18 +51,7 @@ class Behaviour(NamedTuple):
 def behaviour(
     convention: str, ca: CellularAutomaton, steps: int = 300, size: int = 64, seed: int = 0
 ) -> Behaviour:
-    """Runs a candidate from where such a CA begins.
-
-    Args:
-        convention: Its name.
-        ca: The CA.
-        steps: How long.
-        size: Side of the grid in cells.
-        seed: What its draws depend on.
-
-    Returns:
-        What it did.
-    """
+    """Runs a candidate from where such a CA begins, on a grid of `size` by `size` cells."""
     first, picture = _start(convention, ca, size)
     inputs = np.zeros((1, ca.rule.inputs), np.float32) if ca.rule.inputs else None
     last, late, largest = max(steps // 10, 1), first, 0.0

@@ -19,10 +19,7 @@ _FAR = 1e6
 def look_at(step: Step, state: Array, target: np.ndarray | None = None) -> dict[str, list[float]]:
     """Measures each run of an invasion, or of its host alone, in its present state.
 
-    Args:
-        step: An `Invasion`, or a CA that is not attacked.
-        state: States ``(runs, height, width, channels)``.
-        target: Premultiplied RGBA ``(height, width, 4)``, to measure the error as well.
+    The `target` is premultiplied RGBA ``(height, width, 4)``, to measure the error as well.
 
     Returns:
         Lists with one number per run: ``share``, the fraction of the claimed cells that belong to
@@ -61,16 +58,9 @@ def measure_invasion(
     first_step: int = 0,
     bar: Bar = SILENT,
 ) -> tuple[list[dict[str, Any]], list[Array]]:
-    """Measures an invasion, or its host alone, at several steps of a run.
+    """Measures an invasion, or its host alone, after several numbers of steps, in ascending order.
 
-    Args:
-        step: An `Invasion`, or a CA that is not attacked.
-        state: Initial states, ``(runs, height, width, channels)``.
-        at: Numbers of steps after which to measure, in ascending order.
-        target: See `look_at`.
-        seed: Random seed of the fire masks.
-        first_step: Number of the run's first step.
-        bar: See `advance`.
+    `first_step` is the number of the run's first step.
 
     Returns:
         For each of these steps a dictionary, ``step`` and what `look_at` measures; and the states.

@@ -1,4 +1,16 @@
-"""Measures of pictures that grow: MSE against a picture, repair of damage, recovery, drift."""
+"""Measures of pictures that grow: MSE against a picture, repair of damage, recovery, drift.
+
+They share these arguments:
+
+- `step`: a CA that grows a picture, or an attack on one; `host`: a CA without an attack.
+- `state`: the initial states, ``(runs, height, width, channels)``.
+- `target`, and `plain`, the picture that the host grows: premultiplied RGBA ``(height, width, 4)``.
+- `at`: numbers of steps after which to measure, in ascending order.
+- `seed`: random seed of the fire masks, and of everything else that is drawn.
+- `mask`: positions of the adversaries, ``(runs, height, width)``.
+- `first_step`: the number of the run's first step.
+- `bar`: see `tfnca.measures.progress.advance`.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -63,19 +75,7 @@ def grown_states(
     steps: int = 200,
     bar: Bar = SILENT,
 ) -> tf.Tensor:
-    """Grows a pattern from the seed for `steps` steps.
-
-    Args:
-        host: A CA that grows a picture.
-        size: ``(height, width)`` of the grid.
-        runs: Number of runs, each with its own fire masks.
-        seed: Random seed.
-        steps: CA steps.
-        bar: See `advance`.
-
-    Returns:
-        Tensor ``(runs, height, width, channels)``.
-    """
+    """Grows a pattern from the seed on a grid ``(height, width)``, once for each run."""
     check_step(host, PICTURE, name="host")
     return advance(host, seed_state(size, runs, host.channels), steps, bar, seed=seed)
 
@@ -92,22 +92,12 @@ def measure_growing(
 ) -> list[dict[str, Any]]:
     """Measures the error of patterns against a target at several steps of a run.
 
-    Args:
-        step: A CA that grows a picture, or an attack on one.
-        state: Initial states, ``(runs, height, width, channels)``.
-        target: Premultiplied RGBA ``(height, width, 4)``.
-        at: Numbers of steps after which to measure, in ascending order.
-        seed: Random seed of the fire masks.
-        mask: Positions of the adversaries, ``(runs, height, width)``. With a mask,
-            ``host_median`` and ``host_worst`` give the error over the cells that are opaque in
-            target or state and not adversaries.
-        first_step: Number of the run's first step.
-        bar: See `advance`.
-
     Returns:
         List of dictionaries: ``step``; ``median``, ``mean`` and ``worst`` mean squared RGBA
         error; ``shifted_median``, after the best shift; ``success``, the fraction of runs
-        whose error is at most 0.0005; ``dead``, how many grids are empty.
+        whose error is at most 0.0005; ``dead``, how many grids are empty. With a mask also
+        ``host_median`` and ``host_worst``, the error over the cells that are opaque in target or
+        state and not adversaries.
     """
     check_step(step, PICTURE)
     check_mask_given(step, mask)
@@ -126,14 +116,8 @@ def measure_damage(
 ) -> dict[str, Any]:
     """Measures whether a grown pattern repairs a hole.
 
-    Args:
-        step: A CA that grows a picture.
-        target: The picture that it grows, premultiplied RGBA ``(height, width, 4)``.
-        runs: Number of runs. In each, a circle around a random cell of the target is cleared at
-            step 200, and the run continues to step 500.
-        radius: Radius of the circular damage, in grid coordinates [-1, 1].
-        seed: Random seed of fire masks and circles.
-        bar: See `advance`.
+    In each run, a circle around a random cell of the target is cleared at step 200, and the run
+    continues to step 500. The radius is in grid coordinates [-1, 1].
 
     Returns:
         Dictionary: ``runs``, ``radius``; ``damaged`` and ``repaired``, the median and worst error
@@ -172,14 +156,8 @@ def measure_bounds(
     values stay within ±3, the clip changes nothing. Otherwise it damages the pattern, and each
     matrix must first undo that damage.
 
-    Args:
-        host: A CA that grows a picture.
-        size: ``(height, width)`` of the grid.
-        runs: Number of runs from the seed.
-        steps: CA steps; the first 200 count as growing.
-        seed: Random seed of the fire masks.
-        every: Steps between two measurements of the state.
-        bar: See `advance`.
+    It runs from the seed on a grid of `size`, ``(height, width)``, and looks at the state every few
+    steps. The first 200 steps count as growing.
 
     Returns:
         Dictionary: ``runs``; ``growing`` and ``grown``, the largest absolute value of any channel
@@ -219,19 +197,10 @@ def measure_lift(
     first_step: int = 0,
     bar: Bar = SILENT,
 ) -> dict[str, Any]:
-    """Measures whether a pattern recovers after an attack is removed.
+    """Measures whether a pattern recovers after an attack, which runs for `on` steps, is removed.
 
-    Args:
-        step: A `Perturbed` or `Injected`.
-        state: Initial states, ``(runs, height, width, channels)``.
-        plain: The picture that the host grows, premultiplied RGBA ``(height, width, 4)``.
-        on: Number of steps with the attack.
-        off: Number of steps of the host alone afterwards.
-        seed: Random seed of the fire masks.
-        tolerance: A run has recovered if its error after the best shift is at most this.
-        mask: Positions of the adversaries, ``(runs, height, width)``.
-        first_step: Number of the run's first step.
-        bar: See `advance`.
+    The host then runs alone for `off` steps. A run has recovered if its error after the best shift
+    is at most `tolerance`.
 
     Returns:
         Dictionary: ``runs``; ``back``, the number of runs that have recovered; ``dead``, the
@@ -262,15 +231,7 @@ def measure_drift(
     seed: int = 0,
     bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
-    """Measures the drift and the size of a pattern.
-
-    Args:
-        step: A CA that grows a picture, or a perturbed one.
-        state: Initial states, ``(runs, height, width, channels)``.
-        steps: CA steps.
-        every: Steps between two measurements.
-        seed: Random seed of the fire masks.
-        bar: See `advance`.
+    """Measures the drift and the size of a pattern every few steps.
 
     Returns:
         List of dictionaries with medians over the living runs: ``step``; ``drift``, the distance
@@ -299,16 +260,9 @@ def measure_strengths(
     steps: int = 500,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Measures how much of a part remains at several strengths of a perturbation.
+    """Measures how much of a part remains at several strengths k of a perturbation, from the seed.
 
-    Args:
-        host: A CA that grows a picture.
-        perturbation: Any `StatePerturbation`.
-        cells: The part's cells, boolean ``(height, width)``: see `lost_cells`.
-        strengths: Values of k.
-        runs: Number of runs from the seed.
-        steps: CA steps.
-        seed: Random seed of the fire masks.
+    `cells` are the part's, booleans ``(height, width)``: see `lost_cells`.
 
     Returns:
         List of dictionaries: ``k``; ``alpha``, the mean alpha over the cells and runs;
@@ -364,17 +318,7 @@ def measure_left(
     """Measures the remains of a part that an attack should remove, for example of a tail.
 
     They change the MSE very little, because they are a few cells of a whole pattern, but a viewer
-    notices them first.
-
-    Args:
-        step: A `Perturbed` or `Injected`.
-        state: Initial states, ``(runs, height, width, channels)``.
-        cells: The part's cells, boolean ``(height, width)``: see `lost_cells`.
-        at: Numbers of steps after which to measure, in ascending order.
-        seed: Random seed of the fire masks.
-        mask: Positions of the adversaries, ``(runs, height, width)``.
-        first_step: Number of the run's first step.
-        bar: See `advance`.
+    notices them first. `cells` are the part's, booleans ``(height, width)``: see `lost_cells`.
 
     Returns:
         List of dictionaries: ``step``; ``alpha``, the mean alpha over the cells, as the median of

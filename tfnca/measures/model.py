@@ -46,12 +46,9 @@ def load_step(options: argparse.Namespace) -> Step:
 
 
 def make_task(name: str, options: argparse.Namespace, is_goal: bool) -> Task:
-    """The task that ``--task`` or ``--goal`` names.
+    """The task that ``--task`` or, with `is_goal`, ``--goal`` names: see `find_task`.
 
-    Args:
-        name: See `find_task`.
-        options: The parsed command line.
-        is_goal: Whether it is an attack's goal. ``--target`` and ``--digit`` are the goal's.
+    ``--target`` and ``--digit`` are the goal's.
     """
     kind = find_task(name)
     if kind is PatternTask:

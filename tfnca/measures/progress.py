@@ -2,27 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 from tqdm import tqdm
 
 from tfnca.automata.step import Step
 from tfnca.engines.rollout import trajectory
-
-
-class Bar(Protocol):
-    """The part of `tqdm.tqdm` that measures use."""
-
-    def update(self, steps: int) -> Any:
-        """Advances the bar by a number of CA steps."""
-
-    def close(self) -> Any:
-        """Finishes the bar."""
-
-
-Progress = Callable[[int], Bar]
-"""A function from the number of CA steps that a measure will run to its progress bar."""
 
 
 class Silent:
@@ -39,6 +25,12 @@ class Silent:
 
 
 SILENT = Silent()
+
+Bar: TypeAlias = Silent | tqdm
+"""What measures advance by a number of CA steps, and close."""
+
+Progress = Callable[[int], Bar]
+"""A function from the number of CA steps that a measure will run to its progress bar."""
 
 
 class Clock(tqdm):
@@ -74,16 +66,6 @@ def advance(step: Step, state: Any, steps: int, bar: Bar = SILENT, **kwargs: Any
 
     The rollout is not divided into pieces, because the living-cells engine would round the last
     bit differently and measures could no longer be compared exactly.
-
-    Args:
-        step: See `rollout`.
-        state: See `rollout`.
-        steps: Number of steps.
-        bar: The bar to advance.
-        **kwargs: Further arguments of `rollout`.
-
-    Returns:
-        The final state.
     """
     for _, final in trajectory(step, state, steps, max(steps, 1), **kwargs):  # noqa: B007
         pass

@@ -1,4 +1,8 @@
-"""The measurements of lizards and of attacks on them, the same for all so that they compare."""
+"""The measurements of lizards and of attacks on them, the same for all so that they compare.
+
+`runs` is their number, `at` the CA steps at which to measure, in ascending order, and `progress`
+makes the progress bar. Pictures are premultiplied RGBA ``(height, width, 4)``.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,13 +45,6 @@ def measure_base(
 ) -> dict[str, Any]:
     """Measures a CA that grows a picture, from the seed, from its grown pattern, and after damage.
 
-    Args:
-        step: A CA that grows a picture.
-        target: The picture that it grows, premultiplied RGBA ``(height, width, 4)``.
-        runs: Number of runs.
-        at: CA steps at which to measure, in ascending order.
-        progress: Makes the progress bar.
-
     Returns:
         Dictionary: ``runs``; ``mean_square_of_target``; ``from_seed`` and ``from_grown``, rows of
         `measure_growing`; ``damaged_at_200``, the result of `measure_damage` with four wounds per
@@ -80,15 +77,7 @@ def measure_perturbation(
     at: Sequence[int] = HORIZONS,
     progress: Progress = Silent,
 ) -> dict[str, Any]:
-    """Measures the effect of a perturbation on a CA that grows a picture.
-
-    Args:
-        step: A `Perturbed` CA that grows a picture.
-        target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
-        plain: The picture that the host grows.
-        runs: Number of runs.
-        at: CA steps at which to measure, in ascending order.
-        progress: Makes the progress bar.
+    """Measures the effect of a perturbation on a CA that grows the picture `plain`.
 
     Returns:
         Dictionary: ``runs``; ``host``, the baseline: the host without the attack, against the same
@@ -135,16 +124,9 @@ def measure_adversary(
 ) -> dict[str, Any]:
     """Measures the effect of adversaries on a CA that grows a picture.
 
-    Args:
-        step: `Injected(host, adversary)` of CAs that grow a picture.
-        target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
-        density: The adversary fraction among the allowed cells.
-        region: The picture whose opaque cells are the allowed cells: see `region_picture`. The
-            target if None.
-        plain: The picture that the host grows, to find the part that the target lacks; optional.
-        runs: Number of runs.
-        at: CA steps at which to measure, in ascending order.
-        progress: Makes the progress bar.
+    The `density` is the fraction of the allowed cells, which are the opaque ones of the picture
+    `region` (see `region_picture`), or of the target if it is None. Give `plain`, the picture that
+    the host grows, to find the part that the target lacks.
 
     Returns:
         Dictionary: ``runs``; ``density``; ``host``, rows of `measure_growing` without adversaries,

@@ -9,16 +9,9 @@ from tfnca.formats.names import find
 
 
 def settings_beside(model: str | Path) -> dict[str, Any]:
-    """The ``config.json`` that a training script wrote next to a model.
+    """The ``config.json`` next to a model's file or in its folder, or of a bundled model.
 
-    Args:
-        model: A model's file, its folder, or the name of a bundled model.
-
-    Returns:
-        The settings; an empty dictionary if there are none.
-
-    Raises:
-        ValueError: If the settings cannot be read.
+    Empty if there is none. Raises ValueError if it cannot be read.
     """
     try:
         path = Path(find(model))
@@ -35,13 +28,7 @@ def settings_beside(model: str | Path) -> dict[str, Any]:
 
 
 def fill_in(options: Any, settings: dict[str, Any], **defaults: Any) -> None:
-    """Sets each option that is None to the model's setting, or else to its default.
-
-    Args:
-        options: The parsed command line, changed in place.
-        settings: See `settings_beside`.
-        **defaults: The options to fill in, with their defaults.
-    """
+    """Sets each option that is None to the model's setting, or else to its default."""
     for name, default in defaults.items():
         if getattr(options, name) is None:
             value = settings.get(name)

@@ -1,4 +1,8 @@
-"""Sweeps: an attack measured at several adversary fractions."""
+"""Sweeps: an attack, `Injected(host, adversary)`, measured at several adversary fractions.
+
+Densities are in (0, 1]. `folder` keeps partial results, to continue from, and `jobs` is the number
+of densities measured in parallel: see `tfnca.measures.cells.run_cells`.
+"""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
     from tfnca.cli import run
@@ -26,7 +30,14 @@ from tfnca.data.targets import load_target, pad_target
 from tfnca.deprecated import takes_old_names
 from tfnca.files import write_atomically
 from tfnca.measures.cells import run_cells
-from tfnca.measures.checks import INJECTED, PICTURE, check_digits, check_seeds, check_step
+from tfnca.measures.checks import (
+    INJECTED,
+    PICTURE,
+    check_digits,
+    check_injected,
+    check_seeds,
+    check_step,
+)
 from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits
 from tfnca.measures.lizard import (
     MEASURED_PADDING,
@@ -61,17 +72,10 @@ def sweep_digits(
     folder: str | Path | None = None,
     jobs: int = 1,
 ) -> dict[str, Any]:
-    """Measures an attack on digits at several adversary fractions.
+    """Measures an attack on digits at several fractions of all pixels.
 
-    Args:
-        step: `Injected(host, adversary)` of digits.
-        digits: The digits to measure on.
-        densities: Fractions of all pixels that are adversaries, each in (0, 1].
-        horizon: CA steps with adversaries; 200 steps without come before and after.
-        seeds: Random seeds of masks, fire masks and noise, one run each.
-        target: The target class of the adversaries.
-        folder: Folder for partial results, to continue from; see `run_cells`.
-        jobs: Number of densities to measure in parallel; see `run_cells`.
+    There is one run per seed: `horizon` CA steps with adversaries, and 200 steps without before and
+    after them. The `target` is the adversaries' target class.
 
     Returns:
         Dictionary: ``rows``, the entries of `mean_and_spread` for each ``density`` and ``step``,
@@ -142,19 +146,10 @@ def sweep_lizard(
     jobs: int = 1,
     region: str = "target",
 ) -> dict[str, Any]:
-    """Measures an attack on a grown lizard at several adversary fractions.
+    """Measures an attack on a grown lizard at several fractions of the `region`'s cells.
 
-    Args:
-        step: `Injected(host, adversary)` of CAs that grow a picture.
-        target: The target of the attack, premultiplied RGBA ``(height, width, 4)``.
-        plain: The picture that the host grows.
-        densities: Adversary fractions, each in (0, 1].
-        horizon: CA steps with adversaries.
-        runs: Number of runs, each with its own mask.
-        seed: Random seed of masks and fire masks.
-        folder: Folder for partial results, to continue from; see `run_cells`.
-        jobs: Number of densities to measure in parallel; see `run_cells`.
-        region: The placement region: see `region_picture`.
+    Target and plain, the picture that the host grows, are premultiplied RGBA
+    ``(height, width, 4)``. Each run has its own mask: see `region_picture`.
 
     Returns:
         Dictionary: ``rows``, the entries of `measure_growing` for each ``density``, where density
@@ -216,29 +211,16 @@ def sweep_task(
     folder: str | Path | None = None,
     jobs: int = 1,
 ) -> dict[str, Any]:
-    """Measures an attack by any task at several adversary fractions.
+    """Measures an attack by any task at several fractions of the task's cells.
 
-    Args:
-        step: `Injected(host, adversary)`.
-        task: The host's task: see `measure_task`.
-        goal: The attack's.
-        densities: Fractions of the task's cells that are adversaries, each in (0, 1].
-        horizon: CA steps with adversaries.
-        runs: Number of runs, each with its own mask.
-        seed: Random seed.
-        folder: Folder for partial results, to continue from; see `run_cells`.
-        jobs: Number of densities to measure in parallel; see `run_cells`.
+    The task is the host's, the goal the attack's: see `measure_task`.
 
     Returns:
         Dictionary: ``rows``, the rows of `measure_task` for each ``density``, where density 0 is
         the baseline; and ``summary``, for each density the figures at the horizon and ``back``, the
         number of runs that have recovered.
     """
-    if not getattr(step, "has_adversary", False):
-        raise ValueError(
-            "step must be Injected(host, adversary), whose adversaries can be few or many. "
-            f"Received: {type(step).__name__}"
-        )
+    check_injected(step, "few or many")
     found = run_cells(
         functools.partial(measure_task, step, task, goal),
         [
@@ -260,11 +242,7 @@ def sweep_task(
 
 
 def pictures(found: dict[str, Any]) -> dict[str, bytes]:
-    """The plots of a sweep: dictionary from a file's name to PNG bytes.
-
-    Args:
-        found: The result of `sweep_digits`, `sweep_lizard` or `sweep_task`.
-    """
+    """The plots of the result of a sweep: dictionary from a file's name to PNG bytes."""
     summary = found["summary"]
     shares = [100 * row["density"] for row in summary]
 

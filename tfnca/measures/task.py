@@ -152,20 +152,11 @@ def measure_rows(
     first_step: int = 0,
     bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
-    """Measures a run by a task.
+    """The rows of a run by a task: ``step``, and the entries of `Task.measures`.
 
-    Args:
-        step: The step to run.
-        task: The task to measure by.
-        batch: Initial states, and everything that the task compares them with. A step with
-            adversaries runs with the batch's mask.
-        at: Numbers of steps after which to measure, in ascending order.
-        seed: Random seed.
-        first_step: Number of the run's first step.
-        bar: See `advance`.
-
-    Returns:
-        A dictionary for each: ``step``, and the entries of `Task.measures`.
+    The batch has the initial states, and everything that the task compares them with. A step with
+    adversaries runs with its mask. `at` are numbers of steps, in ascending order, and `first_step`
+    is the number of the run's first step.
     """
     run = states_at(step, batch, at, seed, first_step, bar)
     return [{"step": now, **task.measures(state, batch)} for now, state in run]
@@ -200,14 +191,7 @@ def bounded(state: Any) -> np.ndarray:
 def damage(step: Step, task: Task, state: Any, seed: int = 0, radius: float = 0.4) -> np.ndarray:
     """The states with a circle around one of each item's cells set to zero.
 
-    Channels that the step never changes are kept.
-
-    Args:
-        step: The step, which says which channels change.
-        task: The task, which says where the cells are.
-        state: The states, ``(batch, height, width, channels)``.
-        seed: Random seed of the circles.
-        radius: Radius, in grid coordinates [-1, 1].
+    Channels that the step never changes are kept. The radius is in grid coordinates [-1, 1].
     """
     state, generator = np.array(state), np.random.default_rng(seed)
     inside = circles(np.asarray(task.cells(state), bool), radius, generator)
@@ -218,10 +202,7 @@ def damage(step: Step, task: Task, state: Any, seed: int = 0, radius: float = 0.
 def circles(cells: np.ndarray, radius: float, generator: np.random.Generator) -> np.ndarray:
     """A circle around one of the cells of each item, booleans ``(batch, height, width)``.
 
-    Args:
-        cells: The allowed centres, booleans ``(batch, height, width)``.
-        radius: Radius, in grid coordinates [-1, 1].
-        generator: Draws the centres.
+    `cells` are the allowed centres, of that shape. The radius is in grid coordinates [-1, 1].
     """
     size = cells.shape[1:]
     places = [np.argwhere(one) for one in cells]
@@ -246,20 +227,11 @@ def drift_rows(
     seed: int = 0,
     bar: Bar = SILENT,
 ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-    """Yields the drift of patterns, and the states, every few steps.
+    """Yields the drift of patterns, and the states, every few steps of a step that takes no mask.
 
-    Args:
-        step: A step that takes no mask.
-        task: A task with `centres`.
-        batch: Initial states.
-        steps: CA steps.
-        every: Steps between two measurements.
-        seed: Random seed.
-        bar: See `advance`.
-
-    Yields:
-        Dictionaries with medians over the runs that have a centre: ``step``; ``drift``, the
-        distance in cells from the last measurement; ``away``, that from the first.
+    The task must have `centres`. A drift is a dictionary with medians over the runs that have a
+    centre: ``step``; ``drift``, the distance in cells from the last measurement; ``away``, from the
+    first.
     """
     before = first = None
     run = trajectory(step, batch.state, steps, every, seed=seed, inputs=batch.inputs)

@@ -10,13 +10,9 @@ from tfnca.placement.trials import Trials
 
 
 def stroke_graph(alive: np.ndarray) -> nx.Graph:
-    """The living cells of a digit as a graph, with edges between neighbours, corners included.
+    """The living cells of a digit, booleans ``(height, width)``, as a graph.
 
-    Args:
-        alive: Booleans ``(height, width)``.
-
-    Returns:
-        A graph whose nodes are ``row * width + column``.
+    Neighbours are connected, corners included. A node is ``row * width + column``.
     """
     height, width = alive.shape
     graph = nx.Graph()
@@ -49,11 +45,7 @@ CENTRALITIES: dict[str, Callable[[nx.Graph], dict[int, float]]] = {
 def by_centrality(trials: Trials, budget: int, name: str, seed: int = 0) -> list[Placement]:
     """Places adversaries at the most central cells of each digit; ties are broken at random.
 
-    Args:
-        trials: The digits.
-        budget: Number of adversaries per digit.
-        name: One of `CENTRALITIES`.
-        seed: Random seed of the choice among ties.
+    The centrality is one of `CENTRALITIES`.
     """
     draws = np.random.default_rng(seed)
     found = []

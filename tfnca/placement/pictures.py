@@ -20,13 +20,9 @@ def draw_maps(
 ) -> bytes:
     """Draws influence maps, the effect of one adversary at each cell, as PNG bytes.
 
-    Args:
-        images: Digits ``(count, height, width)``.
-        labels: Their classes, or other names of the items.
-        maps: One map per item.
-        placements: Cells to mark with a ring in each item; the map's best cell if empty.
-        target: The target class of the adversary, or the name of another goal.
-        columns: Items per row.
+    The images are ``(count, height, width)``, the labels the names of the items. The cells in
+    `placements` are marked with a ring, by default each map's best cell. The target is the class of
+    the adversaries, or the name of another goal.
     """
     from matplotlib.figure import Figure
 
@@ -57,10 +53,8 @@ def draw_maps(
 def draw_curves(rows: Sequence[dict[str, Any]]) -> bytes:
     """Draws takeover rate against number of adversaries, a line per method, as PNG bytes.
 
-    The line of a method that was tried on only some of the digits is dashed.
-
-    Args:
-        rows: ``curves`` of `study_placement`.
+    The rows are the ``curves`` of `study_placement`. The line of a method that was tried on only
+    some of the digits is dashed.
     """
     from matplotlib.figure import Figure
 

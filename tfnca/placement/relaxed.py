@@ -27,14 +27,8 @@ def relaxed(
     over the cells that are not adversaries; for digits, to maximise their mean probability of the
     target.
 
-    Args:
-        trials: The digits.
-        budget: Number of adversaries per digit.
-        updates: Number of updates of the weights by Adam.
-        steps: CA steps that the gradient passes through.
-        rate: Adam's learning rate.
-        seed: Random seed of fire masks and noise.
-        bar: Advanced by one for each digit.
+    Adam updates the weights with its learning rate `rate`, by a gradient that passes through
+    `steps` CA steps. The bar is advanced by one for each digit.
     """
     host, adversary = trials.step.networks
     where, goal = tf.constant(trials.alive, tf.float32), trials.goal

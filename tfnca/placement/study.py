@@ -9,7 +9,7 @@ import numpy as np
 from tfnca.automata.step import Step
 from tfnca.data.digits import Digits
 from tfnca.measures.checks import INJECTED, check_digits, check_seeds
-from tfnca.measures.digits import digit_mask
+from tfnca.measures.digits import digit_mask, spread
 from tfnca.measures.progress import Progress, Silent
 from tfnca.placement.graphs import CENTRALITIES, by_centrality
 from tfnca.placement.influence import influence_maps
@@ -35,17 +35,11 @@ def study_placement(
 ) -> dict[str, Any]:
     """Measures the takeover rate of few adversaries, placed by each method.
 
-    Args:
-        step: `Injected(host, adversary)` of digits.
-        digits: The digits; those of the target class are left out.
-        budgets: Numbers of adversaries per digit.
-        seeds: Random seeds, one evaluation each. The searches use other seeds.
-        target: The target class of the adversaries.
-        searched: Number of digits, from the first on, for the slow methods: annealing, pairs, and
-            diminishing returns. Every method is also evaluated on these digits, for comparison.
-        annealed: The budgets for annealing, the slowest method.
-        steps: CA steps from the empty state, with the adversaries from the start.
-        progress: Makes the progress bars, which count rollouts.
+    Digits of the target class are left out. The seeds are those of the evaluations; searches use
+    others. The slow methods (annealing, pairs, and diminishing returns) are tried on the first
+    `searched` digits, and annealing, the slowest, with the budgets `annealed`. Every method is also
+    evaluated on these digits, for comparison. The adversaries are there from the start, and the
+    progress bars count rollouts.
 
     Returns:
         Dictionary: ``digits``, ``searched``, ``seeds``, ``target``; ``maps_seconds``, the time for
@@ -156,9 +150,7 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for (method, budget, count), own in groups.items():
         mean: dict[str, Any] = {"method": method, "budget": budget, "digits": count}
         for name in ("takeover", "host_takeover"):
-            values = [one[name] for one in own]
-            mean[name] = float(np.mean(values))
-            mean[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            mean |= spread(name, [one[name] for one in own])
         share = mean["takeover"]
         mean["ci"] = float(1.96 * np.sqrt(share * (1 - share) / count))
         summary.append(mean)
@@ -169,12 +161,6 @@ def compare_pairs(
     trials: Trials, seeds: Sequence[int], count: int = 10, repeats: int = 8
 ) -> dict[str, Any]:
     """Compares greedy pairs with the best of all pairs, on the digits with the fewest cells.
-
-    Args:
-        trials: The digits.
-        seeds: Random seeds of the evaluation.
-        count: Number of digits.
-        repeats: Number of evaluation runs to average for each seed.
 
     Returns:
         Dictionary: ``digits``; ``pairs``, the number of rollouts of the search; ``best`` and
@@ -200,14 +186,8 @@ def diminishing(
 ) -> list[dict[str, Any]]:
     """Measures whether each further adversary adds less than the one before (submodularity).
 
-    In each digit, one cell is added to nested random sets of other cells. If returns diminish, its
-    gain falls as the sets grow.
-
-    Args:
-        trials: The digits.
-        sizes: Sizes of the sets.
-        repeats: Number of runs to average for each set.
-        seed: Random seed of the sets, fire masks and noise.
+    In each digit, one cell is added to nested random sets of other cells, of these sizes. If
+    returns diminish, its gain falls as the sets grow. Each gain is the mean of several runs.
 
     Returns:
         A dictionary for each size: ``others``, the size; ``gain``, the mean gain over digits;

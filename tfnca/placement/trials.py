@@ -11,7 +11,7 @@ from tfnca.automata.checks import check_fits, check_integer, check_labels, check
 from tfnca.automata.state import NUM_CLASSES
 from tfnca.automata.step import Step
 from tfnca.data.digits import Digits
-from tfnca.measures.checks import DIGITS, INJECTED, check_step
+from tfnca.measures.checks import DIGITS, INJECTED, check_injected, check_step
 from tfnca.measures.progress import SILENT, Bar
 from tfnca.measures.task import states_at
 from tfnca.tasks.digit import DigitTask
@@ -98,11 +98,7 @@ class Trials:
             unnamed = Digits(np.asarray(images), np.zeros(len(images), np.int32), "images")
             self.goal = DigitTask(unnamed, target)  # type: ignore[arg-type]
             self.batch = self.goal.start(len(images), step.channels)
-        if not step.has_adversary:
-            raise ValueError(
-                "step must be Injected(host, adversary), whose adversaries can be placed. "
-                f"Received: {type(step).__name__}"
-            )
+        check_injected(step, "placed")
         self.step = step
         self.start = keras.ops.convert_to_numpy(self.batch.state)
         self.alive = np.asarray(self.goal.cells(self.start), bool)

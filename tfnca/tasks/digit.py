@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnca.automata.checks import check_labels
+from tfnca.automata.checks import check_digit_state, check_labels
 from tfnca.automata.masks import random_mask
 from tfnca.automata.state import (
     NUM_CLASSES,
@@ -147,7 +147,7 @@ def digit_measures(
         cells), ``agreement``, ``takeover``, and with a mask ``host_cell_accuracy`` and
         ``host_takeover``.
     """
-    _check_state(state, labels, mask)
+    check_digit_state(state, NUM_CLASSES, labels, mask)
     check_labels([target], NUM_CLASSES)
     labels = np.asarray(labels)
     said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
@@ -170,19 +170,6 @@ def digit_measures(
     return {name: float(value) for name, value in measures.items()}
 
 
-def _check_state(state: Any, labels: Any = None, mask: Any = None) -> None:
-    """Raises ValueError unless `state` is an MNIST CA's, and labels and mask fit it."""
-    shape = tuple(np.shape(state))
-    if len(shape) != 4 or shape[-1] <= NUM_CLASSES:
-        raise ValueError(
-            "state must be an MNIST CA's, (batch, height, width, channels) with more than "
-            f"{NUM_CLASSES} channels. Received: shape={shape}"
-        )
-    for name, given, axes in (("labels", labels, 1), ("mask", mask, 3)):
-        if given is not None and np.shape(given) != shape[:axes]:
-            raise ValueError(f"{name} must have shape {shape[:axes]}. Received: {np.shape(given)}")
-
-
 def _takeover(said: np.ndarray, cells: np.ndarray, target: int, others: np.ndarray) -> float:
     """The fraction of the `others` in which more than half of the `cells` choose the target."""
     is_target = 2 * ((said == target) & cells).sum((1, 2)) > cells.sum((1, 2))
@@ -194,15 +181,9 @@ def has_flipped(
 ) -> np.ndarray:
     """Whether half of the living host cells of each item, and at least one, choose the target.
 
-    Args:
-        state: ``(batch, height, width, channels)``.
-        mask: Positions of the adversaries, ``(batch, height, width)``.
-        target: The target class.
-
-    Returns:
-        Boolean array ``(batch,)``.
+    The mask is ``(batch, height, width)``, the result ``(batch,)``.
     """
-    _check_state(state, None, mask)
+    check_digit_state(state, NUM_CLASSES, mask=mask)
     said = keras.ops.convert_to_numpy(class_logits(state)).argmax(-1)
     hosts = keras.ops.convert_to_numpy(is_digit_cell(state))[..., 0] & (np.asarray(mask) < 0.5)
     count = hosts.sum((1, 2))
@@ -214,15 +195,9 @@ def swap_digits(
 ) -> tuple[tf.Tensor, np.ndarray]:
     """Gives item i the image of item i + 1, and keeps its state where the new digit is alive.
 
-    Args:
-        state: ``(batch, height, width, channels)``.
-        images: The digits, ``(batch, height, width)``.
-        labels: Their classes, ``(batch,)``.
-
-    Returns:
-        The new states and labels.
+    Returns the new states and labels.
     """
-    _check_state(state, labels)
+    check_digit_state(state, NUM_CLASSES, labels)
     images, labels = np.roll(images, -1, axis=0), np.roll(labels, -1)
     fresh = digit_state(images, state.shape[-1])
     alive = keras.ops.cast(is_digit_cell(fresh), "float32")
@@ -230,17 +205,10 @@ def swap_digits(
 
 
 def digit_mask(digits: Digits, density: float, seed: int, at_least_one: bool = False) -> tf.Tensor:
-    """Draws adversaries at random over the whole grid of each digit.
+    """Draws adversaries at random over the whole grid of each digit, ``(batch, height, width)``.
 
-    Args:
-        digits: The digits.
-        density: The adversary fraction, in (0, 1].
-        seed: Random seed.
-        at_least_one: Whether to redraw masks without an adversary on the digit's stroke. An image
-            without a stroke keeps its first mask.
-
-    Returns:
-        Tensor ``(batch, height, width)``.
+    With `at_least_one`, masks without an adversary on the digit's stroke are drawn again. An image
+    without a stroke keeps its first mask.
     """
     stroke = keras.ops.convert_to_numpy(is_digit_cell(digit_state(digits.images)))[..., 0]
     everywhere = np.ones_like(stroke)

@@ -105,15 +105,7 @@ class PatternTask(Task):
 
 
 def shifted_errors(state: tf.Tensor | np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Each item's mean squared RGBA error after the best shift by whole cells.
-
-    Args:
-        state: ``(batch, height, width, channels)``.
-        target: Premultiplied RGBA ``(height, width, 4)``.
-
-    Returns:
-        Array ``(batch,)``.
-    """
+    """Each item's mean squared RGBA error after the best shift by whole cells, ``(batch,)``."""
     check_target("target", target, np.shape(state)[1:3])
     state = np.asarray(keras.ops.convert_to_numpy(state)[..., : ALPHA + 1], np.float64)
     target = np.asarray(target, np.float64)
@@ -125,16 +117,10 @@ def shifted_errors(state: tf.Tensor | np.ndarray, target: np.ndarray) -> np.ndar
 
 
 def host_cell_errors(state: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Each item's mean squared RGBA error over the opaque cells of the host.
+    """Each item's mean squared RGBA error over the opaque cells of the host, ``(batch,)``.
 
-    Args:
-        state: Array ``(batch, height, width, channels)``.
-        target: Premultiplied RGBA ``(height, width, 4)``.
-        mask: Positions of the adversaries, ``(batch, height, width)``.
-
-    Returns:
-        Array ``(batch,)``: the error over cells that are not adversaries and where target or state
-        has alpha above 0.1; NaN if there are none.
+    These are the cells that are not adversaries and where target or state has alpha above 0.1. NaN
+    if there are none.
     """
     opaque = (state[..., ALPHA] > LIVING_THRESHOLD) | (target[..., ALPHA] > LIVING_THRESHOLD)
     cells = opaque & (np.asarray(mask) < 0.5)
@@ -144,16 +130,11 @@ def host_cell_errors(state: np.ndarray, target: np.ndarray, mask: np.ndarray) ->
 
 
 def region_picture(region: str, target: np.ndarray, host_target: np.ndarray) -> np.ndarray:
-    """The picture whose opaque cells are the allowed cells of adversaries.
+    """The picture whose opaque cells are the allowed cells of adversaries, for `target_masks`.
 
-    Args:
-        region: ``"target"``, as in the article: no adversary is placed inside the part that the
-            attack removes. ``"host"``: all cells of target and host, so also inside that part.
-        target: The target of the attack, premultiplied RGBA.
-        host_target: The picture that the host grows.
-
-    Returns:
-        A picture, for `target_masks`.
+    The region is ``"target"``, as in the article: no adversary is placed inside the part that the
+    attack removes. Or ``"host"``: all cells of the target and of the picture that the host grows,
+    so also inside that part.
 
     Raises:
         ValueError: If `region` is neither, or the arguments are not pictures of one size.

@@ -32,15 +32,10 @@ class StopAtNonFinite(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """Adds the loss of a rollout to the logs of an epoch, as ``val_loss``.
+    """Adds the loss of a rollout to the logs of an epoch, as ``val_loss``: see `Trainer.evaluate`.
 
-    Args:
-        states: See `Trainer.evaluate`.
-        steps: See `Trainer.evaluate`.
-        every: Number of epochs between validations, or a list of epochs, counted from 1.
-
-    Raises:
-        ValueError: If `every` is neither.
+    `every` is the number of epochs between validations, or a list of epochs, counted from 1;
+    anything else is a ValueError.
     """
 
     def __init__(self, states: Any, steps: int | None, every: int | list[int]) -> None:

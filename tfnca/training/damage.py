@@ -10,17 +10,10 @@ def circle_masks(
     centre: float = 0.5,
     radius: tuple[float, float] = (0.1, 0.4),
 ) -> tf.Tensor:
-    """Random circles, zero inside and one outside.
+    """Random circles, zero inside and one outside: float32 tensor ``(count, height, width, 1)``.
 
-    Args:
-        count: Number of masks.
-        size: ``(height, width)`` in cells.
-        seed: Pair of integers or a tensor ``(2,)``.
-        centre: Centres are uniform in [-centre, centre]², in grid coordinates [-1, 1].
-        radius: Smallest and largest radius, in the same coordinates.
-
-    Returns:
-        float32 tensor ``(count, height, width, 1)``.
+    Centres are uniform in [-centre, centre]², and `radius` is the smallest and the largest one, all
+    in grid coordinates [-1, 1]. The seed is a pair of integers, or a tensor ``(2,)``.
 
     Reference:
         The published training code of the Growing CA; its defaults are these.

@@ -61,12 +61,7 @@ def save_snapshot(folder: str | Path, trainer: Trainer, history: list[dict[str, 
     """Writes a snapshot and keeps the one before as the previous one.
 
     If several workers train, all of them must call this after the same training step. The chief
-    gathers the pools and writes.
-
-    Args:
-        folder: The run's folder.
-        trainer: A compiled `Trainer` that has a pool.
-        history: Rows of the training history, JSON-able.
+    gathers the pools and writes. The history's rows can be written as JSON.
     """
     folder = Path(folder)
     buffer = io.BytesIO()
@@ -98,14 +93,9 @@ def remove_snapshots(folder: str | Path) -> None:
 
 
 def restore_snapshot(folder: str | Path, trainer: Trainer) -> list[dict[str, Any]]:
-    """Restores a run from its newest good snapshot.
+    """Restores a run from its newest good snapshot, and returns the history's rows.
 
-    Args:
-        folder: The run's folder.
-        trainer: A compiled `Trainer` with optimiser and pool built, of the same shapes.
-
-    Returns:
-        The history's rows.
+    The trainer is compiled and has a pool, both of the same shapes as the run's.
 
     Raises:
         ValueError: If there is no good snapshot, or it belongs to a run with other settings.

@@ -40,14 +40,9 @@ class Workers:
     def gather(self, rows: tf.Tensor, what: str) -> tf.Tensor:
         """The rows of all workers, concatenated.
 
-        All workers must call it at the same point of the program, with equally many rows.
-
-        Args:
-            rows: Tensor of known shape ``(n, …)``.
-            what: A name for this shape, the same in all workers. Each shape needs its own name.
-
-        Returns:
-            Tensor ``(count * n, …)``; `rows` itself if there is one worker.
+        The shape ``(n, …)`` of a worker's rows must be known. All workers must call it at the same
+        point of the program, with equally many rows. `what` names this shape, the same in all
+        workers. Each shape needs its own name.
         """
         if self.count == 1:
             return rows
@@ -102,15 +97,9 @@ def shard_seed(seed: int, shard: int) -> int:
 def mean_of_shards(
     outcomes: Sequence[tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]], workers: Workers
 ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]:
-    """The mean over the shards of all workers.
+    """The mean loss, total loss and gradients over the shards of all workers.
 
-    Args:
-        outcomes: For each shard of this worker: its loss, its total loss, and its gradients. A
-            gradient is None if the weight is not used.
-        workers: The processes that train.
-
-    Returns:
-        The mean loss, total loss and gradients. If there is only one shard, its own.
+    The outcomes are those of this worker's shards. A gradient is None if the weight is not used.
     """
     if len(outcomes) == workers.count == 1:
         return outcomes[0]
@@ -130,15 +119,10 @@ def mean_of_shards(
 
 
 def join_workers() -> Workers:
-    """Connects to the other workers that the environment variable ``TF_CONFIG`` names.
+    """This process's `Workers`, by the environment variable ``TF_CONFIG``; connects to the others.
 
-    Call it before TensorFlow computes anything. It waits until all workers have started.
-
-    Returns:
-        This process's `Workers`.
-
-    Raises:
-        ValueError: If ``TF_CONFIG`` names no workers.
+    Call it before TensorFlow computes anything. It waits until all workers have started. Raises
+    ValueError if ``TF_CONFIG`` names no workers.
 
     Reference:
         TensorFlow's distributed training: ``{"cluster": {"worker": ["host:port", …]}, "task":

@@ -33,11 +33,7 @@ GENERATED = "<!-- Written by `make cards` from config.json and metrics.json. -->
 def stale_cards(root: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
     """The cards that are missing or differ from the files that they describe.
 
-    Args:
-        root: The folder of trained models.
-
-    Yields:
-        ``(path of the README.md, what it should be)``.
+    Yields ``(path of the README.md, what it should be)``.
     """
     found = models(root)
     cards = {Path(root, model.name, "README.md"): card(model) for model in found}
@@ -55,14 +51,7 @@ def refresh_cards(root: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def card(model: ShippedModel) -> str:
-    """The README.md of one model.
-
-    Args:
-        model: One of `models`.
-
-    Raises:
-        ValueError: If its ``config.json`` or ``metrics.json`` is missing.
-    """
+    """The README.md of one model; raises ValueError if a JSON file of its training is missing."""
     folder = Path(model.path).parent
     for name in ("config.json", "metrics.json"):
         if not (folder / name).is_file():

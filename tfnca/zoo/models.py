@@ -22,7 +22,7 @@ from tfnca.files import weights_sha256
 from tfnca.formats.archive import MAX_TEXT_BYTES, refusing
 from tfnca.formats.load import load, load_perturbation
 from tfnca.formats.names import find, model_files, shipped_folder, short_names
-from tfnca.zoo.summary import line, main_measures
+from tfnca.zoo.summary import line, main_measures, task_of
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class ShippedModel:
     @property
     def of_digits(self) -> bool:
         """Whether the model classifies digits, or attacks a CA that does. Others draw pictures."""
-        return self.layer == "MNISTCA"
+        return task_of(self.layer) == "digit"
 
     @property
     def title(self) -> str:

@@ -32,13 +32,7 @@ class Recipe(NamedTuple):
         return "{data}" in self.options
 
     def words(self, out: str, model_file: Callable[[str], str], data: str = "IDX") -> list[str]:
-        """The command's words, after ``python``.
-
-        Args:
-            out: Folder for the results.
-            model_file: Function from a model's name to its file.
-            data: Folder with MNIST's four files.
-        """
+        """The command after ``python``; `model_file` gives the file of an earlier model."""
         files = {name: model_file(name) for name in self.needs}
         options = [word.format(**files, data=data) for word in self.options.split()]
         return [self.script, *options, "--out", out]

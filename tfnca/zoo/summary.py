@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 from tfnca.automata.perturbations import KINDS
+from tfnca.automata.presets import PRESETS
 from tfnca.data.drawing import DRAWN
 
 WHOLE = {"lizard": "lizard", "lizard_complete": "lizard"}
@@ -53,19 +54,19 @@ def aim(config: dict[str, Any]) -> str:
     return DRAWN[stem].change if stem in DRAWN else f"turn into “{stem}”"
 
 
-def line(config: dict[str, Any], kind: str, layer: str) -> str:
-    """A model in one line, without a full stop.
+def task_of(layer: str) -> str | None:
+    """The task of a model, or of its host, by the name of its class; None if it is unknown."""
+    tasks = {kind.__name__: "pattern" for kind in KINDS.values()}
+    return (tasks | {kind.__name__: kind.task for kind in PRESETS.values()}).get(layer)
 
-    Args:
-        config: Its ``config.json``.
-        kind: ``"host"``, ``"adversary"`` or ``"perturbation"``.
-        layer: The name of its class.
-    """
-    if layer not in ("GrowingCA", "MNISTCA", *(known.__name__ for known in KINDS.values())):
+
+def line(config: dict[str, Any], kind: str, layer: str) -> str:
+    """A model in one line, without a full stop: see `ShippedModel` for its kind and layer."""
+    if (task := task_of(layer)) is None:
         return f"a model of the class {layer}"
     known = kind == "adversary" and "density" in config
     fraction = f"; adversary fraction {percent(config['density'])}" if known else ""
-    if layer == "MNISTCA":
+    if task == "digit":
         if kind == "host":
             how = "trained among adversaries" if "bank" in config else "each cell for itself"
             return f"classifies handwritten digits, {how}"
@@ -78,11 +79,7 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
 
 
 def main_measures(metrics: dict[str, Any]) -> list[Measure]:
-    """The main measures of a model, the most important first.
-
-    Args:
-        metrics: A ``metrics.json``, as `tfnca.measures` writes it for any kind of model.
-    """
+    """The main measures in a ``metrics.json`` of any kind of model, the most important first."""
     if "attack" in metrics:
         return _digit_attack(metrics)
     if "base" in metrics:

@@ -36,11 +36,7 @@ COLUMNS = {
 
 
 def tables(metrics: dict[str, Any]) -> list[Table]:
-    """The measures of any kind of model.
-
-    Args:
-        metrics: A ``metrics.json``.
-    """
+    """The measures in a ``metrics.json`` of any kind of model."""
     found: list[Table] = []
     for key, caption in CAPTIONS.items():
         rows = metrics.get(key) or []

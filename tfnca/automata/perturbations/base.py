@@ -92,17 +92,10 @@ class StatePerturbation(keras.layers.Layer):
 
     @classmethod
     def from_array(cls, array: np.ndarray, name: str = "array") -> Self | None:
-        """The perturbation that an array describes.
+        """The perturbation that an array, as `to_array` returns it, describes.
 
-        Args:
-            array: An array as `to_array` returns it.
-            name: The name that an error message uses for it.
-
-        Returns:
-            A perturbation, or None if an array with these axes describes another kind.
-
-        Raises:
-            ValueError: If the array has the right axes but wrong contents.
+        None if an array with these axes describes another kind. Raises ValueError if the array has
+        the right axes but wrong contents; `name` is what the message calls it.
         """
         return None
 

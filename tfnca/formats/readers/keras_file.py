@@ -146,11 +146,7 @@ def _foreign(config: dict[str, Any]) -> str:
 def _check_config(config: Any, count: int) -> None:
     """Raises ValueError unless a Keras file's configuration is safe to build.
 
-    It may contain only known classes, and must not need more weights than the file has.
-
-    Args:
-        config: The configuration.
-        count: Numbers in the file's tensors.
+    It may contain only known classes, and must not need more weights than the file has, `count`.
     """
     asked = sum(map(_weights_asked_for, _made(config)))
     if asked > count:

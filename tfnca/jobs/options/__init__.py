@@ -139,12 +139,9 @@ def defaults(config_class: type[Common], recipe: str | None = None) -> dict[str,
 
 
 def add_options(parser: Parser, config_class: type[Common]) -> None:
-    """Adds the options of a configuration to a parser.
+    """Adds the options of a configuration, a dataclass derived from `Common`, to a parser.
 
-    Args:
-        parser: The command's parser.
-        config_class: A dataclass derived from `Common`. Its `RECIPES`, if any, give defaults for
-            each value of its option `recipe`.
+    Its `RECIPES`, if any, give defaults for each value of its option `recipe`.
     """
     recipes = getattr(config_class, "RECIPES", {})
     for field in dataclasses.fields(config_class):

@@ -32,8 +32,8 @@ class Config(Common):
     )
     start: str | None = option(
         None,
-        "initial Growing CA, in any format; its hidden channels are scaled to keep --bound "
-        "(default: untrained)",
+        "initial CA that grows a picture, in any format; its hidden channels are scaled to keep "
+        "--bound (default: untrained)",
     )
     out: str = option("out/growing", "folder for results and snapshots")
     target: str = option(

@@ -15,7 +15,7 @@ from tfnca.jobs.options.digits import DigitJob
 class Config(DigitJob):
     out: str = option("out/mnist_adversary", "folder for results and snapshots")
     host: str = option(
-        "mnist", "MNIST CA to attack: the name of a bundled model, or a file in any format"
+        "mnist", "CA of digits to attack: the name of a bundled model, or a file in any format"
     )
     host_name: str | None = option(None, "name of the model, if the file contains several")
     start: str | None = option(None, "initial adversary (default: untrained)")

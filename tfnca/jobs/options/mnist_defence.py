@@ -15,7 +15,7 @@ from tfnca.jobs.options.digits import DigitJob
 @dataclass(frozen=True)
 class Config(DigitJob):
     out: str = option("out/mnist_defence", "folder for results and snapshots")
-    start: str = option("mnist", "initial MNIST CA")
+    start: str = option("mnist", "initial CA of digits")
     bank: str = option("mnist_adversary", "adversaries, separated by commas")
     message_bound: float | None = option(
         None,
