@@ -1,0 +1,69 @@
+"""The benchmarks of attacks that compose, with tiny settings."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfnca
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+import compose
+
+
+def in_one_basis(seed=0, channels=4):
+    """Two symmetric matrices with the same eigenvectors."""
+    random = np.random.default_rng(seed)
+    q = np.linalg.qr(random.normal(size=(channels, channels)))[0]
+    return [q @ np.diag(random.uniform(0.5, 1.5, channels)) @ q.T for _ in range(2)]
+
+
+def test_a_picture_has_the_changes_of_both_targets():
+    red_tailless = compose.both_changes("no_tail", "red")
+    np.testing.assert_array_equal(red_tailless, tfnca.lizard(without="tail", color="red"))
+    assert compose.both_changes("red", "blue") is None
+    plain, leg, arm = map(tfnca.load_target, ("lizard", "no_leg", "no_arm"))
+    np.testing.assert_allclose(
+        compose.both_changes("no_leg", "no_arm"), leg + arm - plain, atol=1e-6
+    )
+
+
+def test_matrices_of_one_eigenbasis_commute_and_are_aligned():
+    a, b = in_one_basis()
+    assert compose.apart(a, b) == pytest.approx((0, 0), abs=1e-9)
+    assert compose.alignment(a, b) == pytest.approx(1)
+    other = in_one_basis(seed=1)[0]
+    assert compose.apart(a, other)[0] > 0.01
+    assert compose.alignment(a, other) < 0.99
+    assert compose.chance_alignment(a, b) < 0.9
+
+
+def test_a_rank_correlation_has_an_interval():
+    rank, low, high = compose.correlation(range(15), np.square(range(15)))
+    assert (rank, low, high) == pytest.approx((1, 1, 1))
+    noise = np.random.default_rng(0).normal(size=15)
+    rank, low, high = compose.correlation(range(15), noise)
+    assert low < rank < high
+
+
+def test_pairs_are_composed_and_measured(monkeypatch):
+    for name, value in {"SETTLED": 2, "JUDGED": 3, "RESAMPLES": 20}.items():
+        monkeypatch.setattr(compose, name, value)
+    names, ways = ("no_tail", "no_leg", "red", "blue"), ["sum", "A B"]
+    options = argparse.Namespace(names=names, ways=ways, runs=1, size=48, later=2)
+    found, (pictures, labels) = compose.measured(options)
+    assert len(labels) == len(pictures) == len(found["pairs"]) == 6
+    assert found["pairs"]["red, blue"]["ways"]["sum"]["error"] is None
+    assert len(compose.table(found, ways).splitlines()) == 2 + 6
+    ranks = compose.correlations(found, ways)
+    assert ranks["commutator | sum | error"][3] == 5
+    assert ranks["commutator | sum | drift"][3] == 6
+
+
+def test_a_matrix_that_is_not_symmetric_is_applied_as_it_is():
+    matrix = np.eye(16)
+    matrix[0, 5] = 0.5
+    state = np.asarray(tfnca.seed_state(3)) * 0.5
+    np.testing.assert_allclose(compose.AnyMatrix(matrix)(state), state @ matrix, atol=1e-6)
