@@ -355,6 +355,13 @@ FILES = {
     "npz of strings": (npz(x=np.array(["a", "b"])), "x.npy must hold numbers.*<U1"),
     "npz of objects": (npz(x=np.array([{}, []], dtype=object)), "allow_pickle"),
     "npz of one array": (npz(x=np.ones((18, 4))), r"left over x \(18, 4\)"),
+    # Its bias alone would be a valid perturbation.
+    "npz with another file": (
+        lambda folder: write_zip(
+            folder / "a.npz", {"w.npy": npy(np.ones((18, 4))), "b.npy": npy(np.ones(4)), "x": b""}
+        ),
+        "must hold only .npy arrays. Received: x",
+    ),
     "npz that says it is huge": (
         lambda folder: write_zip(
             folder / "a.npz", {"a.npy": npy(np.eye(16)).replace(b"(16, 16)", b"(9999999,9999)")}

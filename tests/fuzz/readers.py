@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 import tfnca
+from tfnca.automata.perturbations import StatePerturbation
 from tfnca.training import snapshots
 
 GOLDENS = Path(__file__).parents[1] / "goldens/formats"
@@ -58,7 +59,9 @@ def read(case: Case, folder: Path) -> Any:
     kind, path = case.kind, folder / case.main
     with contextlib.redirect_stdout(io.StringIO()):
         if kind in ("model", "foreign"):
-            return tfnca.load(path, name=case.model, convention=case.convention)
+            model = tfnca.load(path, name=case.model, convention=case.convention)
+            assert kind == "model" or not isinstance(model, StatePerturbation), type(model)
+            return model
         if kind == "perturbation":
             return tfnca.load_perturbation(path)
         if kind == "digits":

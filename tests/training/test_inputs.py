@@ -83,6 +83,21 @@ def test_an_evaluation_is_given_the_inputs_of_its_batch():
     assert trainer.evaluate(own) == pytest.approx(expected, rel=1e-4)
 
 
+def test_evaluations_may_alternate_between_kinds_of_inputs():
+    step = step_of("alone")
+    trainer = tfnca.Trainer(step, loss, STEPS, seed=7)
+    random = np.random.default_rng(5)
+    for count, size, per_cell in [(4, 8, 0), (4, 8, 1), (2, 6, 0), (3, 7, 1)]:
+        state = some_state(step.rule, (count, size, size))
+        inputs = random.normal(size=(count, size, size, 3) if per_cell else (count, 3))
+        batch = tfnca.Batch(state=state, inputs=inputs.astype(np.float32))
+        final = tfnca.rollout(step, state, STEPS, seed=7, inputs=batch.inputs)
+        expected = float(tf.reduce_mean(loss(final, batch)))
+        assert trainer.evaluate(batch) == pytest.approx(expected, rel=1e-4)
+        with pytest.raises(ValueError, match=r"^NeuralCA takes inputs .* Received: none$"):
+            trainer.evaluate(state)
+
+
 def test_items_that_recover_keep_their_inputs():
     step, pool = problem("injected", GOALS["per item"])
     seen = []

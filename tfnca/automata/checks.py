@@ -176,6 +176,14 @@ def check_inputs(inputs: Array | None, count: int, state: Array, name: str) -> N
         )
 
 
+def check_inputs_of(step: Any, inputs: Array | None, state: Array) -> None:
+    """`check_inputs` before a graph is traced, which may be one for any number of inputs."""
+    counts: list[Any] = [getattr(network, "inputs", None) for network in step.networks]
+    if None not in counts:  # a step of one's own need not say
+        name = type(step.networks[int(np.argmax(counts))]).__name__
+        check_inputs(inputs, max(counts), state, name)
+
+
 def with_grid(inputs: Any) -> Any:
     """Inputs per item with the axes of the grid, of size 1, so that all inputs have four axes.
 

@@ -14,6 +14,7 @@ from tfnca.automata.checks import (
     check_draws,
     check_floating,
     check_inputs,
+    check_inputs_of,
     check_integer,
     check_mask,
     is_concrete,
@@ -105,7 +106,7 @@ def rollout(
             state = rollout(step, state, length, part, given, first, engine, *draws, inputs)
         return state
     _check(step, state, mask, known, fire_masks, noise)
-    _check_inputs(step, state, inputs)
+    check_inputs_of(step, inputs, state)
     if mask is None and step.has_adversary:
         say_once(
             f"{type(step).__name__} without a mask: no cell runs the adversary. Give one, such as "
@@ -185,14 +186,6 @@ def _check(
             reject_mask(mask, type(step).__name__)
         check_mask(mask, state)
     check_draws(fire_masks, noise, steps, state, step)
-
-
-def _check_inputs(step: Step, state: tf.Tensor, inputs: tf.Tensor | None) -> None:
-    """`check_inputs` before the graph, which may be one for any number of inputs."""
-    counts: list[Any] = [getattr(network, "inputs", None) for network in step.networks]
-    if None not in counts:  # a step of one's own need not say
-        name = type(step.networks[int(np.argmax(counts))]).__name__
-        check_inputs(inputs, max(counts), state, name)
 
 
 def trajectory(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfnca.automata.checks import check_channels, check_mask
+from tfnca.automata.checks import check_channels, check_inputs_of, check_mask
 from tfnca.automata.step import Step
 
 
@@ -55,8 +55,9 @@ class Batch(NamedTuple):
             )
         if self.mask is not None:
             check_mask(np.asarray(self.mask), self.state)
+        inputs = None if self.inputs is None else tf.cast(self.inputs, tf.float32)
+        check_inputs_of(step, inputs, self.state)
         state = tf.convert_to_tensor(self.state, tf.float32)
         mask = None if self.mask is None else tf.cast(self.mask, tf.float32)
         labels = None if self.labels is None else tf.convert_to_tensor(self.labels)
-        inputs = None if self.inputs is None else tf.cast(self.inputs, tf.float32)
         return self._replace(state=state, mask=mask, labels=labels, inputs=inputs)

@@ -385,11 +385,19 @@ class Trainer(PoolModel):
         if self._evaluated_with != (constants := self._constants()):
             self._evaluated = tf.function(self._losses_of, autograph=False, reduce_retracing=True)
             self._evaluated_with = constants
-        losses = np.concatenate([self._evaluated(b, tf.constant(steps)) for b in batches])
+        losses = np.concatenate(
+            [self._evaluated(b, tf.constant(steps), _ranks(b)) for b in batches]
+        )
         loss = float(np.mean(losses))
         return {"loss": loss} if return_dict else loss
 
-    def _losses_of(self, batch: Batch, steps: tf.Tensor) -> tf.Tensor:
+    def _losses_of(self, batch: Batch, steps: tf.Tensor, ranks: tuple) -> tf.Tensor:
+        """The loss of each item, in a graph for each `ranks`.
+
+        TensorFlow would otherwise trace it for any number of axes, once it has seen two different
+        ones, and no layer can be called then.
+        """
+        del ranks
         seed, first = tf.constant(self.seed, tf.int64), tf.constant(0, tf.int64)
         mask, inputs = batch.mask, batch.inputs
         state = run(
@@ -398,3 +406,8 @@ class Trainer(PoolModel):
         losses = PerItem(self.loss_of_states)(state, batch)
         self._evaluated_with = self._constants()
         return losses
+
+
+def _ranks(batch: Batch) -> tuple[int | None, ...]:
+    """The number of axes of each of a batch's tensors."""
+    return tuple(None if value is None else value.shape.rank for value in batch)
