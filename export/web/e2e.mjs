@@ -612,6 +612,19 @@ async function own(page) {
     await settle(page, 150, "growing");
     await part(page, "lizard", "verdict").filter({ hasText: "A complete lizard" }).waitFor(PATIENCE);
   });
+  await check("a dropped folder with a model runs", async () => {
+    const client = await page.context().newCDPSession(page);
+    const drop = async (folder) => {
+      const data = { items: [], files: [folder], dragOperationsMask: 1 };
+      for (const type of ["dragEnter", "dragOver", "drop"]) {
+        await client.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
+      }
+    };
+    await drop(join(MODELS, "mnist/saved_model"));
+    await refused(/None of these files is a \.json file/);
+    await drop(join(MODELS, "mnist/tfjs"));
+    await part(page, "digits", "message").filter({ hasText: /your model/ }).waitFor(PATIENCE);
+  });
   await check("a visitor's model runs", async () => {
     await give({});
     await part(page, "digits", "message").filter({ hasText: /your model/ }).waitFor(PATIENCE);

@@ -40,6 +40,7 @@ CHECKS = [
     "a model that is not exported is refused with the command",
     "a damaged model is refused",
     "a texture hides the lizard's targets, and a lizard brings them back",
+    "a dropped folder with a model runs",
     "a visitor's model runs",
     "the first view shows a digit being read, and what to do",
     "messages and Compare move nothing",

@@ -192,10 +192,24 @@ function dropZone() {
   };
   $("files").oninput = () => open($("files").files);
   addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => {
+  addEventListener("drop", async (event) => {
     event.preventDefault();
-    open(event.dataTransfer.files);
+    open(await droppedFiles(event.dataTransfer));
   });
+}
+
+/** The dropped files, and those in dropped folders, without their subfolders. */
+async function droppedFiles({ items }) {
+  const promised = (begin) => new Promise((done, failed) => begin(done, failed));
+  const filesIn = async (folder) => {
+    const entries = await promised((...ends) => folder.createReader().readEntries(...ends));
+    const files = entries.filter(({ isFile }) => isFile);
+    return Promise.all(files.map((entry) => promised((...ends) => entry.file(...ends))));
+  };
+  // All are taken at once: after a wait, the browser no longer knows them.
+  const dropped = [...items].map((item) => [item.webkitGetAsEntry(), item.getAsFile()]);
+  const listed = dropped.map(([entry, file]) => (entry?.isDirectory ? filesIn(entry) : [file]));
+  return (await Promise.all(listed)).flat().filter(Boolean);
 }
 
 const bytes = (base64) => Uint8ClampedArray.from(atob(base64), (char) => char.charCodeAt(0));
