@@ -63,6 +63,20 @@ def test_what_no_convention_describes_is_asked_about():
 
 
 @pytest.mark.originals
+def test_the_rows_of_a_particle_ca_are_channel_by_channel():
+    """Filter by filter its states explode. The file does not tell its padding, so `load` asks."""
+    path = foreign() / "pwhiddy_192.pt"
+    with pytest.raises(ValueError, match=r"pwhiddy_192.pt fits several rules"):
+        load(path)
+    filters = ("identity", "sobel_x", "sobel_y_flipped")
+    rule = tfnca.NeuralCA(filters=filters, hidden=192, padding="circular")
+    by_channel = tfnca.rollout(load(path, rule=rule), tfnca.seed_state(32), 60, seed=1)
+    assert 0.1 < np.abs(by_channel).max() < 3
+    wrong = load(path, convention="filter-major")
+    assert not np.abs(tfnca.rollout(wrong, tfnca.seed_state(32), 60, seed=1)).max() < 1e6
+
+
+@pytest.mark.originals
 def test_every_texture_of_a_file_loads():
     with pytest.raises(ValueError, match="several models"):
         load(foreign() / "textures.json")
