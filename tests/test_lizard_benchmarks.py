@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from descriptors import symmetric
 
 import tfnca
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import compose
+import shared_basis
 
 
 def in_one_basis(seed=0, channels=4):
@@ -67,3 +69,26 @@ def test_a_matrix_that_is_not_symmetric_is_applied_as_it_is():
     matrix[0, 5] = 0.5
     state = np.asarray(tfnca.seed_state(3)) * 0.5
     np.testing.assert_allclose(compose.AnyMatrix(matrix)(state), state @ matrix, atol=1e-6)
+
+
+def test_a_rotated_basis_stays_orthogonal_and_its_matrices_commute():
+    matrices = [symmetric(seed, strength=0.02) for seed in (1, 2)]
+    pair = shared_basis.prepared("basis", matrices)
+    before = np.array(pair[0].matrix)
+    pair[0].basis.rotation.assign(np.random.default_rng(0).normal(size=(16, 16)))
+    q, first, second = (
+        np.array(each) for each in (pair[0].basis.value(), pair[0].matrix, pair[1].matrix)
+    )
+    np.testing.assert_allclose(q @ q.T, np.eye(16), atol=1e-5)
+    np.testing.assert_allclose(first @ second, second @ first, atol=1e-5)
+    assert not np.allclose(first, before, atol=1e-2)
+    trained = tfnca.Perturbed(tfnca.GrowingCA(), shared_basis.Sum(*pair)).trainable_variables
+    assert {each.name for each in trained} == {"rotation", "values"}
+    assert len(trained) == 3
+
+
+def test_the_composition_starts_as_that_of_the_bundled_matrices():
+    matrices = [symmetric(seed, strength=0.02) for seed in (1, 2)]
+    pair = shared_basis.prepared("composed", matrices)
+    expected = sum(matrices) - np.eye(16)
+    np.testing.assert_allclose(shared_basis.Sum(*pair).matrix, expected, atol=1e-5)
