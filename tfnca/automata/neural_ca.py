@@ -230,7 +230,7 @@ class NeuralCA(CellularAutomaton):
         read = self._read(rule, state, context.inputs)
         update = rule.step_size * self._update(rule, read, few)
         if context.noise is not None:
-            update = update + ops.cast(context.noise, "float32")[..., -rule.changing :]
+            update = update + ops.cast(context.noise, "float32")
         elif rule.noise_std:
             update = update + rule.noise_std * context.normal(shape, rule.changing)
         return update, fires
