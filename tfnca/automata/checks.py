@@ -339,6 +339,11 @@ def check_fits(name, thing, step):
 
     The reason is what its method ``why_not(step)`` returns; without one, it fits every step.
     """
+    if isinstance(thing, type):
+        raise ValueError(
+            f"{name} must be an object, not its class: call {thing.__name__} with its arguments. "
+            f"Received: the class {thing.__name__}"
+        )
     reason = thing.why_not(step) if hasattr(thing, "why_not") else None
     if reason:
         raise ValueError(

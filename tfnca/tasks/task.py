@@ -175,6 +175,13 @@ class Task:
                 f"start of {name} must return {count} states with {step.channels} channels. "
                 f"Received: a state of shape {state.shape}"
             )
+        for field in ("labels", "inputs"):
+            shape = np.shape(getattr(batch, field))
+            if getattr(batch, field) is not None and shape[:1] != (count,):
+                raise ValueError(
+                    f"start of {name} must return {field} of {count} items. "
+                    f"Received: {field} of shape {shape}"
+                )
         if settle:
             host = step if step.host is None else step.host
             state = rollout(host, state, self.settled, seed=seed, inputs=batch.inputs)
@@ -207,7 +214,14 @@ class Task:
 
     def item_errors(self, state: np.ndarray, batch: Batch) -> np.ndarray:
         """`error`, checked, as an array."""
-        return np.asarray(PerItem(self.error, "error")(state.astype(np.float32), batch), np.float64)
+        found = PerItem(self.error, "error")(state.astype(np.float32), batch)
+        errors = np.asarray(found, np.float64)
+        if not (errors >= 0).all():
+            raise ValueError(
+                f"error of {type(self).__name__} must be 0 or more for each item. "
+                f"Received: {errors[~(errors >= 0)][0]}"
+            )
+        return errors
 
     def host_errors(self, state: np.ndarray, batch: Batch) -> np.ndarray | None:
         """The mean error of each item's cells that are no adversaries, ``(batch,)``; NaN if there
