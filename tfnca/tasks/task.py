@@ -16,6 +16,9 @@ from tfnca.training.losses import PerItem
 from tfnca.training.pools import Pool
 from tfnca.types import Array
 
+_ROUNDING = 1e-6
+"""How far below 0 rounding may take an error."""
+
 
 class Task:
     """The base class of tasks: where cells begin, and how well they do.
@@ -216,10 +219,10 @@ class Task:
         """`error`, checked, as an array."""
         found = PerItem(self.error, "error")(state.astype(np.float32), batch)
         errors = np.asarray(found, np.float64)
-        if not (errors >= 0).all():
+        if wrong := [error for error in errors if not error >= -_ROUNDING]:
             raise ValueError(
                 f"error of {type(self).__name__} must be 0 or more for each item. "
-                f"Received: {errors[~(errors >= 0)][0]}"
+                f"Received: {wrong[0]}"
             )
         return errors
 
