@@ -8,6 +8,7 @@ from conftest import random_draws
 from descriptors import LAYERS, STEPS, counted, random_masks, random_state
 
 import tfnca
+from tfnca.automata.context import Context
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.step import Step, next_state
 from tfnca.export.portable import _Masked
@@ -17,6 +18,60 @@ SHAPE = (2, 6, 7)
 
 
 # Draws
+
+
+FIRES = np.ones((*SHAPE, 1), np.float32)
+UNFIT = [
+    ("GrowingCA", "fire_mask", FIRES[..., 0], r"\(2, 6, 7, 1\). Received: \(2, 6, 7\)"),
+    ("GrowingCA", "fire_mask", FIRES[:1], r"\(2, 6, 7, 1\). Received: \(1, 6, 7, 1\)"),
+    ("GrowingCA", "fire_mask", 1.0, r"\(2, 6, 7, 1\). Received: \(\)"),
+    ("GrowingCA", "fire_mask", 0.5 * FIRES, "fire_mask must be 0 or 1"),
+    ("GrowingCA", "fire_mask", np.nan * FIRES, "fire_mask must be 0 or 1"),
+    ("GrowingCA", "noise", np.ones((*SHAPE, 16)), "GrowingCA adds no noise"),
+    ("MNISTCA", "noise", FIRES, r"noise must .*\(2, 6, 7, 19\). Received: \(2, 6, 7, 1\)"),
+    ("MNISTCA", "noise", np.ones((*SHAPE, 20)), r"\(2, 6, 7, 19\). Received: \(2, 6, 7, 20\)"),
+    ("Injected", "fire_mask", FIRES, "fire_mask must be a pair"),
+    ("Injected", "fire_mask", [FIRES, 2 * FIRES], "fire_mask must be 0 or 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "given", "message"), UNFIT)
+def test_draws_that_do_not_fit_a_call_are_refused(name, argument, given, message):
+    step = LAYERS[name]()
+    state, told = random_state(step, SHAPE), {argument: given}
+    for call in (
+        lambda: step(state, **told),
+        lambda: step(state, context=Context(**told)),
+        lambda: step.call(state, **told),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    if "of shape" in message or "Received" in message:  # the values of a graph cannot be read
+        graph = tf.function(lambda given: step(state, **{argument: given}))
+        with pytest.raises(ValueError, match=message):
+            graph(tf.constant(given, tf.float32))
+
+
+def test_draws_of_unknown_shape_are_left_to_the_graph():
+    step = LAYERS["MNISTCA"]()
+    state = random_state(step, SHAPE)
+    fires, noise = FIRES > 0, np.ones((*SHAPE, 19), np.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.bool), tf.TensorSpec(None)])
+    def graph(fires, noise):
+        return step(state, fire_mask=fires, noise=noise)
+
+    np.testing.assert_allclose(
+        graph(fires, noise), step(state, fire_mask=fires, noise=noise), atol=1e-5
+    )
+
+
+def test_noise_of_an_injection_has_the_channels_of_the_network_that_changes_most():
+    host, adversary = (tfnca.NeuralCA(5, fixed=fixed, noise_std=0.1) for fixed in (2, 1))
+    step, state = tfnca.Injected(host, adversary), random_state(host, SHAPE)
+    noise = np.random.default_rng(0).normal(size=(2, *SHAPE, 4)).astype(np.float32)
+    found = step(state, fire_mask=[FIRES, FIRES], noise=list(noise))
+    np.testing.assert_array_equal(found, host(state, fire_mask=FIRES, noise=noise[0, ..., 1:]))
 
 
 def calls(name):

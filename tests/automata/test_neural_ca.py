@@ -349,3 +349,69 @@ def test_what_cannot_be_scaled_says_why():
 
     with pytest.raises(ValueError, match="Received: Fading, whose advance is another one"):
         Fading().scaled(np.ones(16))
+
+
+SHAPING = {
+    "channels": 17,
+    "filters": ("identity", "sobel_x"),
+    "learned": {"filters": 3},
+    "hidden": (64,),
+    "activation": "tanh",
+    "negative_slope": 0.5,
+    "last_bias": False,
+    "fixed": 1,
+    "inputs": 2,
+}
+
+
+@pytest.mark.parametrize("name", SHAPING)
+@pytest.mark.parametrize("kind", [NeuralCA, tfnca.GrowingCA, tfnca.MNISTCA])
+def test_what_shaped_the_layers_cannot_be_set_later(kind, name):
+    ca, value = kind(), SHAPING[name]
+    if kind is tfnca.MNISTCA and name in ("channels", "fixed"):
+        value += 1
+    before = getattr(ca, name)
+    with pytest.raises(ValueError, match=f"{name} of a {kind.__name__} cannot be set.*Received: "):
+        setattr(ca, name, value)
+    assert getattr(ca, name) == before
+    new = NeuralCA(**{**ca.rule.config(), name: value})  # what the message says
+    assert new.rule.layers != ca.rule.layers
+
+
+def test_filters_that_a_growing_ca_computes_cannot_be_set():
+    ca = tfnca.GrowingCA()
+    with pytest.raises(ValueError, match="filters of a GrowingCA cannot be set"):
+        ca.filters = ("identity", "mean", "gauss")
+
+
+def test_the_padding_of_a_learned_perception_cannot_be_set_to_or_from_zero():
+    ca = NeuralCA(learned={"filters": 3}, padding="circular")
+    ca.padding = "reflect"
+    with pytest.raises(ValueError, match="padding of a NeuralCA cannot be set"):
+        ca.padding = "zero"
+
+
+LATER = {
+    "filters": ("identity", "mean", "gauss"),
+    "padding": "circular",
+    "alive": Alpha(),
+    "state_clip": 0.01,
+    "network_clip": 0.01,
+    "fire_rate": 1.0,
+    "step_size": 0.5,
+    "noise_std": 0.1,
+    "message_bound": 0.01,
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_did_not_shape_the_layers_takes_effect_when_it_is_set(name):
+    assert {*SHAPING, *LATER} == set(NeuralCA.arguments)
+    ca, state = filled({"channels": 5, "hidden": 8}), some_state(Rule(channels=5), SHAPE)
+    weights, before = ca.get_weights(), ca(state, seed=0)
+    setattr(ca, name, LATER[name])
+    after = ca(state, seed=0)
+    assert np.abs(after - before).max() > 1e-3
+    copy = NeuralCA.from_config(ca.get_config())
+    copy.set_weights(weights)
+    np.testing.assert_array_equal(copy(state, seed=0), after)

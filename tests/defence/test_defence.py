@@ -68,8 +68,10 @@ def test_without_liars_nobody_is_silenced():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="host must be a NeuralCA without inputs"):
         tfnca.Verified(tfnca.NeuralCA(inputs=1), tfnca.NeuralCA(inputs=1))
-    with pytest.raises(ValueError, match="tolerance must be positive"):
+    with pytest.raises(ValueError, match="tolerance must be a positive number"):
         tfnca.Verified(HOST, ADVERSARY, tolerance=0)
+    with pytest.raises(ValueError, match=r"tolerance must be a positive number.*='0.1'"):
+        tfnca.Verified(HOST, ADVERSARY, tolerance="0.1")
 
 
 def test_the_area_under_the_curve():

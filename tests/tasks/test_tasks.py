@@ -129,8 +129,33 @@ def returning(**methods):
     return type("Odd", (Brightness,), {n: lambda *a, v=v: v for n, v in methods.items()})()
 
 
+def measured(**methods):
+    return measure_task(mine(), returning(**methods), runs=2, at=(1,))
+
+
 MISTAKES = {
     "no task": (lambda: tfnca.Trainer(mine(), task="pattern"), "must be a tfnca.Task"),
+    "a task's class": (
+        lambda: tfnca.Trainer(mine(), task=Brightness),
+        "task must be an object, not its class: call Brightness",
+    ),
+    "a loss's class": (
+        lambda: tfnca.Trainer(mine(), tfnca.TargetLoss),
+        "loss must be an object, not its class: call TargetLoss",
+    ),
+    "an error below 0": (lambda: measured(error=np.array([0.5, -0.25])), "0 or more.*: -0.25"),
+    "an error that is not a number": (
+        lambda: measured(error=np.array([0.5, np.nan])),
+        "error of Odd must be 0 or more for each item. Received: nan",
+    ),
+    "labels of other items": (
+        lambda: measured(start=tfnca.Batch(state=np.ones((2, 3, 3, 4)), labels=np.arange(3))),
+        r"start of Odd must return labels of 2 items. Received: labels of shape \(3,\)",
+    ),
+    "inputs of other items": (
+        lambda: measured(start=tfnca.Batch(state=np.ones((2, 3, 3, 4)), inputs=np.ones((1, 2)))),
+        "must return inputs of 2 items",
+    ),
     "neither": (lambda: tfnca.Trainer(mine()), "loss must be a function"),
     "no start": (lambda: Nothing().begin(mine(), 1), "Nothing must override start"),
     "no error": (

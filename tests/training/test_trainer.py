@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from descriptors import counted, shuffled, symmetric
+from descriptors import LAYERS, counted, shuffled, symmetric
 from tensorflow.python.framework.config import disable_op_determinism
 
 import tfnca
@@ -379,6 +379,27 @@ def test_only_what_is_trained_is_saved(name, tmp_path):
     with zipfile.ZipFile(tmp_path / "model.keras") as file:
         size = sum(member.file_size for member in file.infolist())
     assert size < 4 * trained.count_params() + 60_000
+
+
+@pytest.mark.parametrize("name", ["Injected", "Perturbed", "Invasion", "Verified"])
+def test_a_file_of_what_is_trained_does_not_lose_a_class_of_ones_own(name, tmp_path):
+    base = LAYERS[name]()
+    kind = type("Own", (type(base),), {})
+    step = kind.from_config(base.get_config())
+    trainer = tfnca.Trainer(step, tfnca.TargetLoss(np.zeros((8, 8, 4))), steps=2)
+    with pytest.raises(ValueError, match=r"would lose the class Own.*save_model\(trainer.step, f"):
+        trainer.save(tmp_path / "model.keras")
+    keras.saving.register_keras_serializable("test_trainer")(kind)
+    try:
+        keras.saving.save_model(trainer.step, tmp_path / "model.keras")  # what the message says
+        loaded = tfnca.load(tmp_path / "model.keras")
+    finally:
+        keras.saving.get_custom_objects().pop("test_trainer>Own")
+    assert type(loaded) is kind
+    keras.saving.save_model(step.trained, tmp_path / "part.keras")
+    assert type(tfnca.load(tmp_path / "part.keras")) is type(step.trained)
+    kind.trained = property(lambda self: super(kind, self).trained)  # it says itself what is saved
+    trainer.save(tmp_path / "model.keras")
 
 
 def test_the_history_is_the_mean_over_each_epoch():

@@ -128,6 +128,7 @@ def test_the_mean_of_shards_leaves_out_what_has_no_gradient():
 
 WRONG = {
     "none": (None, "loss must be a function.*Received: loss=None"),
+    "a loss of Keras": (keras.losses.MeanSquaredError(), r"loss must be a function loss\(state, b"),
     "one number": (lambda state, batch: tf.reduce_mean(state), r"one number per item.*shape \(\)"),
     "rows": (
         lambda state, batch: tf.reduce_mean(state, (1, 2)),

@@ -200,23 +200,34 @@ def check_draws(
     Axes whose size is not known yet, as in a graph, are not compared. Nor are `steps` if None.
     """
     shape = (steps, len(step.networks), *state.shape[:3])
-    for name, given, expected in (
-        ("fire_masks", fire_masks, shape),
-        ("noise", noise, (*shape, step.changing)),
-    ):
-        if given is None:
-            continue
-        received = tuple(given.shape) if hasattr(given, "shape") else np.shape(given)
-        if not _fits(received, expected):
-            raise ValueError(f"{name} must be of shape {expected}. Received: {received}")
-    if (
-        fire_masks is not None
-        and is_concrete(fire_masks)
-        and not np.isin(np.asarray(fire_masks), (0, 1)).all()
-    ):
-        raise ValueError("fire_masks must be 0 or 1. Received: other values")
+    if fire_masks is not None:
+        _check_draw("fire_masks", fire_masks, shape)
+    if noise is not None:
+        _check_draw("noise", noise, (*shape, step.changing))
+        if not step.adds_noise:
+            reject_noise(noise, type(step).__name__)
+
+
+def check_own_draws(fire_mask: Any, noise: Any, state: Any, step: Any) -> None:
+    """Like `check_draws`, for a single step: several networks have a tuple of draws."""
+    for name, given in (("fire_mask", fire_mask), ("noise", noise)):
+        if given is not None:
+            count, last = len(step.networks), step.changing if name == "noise" else 1
+            for each in check_each(name, given, count) if count > 1 else (given,):
+                if each is not None:
+                    _check_draw(name, each, (*state.shape[:3], last))
     if noise is not None and not step.adds_noise:
         reject_noise(noise, type(step).__name__)
+
+
+def _check_draw(name: str, given: Any, expected: tuple) -> None:
+    """Raises ValueError unless a draw has that shape, and is 0 or 1 if it says which cells fire."""
+    received = tf.TensorShape(np.shape(given))
+    if not received.is_compatible_with(expected):
+        raise ValueError(f"{name} must be of shape {expected}. Received: {tuple(received)}")
+    fires = name.startswith("fire")
+    if fires and is_concrete(given) and not np.isin(np.asarray(given), (0, 1)).all():
+        raise ValueError(f"{name} must be 0 or 1. Received: other values")
 
 
 def check_matrix(matrix: Any, channels: int, name: str = "matrix") -> np.ndarray:
@@ -336,6 +347,11 @@ def check_fits(name, thing, step):
 
     The reason is what its method ``why_not(step)`` returns; without one, it fits every step.
     """
+    if isinstance(thing, type):
+        raise ValueError(
+            f"{name} must be an object, not its class: call {thing.__name__} with its arguments. "
+            f"Received: the class {thing.__name__}"
+        )
     reason = thing.why_not(step) if hasattr(thing, "why_not") else None
     if reason:
         raise ValueError(

@@ -58,6 +58,7 @@ class GrowingCA(NeuralCA):
     state_bound = STATE_BOUND
     task = "pattern"
     arguments = ("channels", "hidden", "fire_rate", "step_size", "angle")
+    derived = ("filters",)
 
     def __init__(
         self,

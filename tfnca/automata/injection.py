@@ -1,5 +1,6 @@
 """Injection: adversarial cells mixed into a frozen CA."""
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -77,10 +78,7 @@ class Injected(Step):
     def advance(self, state: Array, context: Context) -> Array:
         if not any(getattr(ca, "inputs", True) for ca in self.networks):
             check_inputs(context.inputs, 0, state, type(self).__name__)
-        of_host, of_adversary = (
-            context.for_network(network, ca.noise_std is not None, getattr(ca, "inputs", True))
-            for network, ca in enumerate(self.networks)
-        )
+        of_host, of_adversary = (self._context(context, number) for number in (0, 1))
         hosts = next_state(self.host, state, of_host, training=False)
         adversaries = next_state(self.adversary, state, of_adversary)
         if context.mask is None:
@@ -88,6 +86,14 @@ class Injected(Step):
         check_mask(context.mask, state)
         stands = ops.cast(context.mask, "float32") > 0.5
         return ops.where(ops.expand_dims(stands, -1), adversaries, hosts)
+
+    def _context(self, context: Context, number: int) -> Context:
+        """The context of host or adversary, with noise for the channels that it changes."""
+        ca = self.networks[number]
+        own = context.for_network(number, ca.noise_std is not None, getattr(ca, "inputs", True))
+        if own.noise is None:
+            return own
+        return replace(own, noise=own.noise[..., -ca.changing :])
 
     def living(self, state: Array) -> Array | None:
         return self.host.living(state)

@@ -1,7 +1,7 @@
 """Any neural CA that consists of a perception, a few dense layers, and an alive rule."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import keras
@@ -76,7 +76,7 @@ class NeuralCA(CellularAutomaton):
 
     Raises:
         ValueError: If an argument is out of its range, two do not fit each other, or a state has
-            a different number of channels.
+            a different number of channels. Or if an argument that shaped the layers is set later.
 
     Example:
 
@@ -97,6 +97,9 @@ class NeuralCA(CellularAutomaton):
 
     arguments: tuple[str, ...] = tuple(field.name for field in fields(Rule))
     """The arguments in the configuration; a preset such as `GrowingCA` has fewer."""
+
+    derived: tuple[str, ...] = ()
+    """Parts of the rule that a preset computes from its arguments, so that they cannot be set."""
 
     task: str | None = None
     """The name of the task that a preset is for; None for any other rule."""
@@ -148,6 +151,17 @@ class NeuralCA(CellularAutomaton):
         self.perceive = self._perception(rule.learned, rule) if rule.learned else None
         self.update_layers = self._update_layers(rule)
         self.built = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in NeuralCA.arguments and getattr(self, "built", False):
+            rule = NeuralCA.rule.fget(self)  # type: ignore[attr-defined]
+            if replace(rule, **{name: value}).layers != rule.layers or name in self.derived:
+                raise ValueError(
+                    f"{name} of a {type(self).__name__} cannot be set after its layers were made; "
+                    "make a new CA: tfnca.NeuralCA(**{**ca.rule.config(), "
+                    f'"{name}": …}}). Received: {name}={value!r}'
+                )
+        super().__setattr__(name, value)
 
     @property
     def rule(self) -> Rule:
@@ -230,7 +244,7 @@ class NeuralCA(CellularAutomaton):
         read = self._read(rule, state, context.inputs)
         update = rule.step_size * self._update(rule, read, few)
         if context.noise is not None:
-            update = update + ops.cast(context.noise, "float32")[..., -rule.changing :]
+            update = update + ops.cast(context.noise, "float32")
         elif rule.noise_std:
             update = update + rule.noise_std * context.normal(shape, rule.changing)
         return update, fires

@@ -158,6 +158,12 @@ class Rule:
         return found if self.last_bias else found[:-1]
 
     @property
+    def layers(self) -> tuple:
+        """What a CA's layers are made from; with equal ones, a rule can replace another."""
+        learned = self.learned and (self.learned, self.padding == "zero")
+        return self.shapes, self.activation, self.negative_slope, learned
+
+    @property
     def parameters(self) -> int:
         """How many weights a layer with this rule has, without biases."""
         return sum(math.prod(shape) for shape in self.shapes if len(shape) > 1)

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfnca.automata.checks import check_channels, is_concrete
+from tfnca.automata.checks import check_channels, check_own_draws, is_concrete
 from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.types import Array
@@ -99,6 +99,7 @@ class Step(keras.layers.Layer):
         if context is None:
             context = Context(seed, index, age, mask, fire_mask, noise, inputs, network)
         check_channels(state, self.channels, type(self).__name__)
+        check_own_draws(context.fire_mask, context.noise, state, self)
         return self.advance(ops.cast(state, "float32"), context)
 
     def advance(self, state: Array, context: Context) -> Array:

@@ -1,5 +1,6 @@
 """The deviation test: a defence against cells whose update deviates from the host's rule."""
 
+import numbers
 from typing import Any
 
 import keras
@@ -137,8 +138,10 @@ class Verified(Injected):
                 "host must be a NeuralCA without inputs, so that its rule says what each cell may "
                 f"do. Received: {type(host).__name__}"
             )
-        if not tolerance > 0:
-            raise ValueError(f"tolerance must be positive. Received: tolerance={tolerance}")
+        if not isinstance(tolerance, numbers.Real) or not tolerance > 0:
+            raise ValueError(
+                f"tolerance must be a positive number. Received: tolerance={tolerance!r}"
+            )
         if mode not in ("silence", "clip"):
             raise ValueError(f"mode must be 'silence' or 'clip'. Received: mode={mode!r}")
         self.tolerance = float(tolerance)

@@ -16,6 +16,9 @@ from tfnca.training.losses import PerItem
 from tfnca.training.pools import Pool
 from tfnca.types import Array
 
+_ROUNDING = 1e-6
+"""How far below 0 rounding may take an error."""
+
 
 class Task:
     """The base class of tasks: where cells begin, and how well they do.
@@ -175,6 +178,13 @@ class Task:
                 f"start of {name} must return {count} states with {step.channels} channels. "
                 f"Received: a state of shape {state.shape}"
             )
+        for field in ("labels", "inputs"):
+            shape = np.shape(getattr(batch, field))
+            if getattr(batch, field) is not None and shape[:1] != (count,):
+                raise ValueError(
+                    f"start of {name} must return {field} of {count} items. "
+                    f"Received: {field} of shape {shape}"
+                )
         if settle:
             host = step if step.host is None else step.host
             state = rollout(host, state, self.settled, seed=seed, inputs=batch.inputs)
@@ -207,7 +217,14 @@ class Task:
 
     def item_errors(self, state: np.ndarray, batch: Batch) -> np.ndarray:
         """`error`, checked, as an array."""
-        return np.asarray(PerItem(self.error, "error")(state.astype(np.float32), batch), np.float64)
+        found = PerItem(self.error, "error")(state.astype(np.float32), batch)
+        errors = np.asarray(found, np.float64)
+        if wrong := [error for error in errors if not error >= -_ROUNDING]:
+            raise ValueError(
+                f"error of {type(self).__name__} must be 0 or more for each item. "
+                f"Received: {wrong[0]}"
+            )
+        return errors
 
     def host_errors(self, state: np.ndarray, batch: Batch) -> np.ndarray | None:
         """The mean error of each item's cells that are no adversaries, ``(batch,)``; NaN if there

@@ -46,7 +46,7 @@ class PerItem:
     """
 
     def __init__(self, loss: Loss | None, name: str = "loss") -> None:
-        if loss is None or not callable(loss):
+        if not callable(loss) or isinstance(loss, keras.losses.Loss):
             raise ValueError(
                 f"{name} must be a function {name}(state, batch), for example a TargetLoss or a "
                 f"ClassLoss. Received: {name}={loss!r}"

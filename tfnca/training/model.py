@@ -62,13 +62,27 @@ class PoolModel(keras.Model):
 
         Raises:
             ValueError: If the path does not end in ``.keras``, or the file would not hold a change
-                that was made to a layer.
+                that was made to a layer, or your own class of an attack.
         """
         if Path(filepath).suffix != ".keras":
             raise ValueError(
                 "save writes .keras files. Use save_weights for .weights.h5, and tfnca export for "
                 f"other formats. Received: filepath={str(filepath)!r}"
             )
+        kind = type(self.step)
+        says_what = next(base for base in kind.__mro__ if "trained" in vars(base))
+        if self.step.trained is not self.step and _is_ours(says_what) and not _is_ours(kind):
+            raise ValueError(
+                f"save writes only the trained part, a {type(self.step.trained).__name__}, so the "
+                f"file would lose the class {kind.__name__}. Save both with keras.saving.save_model"
+                "(trainer.step, filepath), or the part alone with keras.saving.save_model("
+                f"trainer.step.trained, filepath). Received: a step of {kind.__module__}"
+            )
         if isinstance(self.step.trained, Step):
             copy_from_config(self.step.trained)
         keras.saving.save_model(self.step.trained, filepath, overwrite=overwrite, **kwargs)
+
+
+def _is_ours(kind: type) -> bool:
+    """Whether a class is the package's, and not a user's subclass."""
+    return kind.__module__.startswith("tfnca.")

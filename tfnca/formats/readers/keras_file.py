@@ -82,18 +82,16 @@ def _weights_alone(source: Source, config: dict[str, Any], weights: bytes) -> Mo
     """A model of another project's class, for example ``CAModel``; none of its code is run."""
     where, foreign = source.where, _foreign(config)
     arrays = read_hdf5(where, weights, source.budget)
-    if any("update_layers" in name for name in arrays):  # only classes of tfnca have these
-        raise ValueError(
-            f"{where} must be of a known class; a subclass of tfnca's loads once it is imported "
-            "and registered with @keras.saving.register_keras_serializable under its own package "
-            f"name. Received: {foreign}"
-        )
+    # A package in the registered name, or a layer's name that only classes of tfnca have.
+    own = source.convention is source.rule is None and ">" in str(config.get("registered_name"))
+    if own or any("update_layers" in name for name in arrays):
+        raise ValueError(f"{where}: {foreign}")
     try:
         if found := build_foreign(source, arrays):
             return found
         raise ValueError(f"there are none. Received: {some(arrays)}")
     except ValueError as error:
-        raise ValueError(f"{where}: {foreign}; and its weights alone: {error}") from error
+        raise ValueError(f"{where}: {foreign}. Its weights alone: {error}") from error
 
 
 def known_classes() -> set[str]:
@@ -139,8 +137,12 @@ def _made(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _foreign(config: dict[str, Any]) -> str:
-    made = [config.get(key) for key in ("registered_name", "module", "class_name")]
-    return f"found {made}, and its classes must be among {sorted(known_classes())}"
+    name, module, kind = (config.get(key) for key in ("registered_name", "module", "class_name"))
+    return (
+        f"the class {kind} of {module} is not registered as a step or a perturbation. Import the "
+        "module in which @keras.saving.register_keras_serializable registers it, or pass "
+        f"--plugin MODULE. Received: {name!r}"
+    )
 
 
 def _check_config(config: Any, count: int) -> None:
