@@ -13,6 +13,7 @@ from tfnca.automata.growing import GrowingCA
 from tfnca.automata.step import Step, next_state
 from tfnca.export.portable import _Masked
 from tfnca.export.signatures import Signatures
+from tfnca.measures.lizard import measure_lift
 
 SHAPE = (2, 6, 7)
 
@@ -259,6 +260,15 @@ def test_what_is_no_step_is_refused(step):
 
 
 @keras.saving.register_keras_serializable("test_context")
+class AgeIn3(GrowingCA):
+    """A CA that shows its age in channel 3."""
+
+    def advance(self, state, context):
+        age = keras.ops.cast(context.age, "float32")
+        return keras.ops.concatenate([state[..., :3], 0 * state[..., 3:] + age], axis=-1)
+
+
+@keras.saving.register_keras_serializable("test_context")
 class Brief(tfnca.Perturbed):
     """A perturbation for the first two steps of a run."""
 
@@ -284,6 +294,29 @@ def test_an_age_counts_from_the_offset_and_in_training_from_zero():
     assert ages == [(7, 7), (8, 8), (9, 9)]
     Noting()(np.zeros((1, 4, 4, 5), np.float32), seed=0, index=4)
     assert ages[3:] == [(4, 4)]
+
+
+def test_a_run_may_begin_at_an_age_of_its_own():
+    step, state = Brief(counted(GrowingCA())), random_state(GrowingCA(), SHAPE)
+    run = {"seed": 3, "step_offset": 200, "engine": "dense"}
+    host = tfnca.rollout(step.host, state, 4, **run)
+    np.testing.assert_array_equal(tfnca.rollout(step, state, 4, **run), host)
+    attacked = tfnca.rollout(step, state, 4, first_age=0, **run)
+    assert np.abs(attacked - host).max() > 1e-4
+    *_, (_, parts) = tfnca.trajectory(step, state, 4, 1, first_age=0, **run)
+    np.testing.assert_array_equal(parts, attacked)
+    clocks, mask = tfnca.Injected(AgeIn3(), AgeIn3()), np.ones(SHAPE, np.float32)
+    for timed in (mask, lambda number: mask if number % 2 else None):
+        aged = tfnca.rollout(clocks, state, 4, timed, first_age=0, **run)
+        np.testing.assert_array_equal(aged[..., 3], np.full(SHAPE, 3.0))
+    with pytest.raises(ValueError, match=r"first_age must be .*Received: first_age=-1"):
+        tfnca.rollout(step, state, 1, first_age=-1)
+
+
+def test_a_lift_begins_an_attack_at_age_0():
+    step = Brief(counted(GrowingCA()), np.zeros((16, 16)))
+    state, plain = np.ones((2, 6, 7, 16), np.float32), np.zeros((6, 7, 4), np.float32)
+    assert measure_lift(step, state, plain, on=1, off=1, first_step=200)["dead"] == 2
 
 
 def test_an_attack_on_a_runs_first_steps_trains_in_every_training_step():

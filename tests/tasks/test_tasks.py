@@ -10,6 +10,7 @@ import pytest
 
 import tfnca
 from tfnca import __main__ as command
+from tfnca.automata.step import next_state
 from tfnca.measures.task import damage, measure_task
 from tfnca.tasks.task import find_task
 
@@ -293,6 +294,28 @@ def test_an_attack_is_measured_by_its_goal_its_harm_and_its_end():
     assert found["harm"][-1]["host_worst"] == 0
     during, after = found["recovery"]
     assert (during["mean"], after["mean"]) == (pytest.approx(0.25 * mask.mean()), 0)
+
+
+class Early(tfnca.Step):
+    """An attack of one's own: everything is zero in its first two steps."""
+
+    channels = 2
+
+    def __init__(self):
+        super().__init__()
+        self.host = Rising()
+
+    def advance(self, state, context):
+        following = next_state(self.host, state, context)
+        return keras.ops.where(context.age < 2, 0.0, following)
+
+
+def test_an_attack_of_ones_own_is_measured_from_its_own_beginning():
+    step = Early()
+    assert step.networks == [step.host]
+    found = measure_task(step, Zeros(), Darkness(), runs=2, at=(1, 2, 4))
+    assert [row["median"] for row in found["baseline"]] == pytest.approx([0.25] * 3)
+    assert [row["median"] for row in found["attack"]] == pytest.approx([0, 0, 0.04])
 
 
 def test_the_tasks_of_the_article_have_the_figures_of_its_protocol():

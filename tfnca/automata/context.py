@@ -23,9 +23,10 @@ class Context:
             default a new one is drawn, reproducibly under `keras.utils.set_random_seed`.
         index: Integer or scalar tensor: the number of the draws. In training, every step has its
             own.
-        age: Integer or scalar tensor: how many steps of this run came before. By default, `index`.
-            In `rollout` both count from ``step_offset``; in training the age begins at 0 in
-            every training step.
+        age: Integer or scalar tensor: how many steps came before. By default, `index`. In `rollout`
+            it counts from ``first_age``, by default ``step_offset``; in every training step, and in
+            the measures of an attack, from 0. A step is traced once, so that ``if`` and Python's
+            and NumPy's own counters and draws do not follow it: use `keras.ops.where`.
         mask: Where adversaries are, ``(batch, height, width)``, 0 or 1; None for nowhere.
         fire_mask: Which cells fire, ``(batch, height, width, 1)``, instead of a random draw; for a
             step with several networks, one for each, host first.
@@ -42,11 +43,11 @@ class Context:
 
     Example:
 
-    >>> import tfnca
+    >>> import keras, tfnca
     >>> class Fading(tfnca.GrowingCA):
     ...     def advance(self, state, context):
     ...         following = super().advance(state, context)
-    ...         return following * tf.where(tf.cast(context.age, tf.int64) < 10, 1.0, 0.9)
+    ...         return following * keras.ops.where(context.age < 10, 1.0, 0.9)
     >>> tfnca.rollout(Fading(), tfnca.seed_state(16), steps=20).shape
     TensorShape([1, 16, 16, 16])
     """

@@ -1,8 +1,8 @@
 """Fixed 3×3 filters, by name, through which a cell perceives its neighbourhood.
 
 A filter is a correlation, as in Keras: entry ``[row, column]`` weighs the neighbour in that
-direction, row 0 above and column 0 to the left. The filters are scaled as in the literature;
-suffixes select the variants that other projects use.
+direction, row 0 above and column 0 to the left. The filters are scaled as in the literature,
+Sobel filters and the Laplacian by 1/8; suffixes select the variants that other projects use.
 """
 
 from collections.abc import Sequence

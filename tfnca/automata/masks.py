@@ -26,10 +26,10 @@ def random_mask(where: Array, density: float | Array, seed: Any = None, index: A
         where: The allowed cells, ``(batch, height, width)`` of booleans. The article
             allows every pixel of a digit's grid, and a lizard's cells with target alpha >= 0.1.
         density: Probability for each allowed cell, in [0, 1]; a number or a scalar tensor.
-        seed: Integer in [0, 2**63) or scalar tensor. With the same seed, a denser mask contains
-            a sparser one. By default each call draws a new seed, reproducibly under
-            `keras.utils.set_random_seed`.
-        index: Another integer, to draw many masks from one seed.
+        seed: Integer in [0, 2**63) or scalar tensor. The same seed and index give the same mask,
+            and a denser one contains a sparser one. By default each call draws a new seed,
+            reproducibly under `keras.utils.set_random_seed`.
+        index: Another integer, to draw many masks from one seed, for example in a loop.
 
     Returns:
         float32 tensor ``(batch, height, width)`` of zeros and ones.

@@ -41,8 +41,9 @@ class NeuralCA(CellularAutomaton):
     Args:
         channels: Channels of the state.
         filters: Any number of fixed filters: names from `tfnca.automata.filters`, such as
-            ``"laplacian"`` or ``"sobel_y_flipped"``, or 3×3 arrays. The order of the perceived
-            values is channel-major: filter k of channel c is number ``len(filters) * c + k``.
+            ``"laplacian"`` (divided by 8; ``"laplacian_unscaled"`` is not) or
+            ``"sobel_y_flipped"``, or 3×3 arrays. The order of the perceived values is
+            channel-major: filter k of channel c is number ``len(filters) * c + k``.
         learned: A learned perception, appended to the fixed one: ``dict(filters=80)`` is a full
             3×3 convolution, ``dict(multiplier=3)`` a depthwise one. ``bias=False`` leaves out its
             bias; ``activation`` is ``"linear"`` by default.

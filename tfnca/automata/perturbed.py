@@ -8,7 +8,7 @@ import keras
 from tfnca.automata.context import Context
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbations.matrix import MatrixPerturbation
-from tfnca.automata.step import CellularAutomaton, Step, freeze_copy, next_state
+from tfnca.automata.step import Step, freeze_copy, next_state
 from tfnca.types import Array
 
 
@@ -66,10 +66,6 @@ class Perturbed(Step):
         self.perturbation = matrix
         self.channels = host.channels
         self.built = True
-
-    @property
-    def networks(self) -> list[CellularAutomaton]:
-        return self.host.networks
 
     @property
     def trained(self) -> keras.layers.Layer:

@@ -23,7 +23,8 @@ class Step(keras.layers.Layer):
     and are steps themselves. So one rollout, one trainer, one evaluator and one exporter work for
     all of them: they read the attributes below and never check a step's class.
 
-    To write your own step, set `channels` and override `advance`.
+    To write your own step, set `channels` and override `advance`. An attack also sets `host`, to a
+    `freeze_copy`.
 
     Call arguments (the same for every step):
         state: Tensor ``(batch, height, width, channels)``; a state is float32 under every dtype
@@ -127,8 +128,8 @@ class Step(keras.layers.Layer):
 
     @property
     def networks(self) -> list["CellularAutomaton"]:
-        """The wrapped steps that draw and compute, host first; the step itself if it wraps none."""
-        return [self]  # type: ignore[list-item]
+        """The steps that draw and compute, host first: the host's, or the step itself."""
+        return [self] if self.host is None else self.host.networks  # type: ignore[list-item]
 
     def confine(self, state: Array, changed: Array) -> Array:
         """Applies a change to the living cells of a state, within the bounds of the rule.
@@ -177,7 +178,9 @@ class Step(keras.layers.Layer):
 class CellularAutomaton(Step):
     """A step with a single network, which `Injected` can mix and an engine can run.
 
-    To write your own, set `channels` and build `layers_in_order`.
+    To write your own, set `channels` and override `advance`, which draws from its context:
+    `Context.fires` and `Context.normal`. Exports and the article's files also need
+    `layers_in_order`.
     """
 
     step_size = 1.0

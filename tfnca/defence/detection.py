@@ -56,12 +56,13 @@ def watch(
         state = task.start(len(digits.labels), step.channels).state
         mask = np.asarray(digit_mask(digits, density, seed))
     alive = np.asarray(task.cells(state), bool)
-    state = rollout(step, state, settled, mask=mask, seed=seed, step_offset=first)
-    first += settled
+    of_run: dict[str, Any] = {"mask": mask, "seed": seed}
+    state = rollout(step, state, settled, step_offset=first, first_age=0, **of_run)
     largest = np.zeros(mask.shape)
     rows = []
     for number in range(steps):
-        after = rollout(step, state, 1, mask=mask, seed=seed, step_offset=first + number)
+        age = settled + number
+        after = rollout(step, state, 1, step_offset=first + age, first_age=age, **of_run)
         seen = keras.ops.convert_to_numpy(deviation(step.host, state, after))
         largest, state = np.maximum(largest, seen), after
         adversaries, hosts = largest[alive & (mask > 0.5)], largest[alive & (mask < 0.5)]

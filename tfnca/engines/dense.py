@@ -111,8 +111,8 @@ def by_xla(reference: Callable[[], Any], traced: Callable[[], None]) -> Callable
     forward = tf.function(functools.partial(_with_weights, reference, traced), **options)
     backward = tf.function(functools.partial(_gradients, reference, traced), **options)
 
-    def rollout(state, steps, mask, seed, first_step, fire_masks, noise, inputs):
-        rest = mask, seed, first_step, fire_masks, inputs
+    def rollout(state, steps, mask, seed, first_step, fire_masks, noise, inputs, first_age):
+        rest = mask, seed, first_step, fire_masks, inputs, first_age
         # Rounded up, so that a few graphs suffice for all numbers of steps.
         known = tf.get_static_value(steps)
         most = None if known is None else 1 << int(known).bit_length()
@@ -142,7 +142,8 @@ def _with_weights(reference, traced, sources, *rest, most=None):
     given = len(sources) - len(weights)
     state, *noise = sources[:given]
     with keras.StatelessScope(zip(weights, sources[given:], strict=True)):
-        final = run(step, state, *rest[:-1], *noise, inputs=rest[-1], most=most)
+        *of_run, inputs, age = rest
+        final = run(step, state, *of_run, *noise, first_age=age, inputs=inputs, most=most)
     traced()
     return final
 

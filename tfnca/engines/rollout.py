@@ -42,6 +42,7 @@ def rollout(
     fire_masks: Array | None = None,
     noise: Array | None = None,
     inputs: Array | None = None,
+    first_age: int | None = None,
 ) -> tf.Tensor:
     """Runs a step many times over.
 
@@ -54,8 +55,9 @@ def rollout(
             function that takes a step's number and returns its mask, or None for no adversaries.
         seed: Integer in [0, 2**63): the same seed gives the same run in every engine. By default
             each call draws a new one, reproducibly under `keras.utils.set_random_seed`.
-        step_offset: The number of the first step. Consecutive rollouts with one seed and
-            consecutive offsets are one run, so adversaries are switched on and off between them.
+        step_offset: The number of the first step, from which draws, the function `mask` and, by
+            default, ages count. Consecutive rollouts with one seed and consecutive offsets are one
+            run, so adversaries are switched on and off between them.
         engine: ``"dense"`` computes the whole grid (`keras.ops`, any device), ``"sparse"`` only
             the cells that live and fire (CPU), ``"auto"`` the one suited to
             this machine.
@@ -64,6 +66,8 @@ def rollout(
             for the channels that a step changes.
         inputs: For a rule with `inputs`, the same in every step: one vector per item,
             ``(batch, inputs)``, or values per cell, ``(batch, height, width, inputs)``.
+        first_age: The age of the first step, see `Context`; by default `step_offset`. With 0, an
+            attack of your own that acts by its age begins now, as it does in training.
 
     Returns:
         The final state, a tensor of the same shape as `state`. Both engines give gradients of the
@@ -85,6 +89,7 @@ def rollout(
     count = _whole("steps", steps, 2**31 - 1)
     known = count if isinstance(count, int) else None
     offset = _whole("step_offset", step_offset, 2**63 - 1 - (known or 0))
+    age = offset if first_age is None else _whole("first_age", first_age, 2**63 - 1 - (known or 0))
     given = new_seed() if seed is None else _whole("seed", seed, 2**63 - 1)
     mask = mask if callable(mask) else _as_float32("mask", mask)
     state, fire_masks, noise, inputs = (
@@ -103,7 +108,8 @@ def rollout(
                 None if each is None else each[first - offset : first - offset + length]
                 for each in (fire_masks, noise)
             )
-            state = rollout(step, state, length, part, given, first, engine, *draws, inputs)
+            now = age + (first - offset)
+            state = rollout(step, state, length, part, given, first, engine, *draws, inputs, now)
         return state
     _check(step, state, mask, known, fire_masks, noise)
     check_inputs_of(step, inputs, state)
@@ -125,6 +131,7 @@ def rollout(
         fire_masks,
         noise,
         with_grid(inputs),
+        tf.cast(age, tf.int64),
     )
 
 
@@ -196,6 +203,7 @@ def trajectory(
     seed: int | None = None,
     step_offset: int = 0,
     mask: Array | TimedMask | None = None,
+    first_age: int | None = None,
     **kwargs: Any,
 ) -> Iterator[tuple[int, tf.Tensor]]:
     """Runs a step and yields the states along the way.
@@ -217,11 +225,12 @@ def trajectory(
     if is_timed(mask):
         mask = by_number(mask, steps, step_offset)
     one_seed: Any = new_seed() if seed is None else seed
-    state = rollout(step, state, 0, mask, one_seed, step_offset, **kwargs)
+    age = step_offset if first_age is None else first_age
+    state = rollout(step, state, 0, mask, one_seed, step_offset, first_age=age, **kwargs)
     yield step_offset, state
     for start in range(0, steps, every):
         count, now = min(every, steps - start), step_offset + start
-        state = rollout(step, state, count, mask, one_seed, now, **kwargs)
+        state = rollout(step, state, count, mask, one_seed, now, first_age=age + start, **kwargs)
         yield now + count, state
 
 
@@ -237,6 +246,7 @@ def run(
     engine: str = "auto",
     inputs: tf.Tensor | None = None,
     most: int | None = None,
+    first_age: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """`rollout` for use inside a graph, of tensors.
 
@@ -258,8 +268,8 @@ def run(
     if resolve_engine(engine, step) == "sparse":
         check_inputs(inputs, 0, state, type(step).__name__)
         return sparse.run(step, state, steps, mask, seed, first_step, fire_masks, noise)
-    draws = fire_masks, noise
-    return dense.run(step, state, steps, mask, seed, first_step, *draws, inputs=inputs, most=most)
+    of_run = seed, first_step, fire_masks, noise, first_age, inputs, most
+    return dense.run(step, state, steps, mask, *of_run)
 
 
 def run_recorded(
@@ -306,11 +316,13 @@ class _Graph:
             call = functools.partial(self.trace)
             self.call = tf.function(call, autograph=False, reduce_retracing=True)
 
-    def trace(self, state, steps, mask, seed, first_step, fire_masks, noise, inputs) -> tf.Tensor:
+    def trace(
+        self, state, steps, mask, seed, first_step, fire_masks, noise, inputs, first_age
+    ) -> tf.Tensor:
         step = self.reference()
         assert step is not None  # the step is alive while it runs
-        of_run = seed, first_step, fire_masks, noise
-        final = run(step, state, steps, mask, *of_run, engine=self.engine, inputs=inputs)
+        of_run = seed, first_step, fire_masks, noise, self.engine, inputs
+        final = run(step, state, steps, mask, *of_run, first_age=first_age)
         self.note()
         return final
 

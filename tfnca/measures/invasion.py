@@ -68,8 +68,10 @@ def measure_invasion(
     check_ascending(at)
     rows: list[dict[str, Any]] = []
     states, now = [], 0
+    first_age = first_step if step.host is None else 0
     for stop in at:
-        state = advance(step, state, stop - now, bar, seed=seed, step_offset=first_step + now)
+        of_run = {"seed": seed, "step_offset": first_step + now, "first_age": first_age + now}
+        state = advance(step, state, stop - now, bar, **of_run)
         now = stop
         rows.append({"step": now} | look_at(step, state, target))
         states.append(state)

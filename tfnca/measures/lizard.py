@@ -212,7 +212,8 @@ def measure_lift(
     check_step(step, PICTURE, ATTACKED)
     check_mask_given(step, mask)
     check_target("plain", plain, np.shape(state)[1:3])
-    state = advance(step, state, on, bar, mask=mask, seed=seed, step_offset=first_step)
+    of_run = {"mask": mask, "seed": seed, "step_offset": first_step, "first_age": 0}
+    state = advance(step, state, on, bar, **of_run)
     state = advance(step.host, state, off, bar, seed=seed, step_offset=first_step + on)
     errors = np.sort(shifted_errors(bounded(state), plain))
     return {

@@ -40,7 +40,8 @@ def measure_task(
     """Measures a step by a task; an attack on a host by the host's task and the attack's goal.
 
     Args:
-        step: Any step that can do the task. An attack is an `Injected` or a `Perturbed`.
+        step: Any step that can do the task. An attack is one with a `host`: an `Injected`, a
+            `Perturbed`, or a step of your own.
         task: What the step, or its host, is for.
         goal: What the attack is for. None: only the harm that it does to the task is measured.
         density: Adversary fraction among the task's cells.
@@ -77,8 +78,8 @@ def measure_task(
         check_fits("goal", check_task(goal, "goal"), step)
         if step.host is None:
             raise ValueError(
-                "A goal is for an attack: an Injected or a Perturbed. "
-                f"Received: {type(step).__name__}"
+                "A goal is for an attack, which has a `host`: an Injected, a Perturbed, or a step "
+                f"of your own that sets it. Received: {type(step).__name__}"
             )
     settled = task.settled
     if step.host is None:
@@ -156,7 +157,7 @@ def measure_rows(
 
     The batch has the initial states, and everything that the task compares them with. A step with
     adversaries runs with its mask. `at` are numbers of steps, in ascending order, and `first_step`
-    is the number of the run's first step.
+    is the number of the run's first step. An attack's age counts from 0, as in training.
     """
     run = states_at(step, batch, at, seed, first_step, bar)
     return [{"step": now, **task.measures(state, batch)} for now, state in run]
@@ -174,10 +175,10 @@ def states_at(
     state, now = batch.state, 0
     given = {"mask": batch.mask} if step.has_adversary else {}
     given["inputs"] = batch.inputs
+    first_age = first_step if step.host is None else 0
     for stop in at:
-        state = advance(
-            step, state, stop - now, bar, seed=seed, step_offset=first_step + now, **given
-        )
+        of_run = {"seed": seed, "step_offset": first_step + now, "first_age": first_age + now}
+        state = advance(step, state, stop - now, bar, **of_run, **given)
         now = stop
         yield now, bounded(state)
 
