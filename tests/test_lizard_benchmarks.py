@@ -1,4 +1,4 @@
-"""The benchmarks of attacks that compose, with tiny settings."""
+"""The benchmarks of attacks that compose, and of invasions, with tiny settings."""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ import tfnca
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import compose
+import invaded
 import shared_basis
 
 
@@ -92,3 +93,15 @@ def test_the_composition_starts_as_that_of_the_bundled_matrices():
     pair = shared_basis.prepared("composed", matrices)
     expected = sum(matrices) - np.eye(16)
     np.testing.assert_allclose(shared_basis.Sum(*pair).matrix, expected, atol=1e-5)
+
+
+def test_an_invasion_is_measured_beside_its_host(monkeypatch):
+    monkeypatch.setattr(invaded, "AGE", 12)
+    host = tfnca.load("growing_lizard")
+    options = argparse.Namespace(seed=0, runs=2, at=[1, 3])
+    target = tfnca.pad_target(tfnca.load_target("red"), 4)
+    found, picture = invaded.measured(host, host, target, "1", options)
+    assert [row["step"] for row in found["attack"]] == [1, 3]
+    assert all(share == 1 for row in found["attack"] for share in row["share"])
+    assert found["host"][0]["share"] == [0, 0]
+    assert np.shape(picture)[2] == 3
