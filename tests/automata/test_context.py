@@ -10,7 +10,7 @@ from descriptors import LAYERS, STEPS, counted, random_masks, random_state
 import tfnca
 from tfnca.automata.context import Context
 from tfnca.automata.growing import GrowingCA
-from tfnca.automata.step import Step, next_state
+from tfnca.automata.step import Step, freeze_copy, next_state
 from tfnca.export.portable import _Masked
 from tfnca.export.signatures import Signatures
 from tfnca.measures.lizard import measure_lift
@@ -311,6 +311,25 @@ def test_a_run_may_begin_at_an_age_of_its_own():
         np.testing.assert_array_equal(aged[..., 3], np.full(SHAPE, 3.0))
     with pytest.raises(ValueError, match=r"first_age must be .*Received: first_age=-1"):
         tfnca.rollout(step, state, 1, first_age=-1)
+
+
+@keras.saving.register_keras_serializable("test_context")
+class Weighted(Mean):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.added = self.add_weight(shape=(), initializer="ones", name="added")
+
+    def advance(self, state, context):
+        return state + self.added
+
+
+def test_a_step_that_was_called_can_be_copied_and_saved(tmp_path):
+    step, state = Weighted(), np.zeros((*SHAPE, 5), np.float32)
+    step.added.assign(2.0)
+    step(state)
+    keras.saving.save_model(step, tmp_path / "step.keras")
+    for copy in (freeze_copy(step), tfnca.load(tmp_path / "step.keras")):
+        np.testing.assert_array_equal(copy(state), state + 2)
 
 
 def test_a_lift_begins_an_attack_at_age_0():

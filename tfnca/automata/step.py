@@ -292,8 +292,9 @@ def _without_ids(config: Any) -> Any:
 
 _LAYERS = (keras.layers.Layer, list, tuple)
 _COMPARED = (bool, int, float, str, type(None))
-_OWN_NAMES = "name", "trainable", "dtype"
-"""What a copy may have otherwise: Keras numbers names and policies, and a copy is frozen."""
+_OWN_NAMES = "name", "trainable", "dtype", "built"
+"""What a copy may have otherwise: Keras numbers names and policies, a copy is frozen, and a step
+with weights from its constructor is built by its first call."""
 
 
 _looked_at: "weakref.WeakSet[Step]" = weakref.WeakSet()
