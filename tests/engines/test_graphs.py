@@ -238,10 +238,9 @@ def test_our_own_steps_are_given_to_it(name):
         (GrowingCA, "channels", 2, "alive.channel must be an integer in 0 to 1. Received: .*3"),
     ],
 )
-def test_a_setting_that_no_rule_has_is_refused_by_both(kind, name, value, message, engine):
-    ca = ca_with(kind, **{name: value})
+def test_a_setting_that_no_rule_has_is_refused_where_it_is_set(kind, name, value, message):
     with pytest.raises(ValueError, match=message):
-        tfnca.rollout(ca, np.zeros((1, 6, 7, ca.channels), np.float32), 1, engine=engine)
+        ca_with(kind, **{name: value})
 
 
 def test_the_step_size_of_any_rule_is_used_by_both():
