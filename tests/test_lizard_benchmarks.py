@@ -12,6 +12,7 @@ import tfnca
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import compose
+import hardness
 import invaded
 import shared_basis
 
@@ -105,3 +106,46 @@ def test_an_invasion_is_measured_beside_its_host(monkeypatch):
     assert all(share == 1 for row in found["attack"] for share in row["share"])
     assert found["host"][0]["share"] == [0, 0]
     assert np.shape(picture)[2] == 3
+
+
+def test_targets_differ_from_the_lizard_and_their_changes_are_described():
+    pictures = hardness.targets()
+    assert len(pictures) == 12
+    plain = tfnca.pad_target(tfnca.lizard(), 4)
+    body = plain[..., 3] > 0.1
+    states = np.zeros((1, 48, 48, 16), np.float32)
+    states[..., :4] = plain
+    states[..., 4:8] = pictures["red"]  # hidden channels from which one matrix can make red
+    states += np.random.default_rng(0).normal(scale=1e-6, size=states.shape) * body[..., None]
+    known = {name: hardness.quantities(each, plain, states) for name, each in pictures.items()}
+    assert all(each["cells"] > 0 for each in known.values())
+    assert known["red"]["linear"] < 1e-6
+    assert known["blue"]["linear"] > 1e-3
+    assert known["red"]["alpha"] == known["brighter"]["alpha"] == 0
+    assert known["no_tail"]["alpha"] > 0.5
+    assert known["no_tail"]["from centre"] > known["red"]["from centre"]
+
+
+def test_a_rule_predicts_unseen_targets_by_the_best_quantity(monkeypatch):
+    monkeypatch.setattr(hardness, "QUANTITIES", ("noise", "hard"))
+    random = np.random.default_rng(0)
+    hard = random.permutation(12) + 1.0
+    known = np.stack([random.normal(size=12), -hard], axis=1)
+    rule, unseen, usual, left_out = hardness.predicted(known, hard, 6)
+    assert (rule, usual) == ("hard", "hard")
+    assert unseen == pytest.approx(1)
+    assert left_out > 0.9
+
+
+@pytest.mark.parametrize("kind", hardness.KINDS)
+def test_an_attack_is_trained_and_measured_beside_its_host(kind):
+    options = argparse.Namespace(updates=1, rate=1e-3, batch=2, pool=2, runs=2, at=2, seed=0)
+    plain = tfnca.pad_target(tfnca.lizard(), 4)
+    target = hardness.targets()["no_tail"]
+    host = tfnca.load("growing_lizard")
+    row, state = hardness.measured(kind, target, plain, host, options)
+    assert set(row["known"]) == set(hardness.QUANTITIES)
+    assert row["known"]["gradient"] > 0
+    assert row["hardness"] == pytest.approx(np.median(row["attack"]) / np.median(row["alone"]))
+    assert row["attack"] != row["alone"]
+    assert state.shape == (48, 48, 4)

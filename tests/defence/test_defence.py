@@ -11,6 +11,7 @@ import tfnca
 from tfnca.automata.verified import deviation
 from tfnca.defence.benchmark import find_models, leaderboard
 from tfnca.defence.detection import roc_auc, watch
+from tfnca.defence.lizards import benchmark_lizards, find_lizards, lizard_leaderboard
 from tfnca.measures.digits import digit_mask, digit_measures
 
 HOST = tfnca.load("mnist")
@@ -115,6 +116,61 @@ def test_a_folder_without_an_attack_is_refused(models, tmp_path):
     shutil.copytree(models / "mnist", tmp_path / "mnist")
     with pytest.raises(ValueError, match="1 hosts and 0 attacks"):
         find_models(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def lizards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lizards")
+    names = ("growing_lizard", "perturbation_no_leg", "growing_adversary_no_tail", "mnist")
+    for name in names:
+        (folder / name).mkdir()
+        for file in ("model.keras", "config.json"):
+            shutil.copy(MODELS / name / file, folder / name / file)
+    return folder
+
+
+def test_a_benchmark_of_lizards(lizards, tmp_path, command, monkeypatch):
+    """The legless matrix works on its host; the digits' CA is left out."""
+    monkeypatch.setattr("tfnca.defence.benchmark.benchmark_lizards", short_benchmark)
+    options = "--task", "lizard", "--seeds", 2, "--out", tmp_path
+    code, said, complaints = command("tfnca.defence.benchmark", lizards, *options)
+    assert code == 0, complaints
+    found = json.loads((tmp_path / "benchmark.json").read_text())
+    rows = {row["attack"]: row for row in found["attacks"]}
+    assert set(rows) == {"perturbation_no_leg", "growing_adversary_no_tail"}
+    legless = rows["perturbation_no_leg"]
+    assert legless["host"] == "growing_lizard"
+    assert legless["remaining"][-1] < 0.5
+    measured = legless["measured"]
+    assert measured["runs"] == found["runs"] == 2
+    assert measured["recovery"][0]["shifted_median"] > 0.002
+    assert legless["recovery"] == measured["recovery"][-1]["shifted_median"] < 0.0005
+    assert rows["growing_adversary_no_tail"]["measured"]["density"] == 0.3
+    table = (tmp_path / "README.md").read_text()
+    assert table == lizard_leaderboard(found)
+    assert table in said
+
+
+def short_benchmark(folder, runs):
+    return benchmark_lizards(folder, runs, at=(50, 200))
+
+
+def test_lizards_are_ranked_by_the_attack_that_comes_closest():
+    rows = [
+        {"host": host, "attack": attack, "remaining": [remaining, 1.0], "recovery": 0.0002}
+        for host, attack, remaining in (("a", "x", 0.9), ("a", "y", 0.1), ("b", "x", 0.5))
+    ]
+    table = lizard_leaderboard({"at": [500, 5000], "attacks": rows}).splitlines()
+    assert [line.split(" | ")[:2] for line in table[2:]] == [
+        ["| b", "x"],
+        ["| a", "y"],
+        ["| a", "x"],
+    ]
+
+
+def test_a_folder_without_a_lizard_is_refused(models):
+    with pytest.raises(ValueError, match=r"grows a picture.*0 hosts and 0 attacks"):
+        find_lizards(models)
 
 
 def test_cells_of_a_lizard_that_follow_its_rule_are_not_accused():

@@ -1,11 +1,16 @@
-"""Compares hosts and attacks on digits, as a leaderboard.
+"""Compares hosts and attacks as a leaderboard.
 
 FOLDER contains a folder for each model, with its model.keras and the config.json of its training. A
-model whose config.json names a host is an attack, any other model is a host. Each attack is placed
-in each host, at random cells and at the most harmful single cell, without and with a deviation test
-(tfnca.Verified). With the test, each attack also runs clipped to the tolerance, as an adversary
-that knows of the test would do. Hosts are ranked by the attack that harms them most. A `*` marks an
-attack that was trained against this host and defence.
+model whose config.json names a host is an attack, any other model is a host.
+
+On digits, each attack is placed in each host, at random cells and at the most harmful single cell,
+without and with a deviation test (tfnca.Verified). With the test, each attack also runs clipped to
+the tolerance, as an adversary that knows of the test would do. Hosts are ranked by the attack that
+harms them most. A `*` marks an attack that was trained against this host and defence.
+
+With --task lizard, each perturbation and each adversary of a CA that grows a picture attacks each
+such host, 500 and 5,000 steps long. The table has the MSE against the target of the attack, over
+that without an attack, and against the picture of the host 200 steps after the attack.
 
 Writes benchmark.json, and README.md with the table. To add your model, put its folder into FOLDER
 and run this again.
@@ -20,6 +25,13 @@ WORK = "tfnca.defence.benchmark:main"
 
 def add_options(parser: Parser) -> None:
     parser.add_argument("folder", help="contains a folder for each model")
+    parser.add_argument(
+        "--task",
+        default="digits",
+        choices=["digits", "lizard"],
+        help="what the hosts do; the options about digits and tolerance are for the first "
+        "(default: %(default)s)",
+    )
     parser.add_argument(
         "--digit",
         type=int,

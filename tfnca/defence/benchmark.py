@@ -1,4 +1,4 @@
-"""Measures every attack in every host of digits, with and without a defence."""
+"""Measures every attack on every host: of digits, with and without a defence, or of lizards."""
 
 if __name__ == "__main__":  # before TensorFlow loads, so that --help answers at once
     from tfnca.cli import run
@@ -20,6 +20,7 @@ from tfnca.automata.step import CellularAutomaton
 from tfnca.automata.verified import Verified
 from tfnca.choices import TOLERANCE
 from tfnca.data.digits import Digits, load_digits
+from tfnca.defence.lizards import benchmark_lizards, lizard_leaderboard
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.measures.checks import INJECTED, check_digits, check_seeds
@@ -173,14 +174,17 @@ def leaderboard(found: dict[str, Any]) -> str:
 
 def main(options: argparse.Namespace) -> None:
     """Writes and prints the leaderboard, as ``python -m tfnca.defence.benchmark`` does."""
-    began = time.monotonic()
-    digits = load_digits("test", options.data_dir, options.test_digits)
-    seeds = range(options.seeds)
-    found = benchmark(
-        Path(options.folder), digits, seeds, options.digit, options.mapped, options.tolerance
-    )
+    began, models = time.monotonic(), Path(options.folder)
+    if options.task == "lizard":
+        found = benchmark_lizards(models, options.seeds)
+        table = lizard_leaderboard(found)
+    else:
+        digits = load_digits("test", options.data_dir, options.test_digits)
+        seeds = range(options.seeds)
+        found = benchmark(models, digits, seeds, options.digit, options.mapped, options.tolerance)
+        table = leaderboard(found)
     found["seconds"] = time.monotonic() - began
-    folder, table = Path(options.out), leaderboard(found)
+    folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "benchmark.json", json.dumps(found, indent=1))
     write_atomically(folder / "README.md", table)
