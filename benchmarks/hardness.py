@@ -48,7 +48,7 @@ def targets():
     bright = plain.copy()
     bright[..., :3] += 0.5 * (plain[..., 3:] - plain[..., :3])
     made = {
-        "no_tail_no_leg": both_changes("no_tail", "no_leg"),
+        "two_parts": both_changes("no_tail", "no_leg"),
         "mirrored": plain[:, ::-1],
         "moved": np.roll(plain, 2, axis=1),
         "half_red": half,
