@@ -39,8 +39,10 @@ def run_onnx(path, given):
         ("MNISTCA", run_litert),
         ("Injected MNISTCA", run_litert),
         ("Perturbed", run_litert),
+        ("Invasion", run_litert),
         ("Injected MNISTCA", run_onnx),
         ("Perturbed", run_onnx),
+        ("Invasion", run_onnx),
     ],
 )
 def test_a_step_is_the_layers(tmp_path, name, run):

@@ -40,6 +40,7 @@ STEPS_TO_RUN = {
         shuffled(tfnca.MNISTCA(), seed=8, scale=0.3), shuffled(tfnca.MNISTCA(), seed=9, scale=0.3)
     ),
     "Perturbed": lambda: mix(lizard(), SIX, DEMO_PERTURBATIONS),
+    "Invasion": lambda: tfnca.Invasion(lizard(), shuffled(lizard(), seed=7, scale=0.3)),
 }
 STRENGTHS = [0.4, 0.0, -0.2, 0.1, 0.0, 0.3]
 

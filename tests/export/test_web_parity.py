@@ -66,6 +66,7 @@ def test_combination_equals_the_packages():
 # The same states as the package's
 # ---------------------------------------------------------------------------------------------
 
+RED = "growing_adversary_red"
 STEPS = 50
 SEED = 11
 SHIPPED = {  # what runs → its host, if it has one
@@ -75,8 +76,8 @@ SHIPPED = {  # what runs → its host, if it has one
     "growing_adversary_red": "growing_lizard",
     "perturbation_no_arm": "growing_lizard",
 }
-FOREIGN = ("a takeover host", "a texture")
-"""Rules of other projects, which a visitor gives to the page."""
+FOREIGN = ("a takeover host", "a texture", "an invasion")
+"""What a visitor gives to the page: rules of other projects, and adversaries that spread."""
 
 DEFENDED = "mnist_adversary, deviation test"
 """`tfnca.Verified` of the same models, which the page computes by itself."""
@@ -100,6 +101,8 @@ def shipped_step(name):
         step = tfnca.NeuralCA(alive=tfnca.Alpha(), padding="circular")
         step.set_weights(tfnca.load("growing_lizard").get_weights())
         return step
+    if name == "an invasion":
+        return tfnca.Invasion(tfnca.load("growing_lizard"), tfnca.load_attack(RED).adversary)
     if name == "a texture":
         filters = ("identity", "sobel_x", "sobel_y", "laplacian")
         clips = {"state_clip": 2.0, "network_clip": 2.0}
@@ -111,6 +114,10 @@ def shipped_step(name):
 
 def start_of(step):
     """A seed or a digit, and the adversaries' mask: all that a run needs but its draws."""
+    if isinstance(step, tfnca.Invasion):
+        grown = tfnca.rollout(step.host, tfnca.seed_state(32), 40, seed=SEED)
+        cells = tfnca.living_mask(grown).numpy()[..., 0]
+        return step.invade(grown, tfnca.random_mask(cells, 0.3, seed=SEED)).numpy(), {}
     digits = step.channels == 20
     state = tfnca.seed_state(24 if step.channels == 12 else 32, channels=step.channels)
     if type(step) is tfnca.NeuralCA:  # at the border, so that it grows across it

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import keras
@@ -135,7 +136,10 @@ class Invasion(Step):
         alphas, threshold = ops.concatenate(self._alphas(state), axis=-1), self._alive.threshold
         largest = ops.max(alphas, axis=-1, keepdims=True)
         near = is_near(alphas >= threshold, self.host.rule.padding)
-        return ops.where(largest >= threshold, alphas == largest, near)
+        claimed = largest >= threshold
+        # Not `ops.where`, which in TensorFlow.js on WASM writes booleans out of bounds.
+        owned = ops.logical_and(claimed, alphas == largest)
+        return ops.logical_or(owned, ops.logical_and(ops.logical_not(claimed), near))
 
     def owners(self, state: Array) -> Array:
         """The species of each cell: 0 for the host, 1 for the first adversary; -1 if it is free.
@@ -203,10 +207,11 @@ class Invasion(Step):
     def advance(self, state: Array, context: Context) -> Array:
         reject_mask(context.mask, type(self).__name__)
         belongs = self.belongs(state)
-        own = ops.split(belongs, len(self.alphas), axis=-1)
+        # Neither `ops.split` nor `ops.any`: LiteRT and TensorFlow.js lack them for booleans.
+        own = [belongs[..., number : number + 1] for number in range(len(self.alphas))]
         pairs = zip(own, self._alphas(state), strict=True)
         alphas = [ops.where(here, alpha, 0.0) for here, alpha in pairs]
-        alive = ops.any(belongs, axis=-1, keepdims=True)
+        alive = reduce(ops.logical_or, own)
         state = self._spread(ops.where(alive, state, 0.0), alphas)
         seen, alpha = self.seen(state), self.alphas[0]
         shared, changes = ops.zeros_like(seen), []

@@ -241,7 +241,9 @@ class NeuralCA(CellularAutomaton):
         few = None
         if cells is not None:
             fires = ops.logical_and(fires, cells)
-            few = None if in_xla() else fires  # XLA needs to know how many cells there are
+            # XLA needs to know how many cells there are. So does TensorFlow.js, whose graphs take
+            # the fire mask as an input.
+            few = None if in_xla() or context.fire_mask is not None else fires
         read = self._read(rule, state, context.inputs)
         update = rule.step_size * self._update(rule, read, few)
         if context.noise is not None:

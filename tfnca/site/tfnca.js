@@ -1,1 +1,1 @@
-export{C as CA,n as Model,i as PALETTES,p as clear,T as combine,o as countVotes,s as distance,_ as loadDigit,l as paintDigits,u as paintGrown,d as paintTexture,v as plantSeed,t as readMatrix,b as setAdversary,x as sprinkle,D as start}from"./assets/npy-S63EuZip.js";
+export{w as CA,n as Model,i as PALETTES,m as clear,E as combine,o as countVotes,s as distance,v as loadDigit,u as paintDigits,d as paintGrown,f as paintTexture,y as plantSeed,t as readMatrix,x as setAdversary,S as sprinkle,O as start}from"./assets/npy-CsZ9alPO.js";

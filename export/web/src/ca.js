@@ -40,13 +40,14 @@ export class CA {
     this.injected = null; // graph of two: the host and the adversary
     this.matrix = null; // perturbation, rows of numbers
     this.defended = false; // whether digits' cells that deviate from the host's rule are silenced
+    this.spreads = false; // whether the last channel is the alpha of adversaries that spread
     this.crop = true; // false: every step on the whole grid, to compare
     this.waiting = null; // edits made during a step, to apply after it
   }
 
   /** Empties the grid for a model of another kind, of other channels, or without a box. */
-  become({ kind, channels, crop }) {
-    Object.assign(this, { kind, ...KINDS[kind], channels, crop, index: 0 });
+  become({ kind, channels, crop, spreads }) {
+    Object.assign(this, { kind, ...KINDS[kind], channels, crop, spreads, index: 0 });
     this.state = new Float32Array(this.height * this.width * channels);
     this.adversaries.fill(0);
   }
@@ -70,19 +71,56 @@ export class CA {
         state = next;
       }
       this.#paste(box, await state.data());
+      this.#findOwners();
     } finally {
       state.dispose();
       this.index += count; // before the edits, since one may set it back to 0
       const edits = this.waiting;
       this.waiting = null;
-      for (const edit of edits) edit(this);
+      for (const edit of edits) this.edit(edit);
     }
   }
 
   /** Applies `change(ca)` now, or after the step that is under way. */
   edit(change) {
     if (this.waiting) this.waiting.push(change);
-    else change(this);
+    else {
+      change(this);
+      this.#giveCells();
+    }
+  }
+
+  /** The sum of a cell's alphas. */
+  alpha(cell) {
+    const start = cell * this.channels;
+    return this.state[start + ALPHA] + (this.spreads ? this.state[start + this.channels - 1] : 0);
+  }
+
+  /** Whether adversaries that spread have the larger alpha in a cell. */
+  #invaded(cell) {
+    const start = cell * this.channels;
+    const own = this.state[start + this.channels - 1];
+    return own >= LIVING_THRESHOLD && own > this.state[start + ALPHA];
+  }
+
+  /** Marks the cells of adversaries that spread. */
+  #findOwners() {
+    if (!this.spreads) return;
+    for (let cell = 0; cell < this.adversaries.length; cell++) {
+      this.adversaries[cell] = this.#invaded(cell) ? 1 : 0;
+    }
+  }
+
+  /** Gives the cells whose mark was changed to their new species, as `tfnca.Invasion.invade` does. */
+  #giveCells() {
+    if (!this.spreads) return;
+    this.adversaries.forEach((wanted, cell) => {
+      if (Boolean(wanted) === this.#invaded(cell)) return;
+      const [start, total] = [cell * this.channels, this.alpha(cell)];
+      this.state[start + ALPHA] = wanted ? 0 : total;
+      this.state[start + this.channels - 1] = wanted ? total : 0;
+    });
+    this.#findOwners();
   }
 
   snapshot() {
@@ -131,8 +169,7 @@ export class CA {
 
   #next(state, graph, adversarial, { top, left, height, width }, index) {
     const box = { top, left, height, width };
-    const networks = adversarial ? 2 : 1;
-    const shape = [networks, 1, height, width];
+    const shape = [graph.networks, 1, height, width];
     const inputs = {
       state: this.matrix ? this.#perturb(state) : state,
       fire_mask: tf.tensor(fireMask(box, graph.fireRates, this.seed, index), shape),

@@ -55,7 +55,7 @@ export function erase(ca, point, size) {
 /** A seed as a Growing CA starts from: alpha and the hidden channels at 1. */
 export function plantSeed(ca, { row, column }) {
   const start = (row * ca.width + column) * ca.channels;
-  ca.state.fill(1, start + ALPHA, start + ca.channels);
+  ca.state.fill(1, start + ALPHA, start + ca.channels - (ca.spreads ? 1 : 0));
 }
 
 /** Makes one cell an adversary or takes it back. On paper without ink it brings its own. */

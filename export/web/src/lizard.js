@@ -2,7 +2,7 @@
 
 import { ALPHA, CA, LIVING_THRESHOLD, combine } from "./ca.js";
 import * as edits from "./edits.js";
-import { distance, isRed, paintGrown, paintTexture } from "./measures.js";
+import { distance, invadedFraction, isRed, paintGrown, paintTexture } from "./measures.js";
 import { Playground } from "./playground.js";
 import { Plot } from "./plot.js";
 import { FIGURES, at, nextTurn } from "./presets.js";
@@ -10,6 +10,7 @@ import { FIGURES, at, nextTurn } from "./presets.js";
 const SIDE = 72; // as in training: a target of 40 and 16 around it
 const FAR = 0.02; // half of an empty grid's error
 const GROWN = 0.002; // an error at which a lizard looks complete
+const SPRAY = 10; // per cent of the lizard from which adversaries that spread take it over
 const OWN = "yours"; // a visitor's matrix or adversary
 
 export class LizardPlayground extends Playground {
@@ -73,8 +74,10 @@ export class LizardPlayground extends Playground {
 
   use(model, target = OWN) {
     this.#prepareFor(model);
-    if (model.networks === 1) {
+    if (!model.injected) {
       this.ca.host = model;
+      this.part.density.value = model.spreads ? SPRAY : this.part.density.value;
+      this.part.density.oninput();
       return;
     }
     const known = target in this.adversaries;
@@ -89,17 +92,18 @@ export class LizardPlayground extends Playground {
     return Boolean(this.section.dataset.foreign);
   }
 
-  #prepareFor({ kind, channels, crop, foreign }) {
+  #prepareFor({ kind, channels, crop, foreign, spreads }) {
     const { ca, section } = this;
     if (!foreign && !this.foreign) return;
     this.compare(false);
     this.setWeights({});
     if (foreign) section.dataset.foreign = kind;
     else delete section.dataset.foreign;
+    this.spreads = Boolean(spreads);
     if (kind === "texture" && this.tool === "seed") this.tool = "damage";
     section.querySelector("[data-seed]").hidden = kind === "texture";
     ca.edit(() => {
-      ca.become({ kind, channels, crop });
+      ca.become({ kind, channels, crop, spreads });
       this.forget();
     });
     this.reset();
@@ -118,7 +122,8 @@ export class LizardPlayground extends Playground {
   }
 
   showAdversaryControls() {
-    const able = Boolean(this.ca.injected);
+    const able = Boolean(this.ca.injected) || this.spreads;
+    this.part.adversary.closest("label").hidden = this.spreads;
     this.section.querySelectorAll("[data-adversary]").forEach((node) => (node.hidden = !able));
     if (!able && ["adversary", "host"].includes(this.tool)) this.tool = "damage";
   }
@@ -165,7 +170,7 @@ export class LizardPlayground extends Playground {
   }
 
   sprinkle() {
-    if (!this.ca.injected) return;
+    if (!this.ca.injected && !this.spreads) return;
     const { side, values } = this.targets.lizard;
     const offset = (SIDE - side) >> 1;
     // As in training: anywhere on the lizard, including the parts that are to disappear.
@@ -301,8 +306,10 @@ export class LizardPlayground extends Playground {
   readout() {
     const { ca, part } = this;
     if (this.foreign) {
-      part.verdict.textContent = ca.kind === "texture" ? "A texture of yours" : "A growing CA of yours";
+      const grown = this.spreads ? "An invasion of yours" : "A growing CA of yours";
+      part.verdict.textContent = ca.kind === "texture" ? "A texture of yours" : grown;
       part.verdict.dataset.nearest = part.census.textContent = "";
+      if (this.spreads) part.census.textContent = `Adversaries have ${Math.round(100 * invadedFraction(ca))} % of the cells`;
       return;
     }
     const names = Object.keys(this.targets);

@@ -156,7 +156,7 @@ function dropZone() {
   const openModel = async (files) => {
     const model = await Model.read(files);
     const playground = playgrounds[model.kind] ?? playgrounds.growing;
-    if (model.networks === 1) {
+    if (!model.injected) {
       playground.dropAdversaries?.();
       playground.ca.injected = null;
     } else {

@@ -1,6 +1,6 @@
 // A state as numbers and as colours.
 
-import { ALPHA, CLASSES, GREY } from "./ca.js";
+import { CLASSES, GREY } from "./ca.js";
 
 /** The class that a cell of a digit chose, or -1 while all its logits are equal. */
 export function chosen(ca, cell) {
@@ -47,6 +47,13 @@ export function distance(ca, { side, values }) {
   return sum / (ca.height * ca.width * 4);
 }
 
+/** Of the cells that a species has, the fraction that adversaries have. */
+export function invadedFraction(ca) {
+  const cells = [...ca.adversaries.keys()];
+  const owned = cells.filter((cell) => ca.adversaries[cell] || ca.lives(cell)).length;
+  return ca.adversaries.reduce((sum, cell) => sum + cell, 0) / Math.max(1, owned);
+}
+
 const UNDECIDED = [0, 0, 0];
 const PAPER = [255, 255, 255];
 
@@ -89,7 +96,7 @@ export function paintTexture(ca, pixels) {
 export function paintGrown(ca, pixels) {
   for (let cell = 0; cell < ca.height * ca.width; cell++) {
     const start = cell * ca.channels;
-    const rest = 1 - Math.min(1, Math.max(0, ca.state[start + ALPHA]));
+    const rest = 1 - Math.min(1, Math.max(0, ca.alpha(cell)));
     for (let i = 0; i < 3; i++) pixels[cell * 4 + i] = 255 * (rest + ca.state[start + i]);
     pixels[cell * 4 + 3] = 255;
   }

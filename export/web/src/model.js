@@ -41,20 +41,24 @@ export class Model {
     const { kind: step, networks, channels, rules, fire_rate: fireRates, noise_std: noiseDeviations } =
       model.artifacts.userDefinedMetadata ?? {};
     const foreign = step === "NeuralCA" && rules?.length === 1;
+    const spreads = step === "Invasion" && networks?.length === 2 && networks[1] === "GrowingCA";
     const kind = foreign ? kindOfRule(rules[0], channels, name) : HOSTS[networks?.[0]];
-    if (!kind || !(foreign || step === "Injected" || step in HOSTS)) {
+    if (!kind || !(foreign || spreads || step === "Injected" || step in HOSTS)) {
       throw new Error(
-        `${name} cannot run here: the page runs GrowingCA, MNISTCA, injections of them, and NeuralCA. ` +
+        `${name} cannot run here: the page runs GrowingCA, MNISTCA, injections of them, invasions by one adversary, and NeuralCA. ` +
           `Received: ${step ? `a step of kind ${step}` : "a model without a kind"}.`,
       );
     }
-    if (!foreign && channels !== KINDS[kind].channels) {
+    const wanted = KINDS[kind].channels + (spreads ? 1 : 0);
+    if (!foreign && channels !== wanted) {
       throw new Error(
-        `${name} must have ${KINDS[kind].channels} channels, as ${kindName(kind)} have. Received: ${channels}.`,
+        `${name} must have ${wanted} channels, as ${kindName(kind)} have. Received: ${channels}.`,
       );
     }
-    Object.assign(model, { name, kind, channels, foreign, networks: networks.length });
-    Object.assign(model, { crop: !foreign, fireRates, noiseDeviations }); // a rule may have no border
+    Object.assign(model, { name, kind, channels, networks: networks.length, spreads });
+    Object.assign(model, { foreign: foreign || spreads, injected: step === "Injected" });
+    const crop = !model.foreign; // a rule may have no border
+    Object.assign(model, { crop, fireRates, noiseDeviations });
     await model.build();
     return model;
   }
@@ -88,7 +92,7 @@ export class Model {
       state: tensor(new Float32Array(side * side * channels).fill(0.5), [1, side, side, channels]),
       fire_mask: ones(shape),
     };
-    if (this.networks === 2) inputs.mask = zeros([1, side, side]);
+    if (this.injected) inputs.mask = zeros([1, side, side]);
     if (this.noisy) inputs.noise = zeros([...shape, channels - 1]);
     return inputs;
   }
