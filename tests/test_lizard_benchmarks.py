@@ -15,6 +15,8 @@ import compose
 import hardness
 import invaded
 import shared_basis
+import stability
+import wounds
 
 
 def in_one_basis(seed=0, channels=4):
@@ -149,3 +151,53 @@ def test_an_attack_is_trained_and_measured_beside_its_host(kind):
     assert row["hardness"] == pytest.approx(np.median(row["attack"]) / np.median(row["alone"]))
     assert row["attack"] != row["alone"]
     assert state.shape == (48, 48, 4)
+
+
+def test_only_the_cells_of_a_cut_differ_after_a_cut():
+    picture = np.zeros((9, 9, 4), np.float32)
+    picture[2:7, 2:7, 3] = 1.0
+    cleared = wounds.cut_off(picture, 0.0) & (picture[..., 3] > 0.1)
+    assert cleared.sum() == 5 and cleared[:, 6].sum() == 5
+
+
+def test_a_run_holds_the_new_picture_if_it_is_near_and_nearer_than_the_hosts_own():
+    row = {"step": 500, "new": [0.001, 0.002, 0.004, 0.0], "own": [0.01, 0.001, 0.01, 0.0]}
+    assert wounds.row_of("cut", row) == "| cut | 500 | 0.0015 | 0.0055 | 2 of 4 | 2 of 4 |"
+
+
+@pytest.mark.parametrize("kind", ["second", "cut", "removed", "nudge", "matrix"])
+def test_a_wound_is_measured_after_the_attack(kind, monkeypatch):
+    for name, value in {"AGE": 20, "AT": (1, 2), "MATRICES": ("no_leg",)}.items():
+        monkeypatch.setattr(wounds, name, value)
+    options = argparse.Namespace(runs=2, size=24, updates=1, batch=1, angle=0.0)
+    look = wounds.trained if kind in ("nudge", "matrix") else wounds.untrained
+    for _, rows, last in look(kind, "bundled", options):
+        assert [row["step"] for row in rows] == [1, 2]
+        assert last.shape[:2] == (2, 24) and np.isfinite(last).all()
+        assert np.isfinite([row["new"] + row["own"] for row in rows]).all()
+
+
+def test_a_nudge_changes_at_most_one_percent_of_the_cells():
+    nudge = wounds.Nudge((20, 20, 4))
+    first = np.random.default_rng(0).normal(size=(20, 20, 4))
+    assert (nudge.limited(first) != 0).any(-1).sum() == 4
+    assert (nudge.limited(np.ones_like(first)) != 0).any(-1).sum() == 4
+
+
+def test_the_summary_tells_what_predicts_the_change(monkeypatch):
+    monkeypatch.setattr(compose, "RESAMPLES", 200)
+    rows = [
+        {"exponent": e, "early": c, "push": c, "basin": -c, "change": c}
+        for e, c in zip((-1, 1, -1, 1), (0.0, 0.001, 0.01, 0.1), strict=True)
+    ]
+    lines = list(stability.summary(rows))
+    assert lines[:2] == ["2 of 4 remain the same.", "The exponent's sign is right for 2."]
+    assert lines[5].startswith("| early | 1.00 |") and lines[5].endswith("| 4 |")
+    assert lines[7].startswith("| basin | -1.00 |") and lines[7].endswith("| 4 |")
+
+
+def test_a_circle_is_cleared_in_living_runs_only():
+    state = np.zeros((2, 15, 15, 4), np.float32)
+    state[0, ..., 3] = 1.0
+    after = stability.cleared(state, 3, np.random.default_rng(0))
+    assert after[0].sum() < state[0].sum() and not after[1].any()
