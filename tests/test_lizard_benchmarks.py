@@ -157,7 +157,8 @@ def test_only_the_cells_of_a_cut_differ_after_a_cut():
     picture = np.zeros((9, 9, 4), np.float32)
     picture[2:7, 2:7, 3] = 1.0
     cleared = wounds.cut_off(picture, 0.0) & (picture[..., 3] > 0.1)
-    assert cleared.sum() == 5 and cleared[:, 6].sum() == 5
+    assert cleared.sum() == 5
+    assert cleared[:, 6].sum() == 5
 
 
 def test_a_run_holds_the_new_picture_if_it_is_near_and_nearer_than_the_hosts_own():
@@ -173,7 +174,8 @@ def test_a_wound_is_measured_after_the_attack(kind, monkeypatch):
     look = wounds.trained if kind in ("nudge", "matrix") else wounds.untrained
     for _, rows, last in look(kind, "bundled", options):
         assert [row["step"] for row in rows] == [1, 2]
-        assert last.shape[:2] == (2, 24) and np.isfinite(last).all()
+        assert last.shape[:2] == (2, 24)
+        assert np.isfinite(last).all()
         assert np.isfinite([row["new"] + row["own"] for row in rows]).all()
 
 
@@ -192,12 +194,15 @@ def test_the_summary_tells_what_predicts_the_change(monkeypatch):
     ]
     lines = list(stability.summary(rows))
     assert lines[:2] == ["2 of 4 remain the same.", "The exponent's sign is right for 2."]
-    assert lines[5].startswith("| early | 1.00 |") and lines[5].endswith("| 4 |")
-    assert lines[7].startswith("| basin | -1.00 |") and lines[7].endswith("| 4 |")
+    assert lines[5].startswith("| early | 1.00 |")
+    assert lines[5].endswith("| 4 |")
+    assert lines[7].startswith("| basin | -1.00 |")
+    assert lines[7].endswith("| 4 |")
 
 
 def test_a_circle_is_cleared_in_living_runs_only():
     state = np.zeros((2, 15, 15, 4), np.float32)
     state[0, ..., 3] = 1.0
     after = stability.cleared(state, 3, np.random.default_rng(0))
-    assert after[0].sum() < state[0].sum() and not after[1].any()
+    assert after[0].sum() < state[0].sum()
+    assert not after[1].any()
