@@ -1,4 +1,4 @@
-"""Do defences stop an invasion? Each is judged by an adversary that was trained anew against it.
+"""Do defences stop an invasion? Each is judged by an adversary that was trained again against it.
 
 For each defence of the takeover's lizard, the released red adversary gets scattered cells of the
 grown lizard, then an adversary that was trained further against the defence. Prints the fraction of
