@@ -166,7 +166,7 @@ def trained(kind, name, options):
     own = rgba(state).mean(0)
     new = np.where(cut_off(own, options.angle)[..., None], 0.0, own).astype(np.float32)
     attack = {"nudge": Nudge, "matrix": Matrix}[kind](state.shape[1:])
-    rate = {"nudge": 0.02, "matrix": 0.003}[kind]
+    rate = {"nudge": 0.002, "matrix": 0.003}[kind]
     optimizer, random, losses = keras.optimizers.Adam(rate), np.random.default_rng(1), []
     for update in range(options.updates):
         some = state[random.choice(len(state), options.batch, replace=False)]
