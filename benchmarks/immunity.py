@@ -3,9 +3,9 @@
 For each defence of the takeover's lizard, the released red adversary gets scattered cells of the
 grown lizard, then an adversary that was trained further against the defence. Prints the fraction of
 its cells, the colour, and the mean squared errors against the adversary's target and the plain
-lizard; and the price, measured without an attack: the error of the plain lizard after growing,
-after damage and after 2,000 steps. FOLDER and the target are as in `takeover.py` and
-`takeover_target.py`.
+lizard, and draws the first run; and the price, measured without an attack: the error of the plain
+lizard after growing, after damage and after 2,000 steps. FOLDER and the target are as in
+`takeover.py` and `takeover_target.py`.
 """
 
 import argparse
@@ -194,13 +194,14 @@ def main():
     plain = np.minimum(plain, plain[..., 3:])  # premultiplied
     print("| defence | adversary | share | red - green | of the host's | cells |", end="")
     print(" MSE, target | MSE, plain |\n|---|---|---|---|---|---|---|---|")
+    pictures, labels = [], []
     for name in options.defences:
         began, kind, host = time.process_time(), DEFENCES[name], released
         if name == "trained host":
             host, loss = trained_host(released, adversary, plain, options.host_updates)
             print(f"Loss of the host's training: {loss:.4f}")
         new, loss = new_adversary(kind, host, adversary, target, options.updates)
-        found, pictures = {"loss": loss}, []
+        found = {"loss": loss}
         for title, each in (("released", adversary), ("trained", new)):
             row, picture = attacked(kind(host, each), target, plain, options.runs)
             values = [between(row["share"], True)]
@@ -209,13 +210,15 @@ def main():
             print(f"| {name} | {title} |", " | ".join(values), "|", flush=True)
             found[title] = row
             pictures.append(picture)
+            labels.append(f"{name}, {title}")
         found["price"] = price(kind(host, adversary), plain, options.runs // 2)
         errors = (f"{key} {np.median(value):.5f}" for key, value in found["price"].items())
         print(f"Price, {name}:", ", ".join(errors))
         found["cpu_seconds"] = time.process_time() - began
         stem = name.replace(" ", "_")
         write_atomically(options.out / f"{stem}.json", json.dumps(found, indent=1))
-        save_png(options.out / f"{stem}.png", tile(np.concatenate(pictures), 2, scale=3))
+        picture = tile(np.concatenate(pictures), columns=2, scale=4, labels=labels)
+        save_png(options.out / "immunity.png", picture)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 Measures adversaries of the takeover's lizard that get 10 % of its cells and may spread: the
 released red one, and MODELS that `tfnca attack invasion --cell-cost` trained. Then the released one
-in fixed places, without spreading. Prints the final fraction of adversaries, the mean squared error
-against the target, and the fraction of host cells that are redder than green. FOLDER and the target
-are as in `takeover.py` and `takeover_target.py`.
+in fixed places, without spreading. Prints the final fraction of adversaries, the number of cells,
+the mean squared error against the target, and the fraction of host cells that are redder than
+green. FOLDER and the target are as in `takeover.py` and `takeover_target.py`.
 """
 
 import argparse
@@ -25,8 +25,9 @@ def redder(state, cells):
 
 
 def show(name, share, state, of_host, error):
-    body = (state[..., 3] > 0.1) & of_host
-    print(f"| {name} | {share} | {np.median(error):.4f} |",
+    cells = state[..., 3] > 0.1
+    body = cells & of_host
+    print(f"| {name} | {share} | {np.median(cells.sum((1, 2))):.0f} | {np.median(error):.4f} |",
           f"{100 * redder(state, body):.0f} % |" if body.any() else "no cell left |",
           flush=True)  # fmt: skip
 
@@ -49,7 +50,9 @@ def main():
     target = tfnca.load_target(options.target, options.size)
     grown = tfnca.rollout(host, first_cell(options.size, options.runs, host.channels), AGE, seed=1)
     cells, path = np.asarray(grown)[..., 3] > 0.1, {"seed": 1, "step_offset": AGE}
-    print("| adversary | share | MSE | host cells redder than green |\n|---|---|---|---|")
+    print(
+        "| adversary | share | cells | MSE | host cells redder than green |\n|---|---|---|---|---|"
+    )
     alone = np.asarray(tfnca.rollout(host, grown, STEPS, **path))
     show("none", "0 %", alone, True, look_at(host, alone, target)["error"])
     for name in ("released", *options.models):

@@ -9,6 +9,7 @@ import pytest
 from descriptors import symmetric
 
 import tfnca
+from tfnca.measures.lizard import grown_states, target_masks
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import compose
@@ -147,7 +148,10 @@ def test_an_attack_is_trained_and_measured_beside_its_host(kind):
     host = tfnca.load("growing_lizard")
     row, state = hardness.measured(kind, target, plain, host, options)
     assert set(row["known"]) == set(hardness.QUANTITIES)
-    assert row["known"]["gradient"] > 0
+    grown, loss = grown_states(host, (48, 48), 2, seed=1), tfnca.TargetLoss(target)
+    step = hardness.attack(kind, host)
+    mask = target_masks(target, 0.3, 2, seed=1) if step.has_adversary else None
+    assert row["known"]["gradient"] == pytest.approx(hardness.gradient(step, loss, grown, mask))
     assert row["hardness"] == pytest.approx(np.median(row["attack"]) / np.median(row["alone"]))
     assert row["attack"] != row["alone"]
     assert state.shape == (48, 48, 4)
@@ -177,6 +181,12 @@ def test_a_wound_is_measured_after_the_attack(kind, monkeypatch):
         assert last.shape[:2] == (2, 24)
         assert np.isfinite(last).all()
         assert np.isfinite([row["new"] + row["own"] for row in rows]).all()
+        if kind == "second":
+            assert (last[:, 12, 36, 3] > 0.1).all()
+        if kind == "cut":
+            assert np.less(rows[0]["new"], rows[0]["own"]).all()
+            *_, plain = next(wounds.untrained("none", "bundled", options))
+            assert (last[..., 3] > 0.1).sum() < (plain[..., 3] > 0.1).sum()
 
 
 def test_a_nudge_changes_at_most_one_percent_of_the_cells():
@@ -190,14 +200,27 @@ def test_the_summary_tells_what_predicts_the_change(monkeypatch):
     monkeypatch.setattr(compose, "RESAMPLES", 200)
     rows = [
         {"exponent": e, "early": c, "push": c, "basin": -c, "change": c}
-        for e, c in zip((-1, 1, -1, 1), (0.0, 0.001, 0.01, 0.1), strict=True)
+        for e, c in zip((-1, -1, -1, 1), (0.0, 0.001, 0.01, 0.1), strict=True)
     ]
     lines = list(stability.summary(rows))
-    assert lines[:2] == ["2 of 4 remain the same.", "The exponent's sign is right for 2."]
+    assert lines[:2] == ["2 of 4 remain the same.", "The exponent's sign is right for 3."]
     assert lines[5].startswith("| early | 1.00 |")
     assert lines[5].endswith("| 4 |")
     assert lines[7].startswith("| basin | -1.00 |")
     assert lines[7].endswith("| 4 |")
+
+
+def test_a_push_is_measured_against_an_undisturbed_run(monkeypatch):
+    for name, value in {"LOOK": 204, "EARLY": 4, "WAIT": 2, "RADII": (3,)}.items():
+        monkeypatch.setattr(stability, name, value)
+    host = tfnca.load("growing_lizard")
+    grown = stability.grown_states(host, (40, 40), 2, seed=1)
+    options = argparse.Namespace(steps=4, later=212)
+    row = stability.look("growing_lizard", host, grown, options)
+    assert row["push"] > 1e-6
+    assert row["change"] > 0
+    monkeypatch.setattr(stability, "PUSH", 0.0)
+    assert stability.look("growing_lizard", host, grown, options)["push"] == 0
 
 
 def test_a_circle_is_cleared_in_living_runs_only():

@@ -95,7 +95,7 @@ async function runPage(page, job) {
     if (host.foreign) ca.become(host);
     Object.assign(ca, { host, injected, defended });
     ca.state.set(state.values);
-    if (mask) ca.adversaries.set(mask);
+    if (mask) ca.edit(() => ca.adversaries.set(mask));
     if (perturbation) ca.matrix = playground.perturbations[perturbation];
     for (let made = 0; made < steps; made += 5) await ca.step(5);
     return [...ca.state];

@@ -126,11 +126,15 @@ def lizards(tmp_path_factory):
         (folder / name).mkdir()
         for file in ("model.keras", "config.json"):
             shutil.copy(MODELS / name / file, folder / name / file)
+    spreads = folder / "spreads"
+    shutil.copytree(folder / "growing_adversary_no_tail", spreads)
+    settings = json.loads((spreads / "config.json").read_text()) | {"attack": "invasion"}
+    (spreads / "config.json").write_text(json.dumps(settings))
     return folder
 
 
 def test_a_benchmark_of_lizards(lizards, tmp_path, command, monkeypatch):
-    """The legless matrix works on its host; the digits' CA is left out."""
+    """The legless matrix works on its host; the digits' CA and an invasion are left out."""
     monkeypatch.setattr("tfnca.defence.benchmark.benchmark_lizards", short_benchmark)
     options = "--task", "lizard", "--seeds", 2, "--out", tmp_path
     code, said, complaints = command("tfnca.defence.benchmark", lizards, *options)
@@ -142,6 +146,8 @@ def test_a_benchmark_of_lizards(lizards, tmp_path, command, monkeypatch):
     assert legless["host"] == "growing_lizard"
     assert legless["remaining"][-1] < 0.5
     measured = legless["measured"]
+    attacked, alone = (measured[name][-1]["median"] for name in ("attack", "baseline"))
+    assert legless["remaining"][-1] == attacked / alone
     assert measured["runs"] == found["runs"] == 2
     assert measured["recovery"][0]["shifted_median"] > 0.002
     assert legless["recovery"] == measured["recovery"][-1]["shifted_median"] < 0.0005

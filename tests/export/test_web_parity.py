@@ -117,7 +117,8 @@ def start_of(step):
     if isinstance(step, tfnca.Invasion):
         grown = tfnca.rollout(step.host, tfnca.seed_state(32), 40, seed=SEED)
         cells = tfnca.living_mask(grown).numpy()[..., 0]
-        return step.invade(grown, tfnca.random_mask(cells, 0.3, seed=SEED)).numpy(), {}
+        mask = tfnca.random_mask(cells, 0.3, seed=SEED).numpy()
+        return step.invade(grown, np.zeros_like(mask)).numpy(), {"mask": mask}
     digits = step.channels == 20
     state = tfnca.seed_state(24 if step.channels == 12 else 32, channels=step.channels)
     if type(step) is tfnca.NeuralCA:  # at the border, so that it grows across it
@@ -164,6 +165,8 @@ def in_chromium(tmp_path_factory):
             "state": array(folder / f"{name}.page", state),
             "given": arrays(folder / f"{name}.page", given),
         }
+        if isinstance(step, tfnca.Invasion):  # the page gives the marked cells to the adversary
+            state, given = step.invade(state, given["mask"]).numpy(), {}
         by_seed = tfnca.rollout(step, state, STEPS, seed=SEED, engine="dense", **given).numpy()
         for way, job, wanted in [*ways, ("page", of_page, by_seed)]:
             for backend in [run[1] for run in RUNS if (run[0], run[2]) == (name, way)]:
