@@ -14,7 +14,9 @@ from tfnca.measures.lizard import grown_states, target_masks
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import compose
 import hardness
+import immunity
 import invaded
+import persuade
 import shared_basis
 import stability
 import wounds
@@ -229,3 +231,61 @@ def test_a_circle_is_cleared_in_living_runs_only():
     after = stability.cleared(state, 3, np.random.default_rng(0))
     assert after[0].sum() < state[0].sum()
     assert not after[1].any()
+
+
+@pytest.fixture(scope="module")
+def invaded_lizard():
+    """A host, its red adversary, and a state of which the adversary has a third."""
+    host, adversary = tfnca.load("growing_lizard"), tfnca.load_attack("adversary_red").adversary
+    grown = tfnca.rollout(host, tfnca.seed_state(32), 60, seed=1)
+    mask = tfnca.random_mask(tfnca.living_mask(grown)[..., 0], 0.3, seed=1)
+    return host, adversary, tfnca.Invasion(host, adversary).invade(grown, mask)
+
+
+def test_the_deviation_test_spares_cells_that_follow_the_host(invaded_lizard):
+    host, adversary, state = invaded_lizard
+    for other, survive in ((host, True), (adversary, False)):
+        plain, tested = tfnca.Invasion(host, other), immunity.TestedInvasion(host, other)
+        ends = [np.asarray(tfnca.rollout(each, state, 1, seed=1)) for each in (plain, tested)]
+        before, after = ends
+        mine = np.asarray(plain.owners(state)) == 0
+        np.testing.assert_array_equal(after[mine], before[mine])
+        assert np.array_equal(after, before) == survive
+
+
+def test_a_careful_adversary_passes_the_deviation_test(invaded_lizard):
+    host, adversary, state = invaded_lizard
+    careful = immunity.CarefulCA(**adversary.rule.config())
+    careful.set_weights(adversary.get_weights())
+    careful.lawful = host
+    before, after = (
+        np.asarray(tfnca.rollout(kind(host, careful), state, 1, seed=1))
+        for kind in (tfnca.Invasion, immunity.TestedInvasion)
+    )
+    np.testing.assert_array_equal(after, before)
+    assert not np.array_equal(before, tfnca.rollout(tfnca.Invasion(host, host), state, 1, seed=1))
+
+
+def test_a_free_cell_next_to_the_host_is_the_hosts_alone(invaded_lizard):
+    host, adversary, state = invaded_lizard
+    usual = np.asarray(tfnca.Invasion(host, adversary).belongs(state))
+    first = np.asarray(immunity.HostFirstInvasion(host, adversary).belongs(state))
+    assert usual.all(-1).any()
+    assert not first.all(-1).any()
+    np.testing.assert_array_equal(first[..., 0], usual[..., 0])
+
+
+def test_no_host_cell_dies(invaded_lizard):
+    host, adversary, state = invaded_lizard
+    plain = tfnca.Invasion(host, adversary)
+    mine = np.asarray(plain.owners(state)) == 0
+    alpha = np.asarray(tfnca.rollout(plain, state, 20, seed=1))[..., 3][mine]
+    assert (alpha < 0.1).any()
+    step = immunity.UndyingInvasion(host, adversary)
+    assert (np.asarray(tfnca.rollout(step, state, 20, seed=1))[..., 3][mine] >= 0.1).all()
+
+
+def test_redder_cells_are_counted_among_the_hosts():
+    state = np.zeros((1, 2, 2, 4), np.float32)
+    state[0, 0, :, 0], state[0, 1, :, 1] = 0.9, 0.8
+    assert persuade.redder(state, np.array([[[True, False], [True, True]]])) == pytest.approx(1 / 3)
