@@ -16,20 +16,12 @@ import numpy as np
 
 import tfnca
 from tfnca.automata.growing import GrowingCA
+from tfnca.automata.scaling import with_colour_pace
 from tfnca.automata.state import ALPHA
 from tfnca.commands import POSITIVE, Parser, check_output, plain_errors
 from tfnca.measures.lizard import grown_states
 
 RUNS, SHIFT, AT = 16, 0.1, (1, 2, 4, 8, 16, 32)
-
-
-def paced(ca: GrowingCA, pace: float) -> GrowingCA:
-    """A copy whose colours change `pace` times as fast, to the same final values."""
-    factors = np.where(np.arange(ca.channels) < ALPHA, pace, 1.0).astype(np.float32)
-    kernel, bias, last_kernel, last_bias = ca.get_weights()
-    copy = GrowingCA.from_config(ca.get_config())
-    copy.set_weights([kernel, bias, last_kernel * factors, last_bias * factors])
-    return copy
 
 
 def left_of_a_shift(ca: GrowingCA, plain: np.ndarray, other: np.ndarray) -> list[float]:
@@ -77,7 +69,7 @@ def main() -> None:
         )
         if np.array_equal(plain, other):
             raise ValueError(f"--target must differ from --plain. Received: {options.target}")
-        ca = paced(ca, options.pace)
+        ca = with_colour_pace(ca, options.pace)
         if options.out:
             check_output(options.out)
             keras.saving.save_model(ca, options.out)

@@ -15,6 +15,7 @@ from foreign import foreign
 import tfnca
 from tfnca.automata.growing import GrowingCA
 from tfnca.automata.mnist import MNISTCA
+from tfnca.automata.scaling import with_colour_pace
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "benchmarks"
@@ -177,11 +178,14 @@ def test_colours_return_at_the_pace_they_are_given(monkeypatch):
     monkeypatch.setattr(colours, "AT", (1, 4))
     host = tfnca.load("growing_lizard")
     plain, blue = (tfnca.pad_target(tfnca.load_target(name), 16) for name in ("lizard", "blue"))
-    left = [colours.left_of_a_shift(colours.paced(host, pace), plain, blue) for pace in (1.0, 0.25)]
+    left = [
+        colours.left_of_a_shift(with_colour_pace(host, pace), plain, blue) for pace in (1.0, 0.25)
+    ]
     assert all(fast < slow - 0.1 for fast, slow in zip(*left, strict=True)), left
     seed = tfnca.seed_state(72)
     grown = [
-        np.asarray(tfnca.rollout(ca, seed, 300, seed=0)) for ca in (host, colours.paced(host, 0.5))
+        np.asarray(tfnca.rollout(ca, seed, 300, seed=0))
+        for ca in (host, with_colour_pace(host, 0.5))
     ]
     assert np.square(grown[0] - grown[1])[..., :4].mean() < 5e-5
 

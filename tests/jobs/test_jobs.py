@@ -580,6 +580,7 @@ HOST = ["--host", "{data}/digits.keras"]
         (MNIST, ["--measure", "some"], "measure.*some"),
         (MNIST, ["--seed", 2**32], r"--seed must be in 0 to 2\*\*32 - 1"),
         (GROWING, ["--batch-size", 1], "--batch-size must be at least 3, .* --regime regen.*1"),
+        (GROWING, ["--colour-pace", 0.5], "--colour-pace requires --start, .* 0.5 and no --start"),
         (GROWING, ["--max-ca-steps", 3], "--min-ca-steps must be at most --max-ca-steps.*s 3"),
         (GROWING, ["--max-radius", 0.05], "--min-radius must be at most --max-radius.*0.05"),
         (GROWING, ["--size", 0], "--size must be positive. Received: 0"),

@@ -1,13 +1,15 @@
-"""A rule in other units: exact for rules whose perception is linear and whose values have no bound.
+"""A rule in other units, or at another pace.
 
-Perception divides each channel by its factor, and the update multiplies by it, so the network
-itself computes the same numbers.
+Other units are exact for rules whose perception is linear and whose values have no bound:
+perception divides each channel by its factor, and the update multiplies by it, so the network
+itself computes the same numbers. Another pace is another rule, with the same fixed points.
 """
 
 from typing import Any
 
 import numpy as np
 
+from tfnca.automata.state import ALPHA
 from tfnca.automata.step import copy_from_config
 
 _METHODS = ("call", "advance", "living", "_read", "_update")
@@ -50,12 +52,28 @@ def rescale(ca: Any, factors: Any, kept: tuple[int, ...] = ()) -> Any:
     if copy.perceive is not None:
         kernel = copy.perceive.kernel
         kernel.assign(np.asarray(kernel) / seen[:, None])
-    first, last = copy.update_layers[0], copy.update_layers[-1]
+    first = copy.update_layers[0]
     filtered = np.repeat(seen, len(rule.filters))
     rows = np.ones(rule.perceived, np.float32)
     rows[: len(filtered)] = filtered
     first.kernel.assign(np.asarray(first.kernel) / rows[:, None])
+    _multiply_updates(copy, factors)
+    return copy
+
+
+def with_colour_pace(ca: Any, pace: float) -> Any:
+    """A copy of a `NeuralCA` whose updates of red, green and blue are multiplied by `pace`.
+
+    Patterns that do not change stay the same. Those that grow may become others, and unstable.
+    """
+    copy = copy_from_config(ca)
+    copy.set_weights(ca.get_weights())
+    _multiply_updates(copy, np.where(np.arange(ca.rule.channels) < ALPHA, pace, 1.0))
+    return copy
+
+
+def _multiply_updates(ca: Any, factors: np.ndarray) -> None:
+    last = ca.update_layers[-1]
     for weight in (last.kernel, last.bias):
         if weight is not None:
-            weight.assign(np.asarray(weight) * factors[rule.fixed :])
-    return copy
+            weight.assign(np.asarray(weight) * factors[ca.rule.fixed :])

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.presets import PRESETS
+from tfnca.automata.scaling import with_colour_pace
 from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, no_picture, seed_state, to_rgb
 from tfnca.data.targets import load_target, pad_target
 from tfnca.engines.rollout import rollout, trajectory
@@ -31,6 +32,7 @@ def first_rule(config: Config, size: tuple[int, int]) -> NeuralCA:
             f"--start must be a Growing CA, or another CA that grows a picture, and {reason}. "
             f"Received: {type(rule).__name__}"
         )
+    rule = with_colour_pace(rule, config.colour_pace)
     if not config.bound_weight:
         return rule
     along = trajectory(rule, seed_state(size, 1, rule.channels), 400, every=4, seed=config.seed)

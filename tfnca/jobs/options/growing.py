@@ -35,6 +35,12 @@ class Config(Common):
         "initial CA that grows a picture, in any format; its hidden channels are scaled to keep "
         "--bound (default: untrained)",
     )
+    colour_pace: float = option(
+        1.0,
+        "initial factor on how fast the colours of --start change; slow colours are easier for an "
+        "attack to shift",
+        POSITIVE,
+    )
     out: str = option("out/growing", "folder for results and snapshots")
     target: str = option(
         "lizard", f"picture to grow: {', '.join(DRAWN)}, a picture file, or an emoji"
@@ -72,6 +78,11 @@ class Config(Common):
     )
 
     def check(self) -> None:
+        if self.colour_pace != 1 and not self.start:
+            raise ValueError(
+                "--colour-pace requires --start, the CA whose colours change too fast. "
+                f"Received: --colour-pace {self.colour_pace} and no --start"
+            )
         in_order(self, "min_radius", "max_radius")
         in_order(self, "min_ca_steps", "max_ca_steps")
         in_order(self, "batch_size", "pool_size")
