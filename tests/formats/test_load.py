@@ -139,6 +139,15 @@ def test_a_broken_file_does_not_hide_another(tmp_path, caplog, as_zip):
         load(path())
 
 
+def test_the_bias_of_a_loose_layer_is_not_taken_for_a_vector(tmp_path):
+    """A layer's kernel and bias as two files: only the bias has the shape of a perturbation."""
+    np.save(tmp_path / "kernel.npy", np.ones((128, 16), np.float32))
+    np.save(tmp_path / "bias.npy", np.ones(16, np.float32))
+    with pytest.raises(ValueError, match=r"bias.npy, which may be .* by its name. .*kernel.npy"):
+        load(tmp_path)
+    assert type(load(tmp_path, name="bias")) is tfnca.ShiftPerturbation
+
+
 def test_a_file_that_cannot_be_opened_does_not_hide_another(tmp_path, monkeypatch, caplog):
     np.save(tmp_path / "tail.npy", formats.symmetric_matrix())
     write(tmp_path / "secret.npy", b"x")

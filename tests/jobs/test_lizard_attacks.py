@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from descriptors import shuffled
 from PIL import Image
 from tensorflow.python.framework.config import disable_op_determinism
 
@@ -519,6 +520,16 @@ def test_a_scaled_rule_is_the_same_rule_in_other_units():
     for wrong in (np.ones(5), np.zeros(16), 2 * np.ones(16)):
         with pytest.raises(ValueError, match=r"factors must be 16 .*channels 0, 1, 2, 3.*Received"):
             ca.scaled(wrong)
+
+
+def test_a_lizard_goes_on_from_a_file_with_slower_colours(tmp_path):
+    host = shuffled(tfnca.GrowingCA(), seed=0)
+    keras.saving.save_model(host, tmp_path / "host.keras")
+    config = growing.Config(start=str(tmp_path / "host.keras"), bound_weight=0.0, colour_pace=0.25)
+    before, after = host.get_weights(), growing.first_rule(config, (9, 9)).get_weights()
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        factors = np.where(np.arange(old.shape[-1]) < 3, 0.25, 1.0) if number >= 2 else 1.0
+        np.testing.assert_array_equal(new, old * factors)
 
 
 def test_a_lizard_goes_on_from_a_file_within_the_bound(tmp_path):

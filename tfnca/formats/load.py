@@ -217,6 +217,7 @@ def _pick(
     readers: dict[str, Reader] = {}
     entries: list[Entry] = []
     unreadable: list[str] = []
+    others: list[str] = []
     for member in members:
         try:
             if reader := _reader(member, files[member]):
@@ -232,6 +233,7 @@ def _pick(
             source.check_rule()
         except Exception as error:
             unreadable.append(_complaint(where, error))
+            others += [member] if member.endswith(".npy") else []
             continue
         # A file with several models of one kind has no main model.
         equals = len(models) > 1 and len({*map(type, models.values())}) == 1
@@ -244,7 +246,13 @@ def _pick(
         raise ValueError("; also ".join(unreadable[:4]))
     passed_over = f"; passed over: {'; '.join(unreadable[:4])}" if unreadable else ""
     found = sorted({entry[0][-1] for entry in entries}) or sorted(members)
-    model = _choose(path, name, kind, entries, f"{some(found)}{passed_over}")
+    names, _, model = _choose(path, name, kind, entries, f"{some(found)}{passed_over}")
+    if name is None and names[0].endswith(".npy") and others:
+        raise ValueError(
+            f"{path} holds {names[0]}, which may be a perturbation or a layer's bias, because "
+            f"other .npy files in it are no perturbations: choose it by its name. Received: "
+            f"{some(others)}"
+        )
     if passed_over:
         _log.warning("%s: loaded a %s%s", path, type(model).__name__, passed_over)
     return model
@@ -260,8 +268,8 @@ def _complaint(where: str, error: Exception) -> str:
 
 def _choose(
     path: Path, name: str | None, kind: type[Model] | None, entries: list[Entry], found: str
-) -> Model:
-    """The one model among `entries`, or the one called `name`."""
+) -> Entry:
+    """The one model among `entries`, or the one called `name`, with its names."""
     if name is None:
         chosen = [entry for entry in entries if entry[1]] or entries
     else:
@@ -271,7 +279,7 @@ def _choose(
         if not any(_same(entry[2], other[2]) for other in distinct):
             distinct.append(entry)
     if len(distinct) == 1:
-        return distinct[0][2]
+        return distinct[0]
     what = "model" if kind is None else "perturbation"
     if distinct:
         short = {entry[0][-1] for entry in distinct}
