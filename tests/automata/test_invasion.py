@@ -272,7 +272,6 @@ def test_species_that_cannot_share_a_grid(host, adversaries, message):
         (lambda s, x: s.invade(x[..., :5], np.ones((2, 6, 7))), "a host's, or have 7 channels"),
         (lambda s, x: s.invade(x, np.ones((2, 6, 7)), 2), "species must be an integer in 0 to 1"),
         (lambda s, x: s.invade(x, 0.5 * np.ones((2, 6, 7))), "where must be true where"),
-        (lambda s, x: tfnca.rollout(s, x, 2, engine="sparse"), "which species a cell belongs to"),
     ],
 )
 def test_calls_that_do_not_fit(call, message):
@@ -287,8 +286,79 @@ def test_three_species_need_three_fire_masks():
         step(some_state(step), fire_mask=[None, None], seed=0)
 
 
-def test_the_living_cells_engine_says_why_it_does_not_run_it():
-    assert sparse.supports(invasion(RULES["growing"])).startswith("the sparse one does not decide")
+def results(step, state, steps, engine):
+    """The last state, and the gradients of a sum of it in the first state and all weights."""
+    weights = np.random.default_rng(5).normal(size=state.shape).astype(np.float32)
+
+    def run(x):
+        return tfnca.rollout(step, x, steps, seed=3, engine=engine)
+
+    return gradients(run, step, state, weights)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9])
+@pytest.mark.parametrize("name", ["growing", "circular", "clipped network", "alpha 1"])
+def test_the_living_cells_engine_computes_the_same(name, steps):
+    rule = {
+        "growing": RULES["growing"],
+        "circular": RULES["circular"],
+        "clipped network": {**GROWING, "network_clip": 0.5},
+        "alpha 1": RULES["alpha of another channel"],
+    }[name]
+    step = invasion(rule)
+    state = some_state(step, (3, 6, 7))
+    state[0] = 0  # an empty grid
+    assert sparse.supports(step) is None
+    for found, expected in zip(
+        *(results(step, state, steps, engine) for engine in ("sparse", "dense")), strict=True
+    ):
+        expected = np.asarray(expected)
+        np.testing.assert_allclose(found, expected, atol=2e-6 * max(1, np.abs(expected).max()))
+
+
+def test_the_living_cells_engine_takes_given_fire_masks():
+    step = invasion(RULES["circular"])
+    state = some_state(step)
+    fires = np.random.default_rng(1).random((4, 2, *state.shape[:3])) < 0.6
+    sparsely, densely = (
+        tfnca.rollout(step, state, 4, fire_masks=fires, engine=engine)
+        for engine in ("sparse", "dense")
+    )
+    np.testing.assert_allclose(sparsely, densely, atol=2e-6)
+
+
+def test_a_lizard_is_invaded_alike_by_both_engines():
+    host = tfnca.load("growing_lizard")
+    step = Invasion(host, tfnca.load("growing_lizard"))
+    grown = tfnca.rollout(host, tfnca.seed_state(56), 100, seed=0)
+    cells = np.asarray(grown)[..., 3] > 0.1
+    state = step.invade(grown, tfnca.random_mask(cells, 0.3, seed=1))
+    sparsely, densely = (
+        tfnca.rollout(step, state, 60, seed=2, engine=engine) for engine in ("sparse", "dense")
+    )
+    np.testing.assert_allclose(sparsely, densely, atol=1e-3)
+    np.testing.assert_array_equal(step.owners(sparsely), step.owners(densely))
+
+
+def replaced(step):
+    step.belongs = step.belongs
+    return step
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (invasion(RULES["growing"], 3), "two species, a host and one adversary"),
+        (invasion(RULES["clipped"]), "clips no state that species share"),
+        (invasion(RULES["replicate"]), "does not pad by 'replicate'"),
+        (invasion(RULES["message bound"]), "message_bound, and fixed filters"),
+        (replaced(invasion(RULES["growing"])), "the method belongs of .* was replaced"),
+    ],
+)
+def test_the_living_cells_engine_says_why_it_does_not_run_it(step, reason):
+    with pytest.raises(ValueError, match=reason):
+        tfnca.rollout(step, some_state(step), 2, engine="sparse")
+    tfnca.rollout(step, some_state(step), 2, seed=0)
 
 
 def test_the_published_red_adversary_replaces_the_published_lizard():

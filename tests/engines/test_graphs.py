@@ -259,6 +259,8 @@ def test_too_few_channels_are_refused():
         MNISTCA(channels=9)
 
 
+TWO = {"layers": (2, 2), "trained": (True, True), "filters": (3, 3), "first": (1, 1)}
+INVADED = TWO | {"hidden": (1, 1), "invaded": True}
 FORMS = {
     "channels": {"channels": 3},
     "no network": {"layers": (), "trained": ()},
@@ -270,6 +272,9 @@ FORMS = {
     "fixed channels where cells die": {"changing": 15},
     "more channels than there are": {"changing": 17},
     "digits under a matrix": {"alive": 2, "has_matrix": True},
+    "an invasion of one species": {"invaded": True},
+    "an invasion under a matrix": INVADED | {"has_matrix": True},
+    "an invasion of digits": INVADED | {"alive": 2},
 }
 
 

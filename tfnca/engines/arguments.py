@@ -125,7 +125,7 @@ def make_tile(form: Form, inputs: Inputs, items: slice, program: kernels.Program
     return kernels.Tile(
         lists=lists,
         marks=marks.reshape(-1, positions),
-        updated=_room(positions, form.channels),
+        updated=_room(positions, form.channels + form.invaded),
         buffers=_room(program.product_at + kernels.BLOCK * form.channels),
         keys=np.empty((networks, count), np.uint32),
         counts=np.zeros(networks, np.int64),

@@ -41,6 +41,9 @@ class Form(NamedTuple):
     """The activation of each network's first layer, see `kernels.RELU`."""
     hidden: tuple[int, ...]
     """That of all others but the last, which has none."""
+    invaded: bool = False
+    """Whether two species share the grid. The state then has a channel more, which no network sees:
+    the second species' alpha."""
 
 
 class Inputs(NamedTuple):
@@ -82,7 +85,7 @@ def expect(name: str, array: np.ndarray, dtype: type, shape: tuple[int, ...]) ->
 def check(form: Form, inputs: Inputs) -> None:
     """Raises ValueError unless all arrays fit the step, the state and each other."""
     check_form(form)
-    channels, networks = form.channels, len(form.layers)
+    channels, networks = form.channels + form.invaded, len(form.layers)
     if inputs.state.ndim != 4 or inputs.state.size == 0:
         raise ValueError(
             f"The state must be of shape (batch, height, width, {channels}), no axis empty. "
@@ -99,8 +102,8 @@ def check(form: Form, inputs: Inputs) -> None:
             "steps, seed and the numbers of the steps must not be negative, nor overflow. "
             f"Received: {steps}, {seed}, {first_step}"
         )
-    if inputs.mask.size and networks < 2:
-        raise ValueError("A mask needs an adversary. Received: a mask, and one network")
+    if inputs.mask.size and (networks < 2 or form.invaded):
+        raise ValueError("A mask needs an adversary that it places. Received: a mask, and none")
     expect("numbers", inputs.numbers, np.float32, (networks, len(kernels.NUMBERS)))
     expect("stencils", inputs.stencils, np.float32, (networks, 3, 3, max(form.filters)))
     draws = steps, networks, *grid
@@ -128,6 +131,10 @@ def check_form(form: Form) -> None:
     for each in (form.trained, form.filters, form.first, form.hidden):
         if len(each) != len(form.layers):
             raise ValueError(f"Each network has one of each. Received: {form}")
+    if form.invaded and (form.alive != ALPHA or len(form.layers) != 2):
+        raise ValueError(f"Two species that live by alpha can share a grid. Received: {form}")
+    if form.invaded and (form.has_matrix or form.has_vector):
+        raise ValueError("Species that share a grid are not perturbed. Received: a perturbation")
     if min(form.filters) < 0:
         raise ValueError(f"Filters must be 0 or more. Received: {form.filters}")
     if form.alive != ALPHA and (form.has_matrix or form.has_vector):

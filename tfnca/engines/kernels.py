@@ -63,6 +63,7 @@ ITEM, ROW, COLUMN, OFFSETS, LIST_A, LIST_B, ALIVE, CELLS, LISTED = _LISTS[:9]
 SHAKEN, LIVING, ROW_OF = _LISTS[9:12]
 KEPT, ASKED, FIRED, FIRED_ROW = _LISTS[12:20:2]  # and the next row for the second network
 HOME, BORDER = _LISTS[20:]
+NEAR, OWNS = KEPT, ASKED  # in an invasion, each with the next row for the second species
 """Rows of `Tile.lists`: item, row and column of each position, and the distances to a cell's nine
 neighbours; lists of cells (`CELLS` may differ from zero); stamps and other notes on positions. A
 stamp marks a position as listed in step t by holding t + 1, so it needs no clearing. On a grid that
@@ -764,6 +765,19 @@ def _step(x, count, alive, t, program, tile):
     return count, alive
 
 
+@_jit
+def _record(x, count, t, tape_cells, tape_values, cells_end, lists):
+    """Appends the listed cells and their states to the tape, which may move to larger arrays."""
+    end, channels = cells_end[t], x.shape[1]
+    tape_cells = _with_room(tape_cells, end, count)
+    tape_values = _with_room(tape_values, end * channels, count * channels)
+    for i in range(count):
+        tape_cells[end + i] = lists[CELLS, i]
+    _gather(x, lists, CELLS, _ZERO, count, _matrix(tape_values, end * channels, count, channels))
+    cells_end[t + 1] = end + count
+    return tape_cells, tape_values
+
+
 @_entry
 def run(x, steps, program, tile, record, cells_end, fired_end):
     """Runs one tile: `x` becomes its last state. Returns the tape, if `record` is true.
@@ -772,20 +786,15 @@ def run(x, steps, program, tile, record, cells_end, fired_end):
     whose update was kept, network by network, with silenced cells as -(p + 1). `cells_end` and
     `fired_end` receive the position where the part of each step (and network) ends.
     """
-    channels, networks, lists = x.shape[1], program.networks, tile.lists
+    networks, lists = program.networks, tile.lists
     tape_cells, tape_fired = np.empty(0, np.int32), np.empty(0, np.int32)
     tape_values = np.empty(0, np.float32)
     count, alive = _find_first(x, program, tile)
     for t in range(steps + 1):
         if record:
-            end = cells_end[t]
-            tape_cells = _with_room(tape_cells, end, count)
-            tape_values = _with_room(tape_values, end * channels, count * channels)
-            for i in range(count):
-                tape_cells[end + i] = lists[CELLS, i]
-            values = _matrix(tape_values, end * channels, count, channels)
-            _gather(x, lists, CELLS, _ZERO, count, values)
-            cells_end[t + 1] = end + count
+            tape_cells, tape_values = _record(
+                x, count, t, tape_cells, tape_values, cells_end, lists
+            )
         if t == steps:
             break
         count, alive = _step(x, count, alive, t, program, tile)
@@ -945,3 +954,206 @@ def run_back(g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, pr
             _clear(x, lists, LISTED, listed)
             _clear(g, lists, CELLS, count)
             _scatter(earlier, lists, LISTED, listed, g)
+
+
+# Invasions: two species on a grid, each with an alpha, and none of the rules on life above
+
+
+@_part
+def _claim(x, count, t, program, tile, seen):
+    """Decides which cells belong to which species, and sets all others to zero.
+
+    Lists the cells that belong to any in `ALIVE` and returns their number; `OWNS` and the next row
+    tell of each position whether it belongs to the first and the second. Fills `seen`, which was
+    zero, with what the networks see: one alpha, the sum of both.
+    """
+    lists, wraps, threshold = tile.lists, program.wraps, program.threshold
+    alpha, last, tick, alive = program.alive_at, x.shape[1] - 1, t + 1, 0
+    for k in range(2):
+        channel, near, grown = (last if k else alpha), NEAR + k, 0
+        for i in range(count):
+            p = lists[CELLS, i]
+            if x[p, channel] >= threshold:
+                lists[LIST_A, grown] = p
+                grown += 1
+        found = _spread(lists, tile.marks, wraps, LIST_A, _ZERO, grown, near, tick, LIST_B)
+        for i in range(found):
+            p = lists[LIST_B, i]
+            if k == 0 or lists[NEAR, p] != tick:
+                lists[ALIVE, alive] = p
+                alive += 1
+    for i in range(count):
+        p = lists[CELLS, i]
+        if lists[NEAR, p] != tick and lists[NEAR + 1, p] != tick:
+            for c in range(x.shape[1]):
+                x[p, c] = 0.0
+    for i in range(alive):
+        p = lists[ALIVE, i]
+        first, second = x[p, alpha], x[p, last]
+        if max(first, second) >= threshold:
+            lists[OWNS, p], lists[OWNS + 1, p] = first >= second, second >= first
+        else:  # free: it belongs to every species nearby
+            lists[OWNS, p] = lists[NEAR, p] == tick
+            lists[OWNS + 1, p] = lists[NEAR + 1, p] == tick
+        if not lists[OWNS, p]:
+            x[p, alpha] = 0.0
+        if not lists[OWNS + 1, p]:
+            x[p, last] = 0.0
+        for c in range(last):
+            seen[p, c] = x[p, c]
+        seen[p, alpha] += x[p, last]
+    _copy_border(seen, program, tile)
+    return alive
+
+
+@_jit
+def _share(p, network, program, lists):
+    """The factor on an update of a species: the step size, halved in a cell of both."""
+    step_size = _number(program, network, STEP_SIZE)
+    both = lists[OWNS, p] and lists[OWNS + 1, p]
+    return np.float32(0.5) * step_size if both else step_size
+
+
+@_part
+def _step_of_species(x, count, t, program, tile, seen):
+    """One step of an invasion: changes `x`, relists the cells; returns how many are listed."""
+    lists, marks, keys, updated = tile.lists, tile.marks, tile.keys, tile.updated
+    alpha, last = program.alive_at, x.shape[1] - 1
+    alive = _claim(x, count, t, program, tile, seen)
+    _gather(x, lists, ALIVE, _ZERO, alive, updated)
+    for k in range(2):
+        for i in range(keys.shape[1]):
+            index, item = tile.first_step + t, tile.first_item + i
+            keys[k, i] = item_key(tile.seed, index, k, item, program.hash)
+        _draw_fires(ALIVE, alive, k, t, program, tile)
+        n = 0
+        for i in range(alive):
+            p = lists[ALIVE, i]
+            if marks[FIRES, i] and lists[OWNS + k, p]:
+                lists[FIRED + k, n] = p
+                lists[FIRED_ROW + k, n] = i
+                n += 1
+        tile.counts[k] = n
+        for start in range(0, n, BLOCK):
+            size = min(BLOCK, n - start)
+            _perceive(seen, FIRED + k, start, size, k, program, lists, tile.buffers)
+            update = _network(tile.buffers, size, k, program)
+            for i in range(size):
+                row = lists[FIRED_ROW + k, start + i]
+                share = _share(lists[FIRED + k, start + i], k, program, lists)
+                for c in range(last):
+                    own = last if k == 1 and c == alpha else c
+                    updated[row, own] += share * update[i, c]
+    _clear(seen, lists, ALIVE, alive)
+    for i in range(alive):
+        lists[CELLS, i] = lists[ALIVE, i]
+    _scatter(updated, lists, CELLS, alive, x)
+    return alive
+
+
+@_entry
+def run_invasion(x, steps, program, tile, record, cells_end, fired_end, seen):
+    """As `run`, for an invasion: `x` has one more channel, the second species' alpha.
+
+    `seen` has the channels that networks see, and is all zero before and after.
+    """
+    lists, marks, count = tile.lists, tile.marks, 0
+    tape_cells, tape_fired = np.empty(0, np.int32), np.empty(0, np.int32)
+    tape_values = np.empty(0, np.float32)
+    for p in range(x.shape[0]):
+        if marks[INSIDE, p]:
+            lists[CELLS, count] = p
+            count += 1
+    for t in range(steps + 1):
+        if record:
+            tape_cells, tape_values = _record(
+                x, count, t, tape_cells, tape_values, cells_end, lists
+            )
+        if t == steps:
+            break
+        count = _step_of_species(x, count, t, program, tile, seen)
+        if record:
+            for k in range(2):
+                end = fired_end[2 * t + k]
+                tape_fired = _with_room(tape_fired, end, tile.counts[k])
+                for i in range(tile.counts[k]):
+                    tape_fired[end + i] = lists[FIRED + k, i]
+                fired_end[2 * t + k + 1] = end + tile.counts[k]
+    return tape_cells, tape_values, tape_fired
+
+
+@_part
+def _species_back(g, seen, count, t, k, tape_fired, fired_end, program, tile, back):
+    """Backward through one species' network: adds to ``back.earlier``, the gradients of `seen`."""
+    lists, marks, buffers, gradients = tile.lists, tile.marks, tile.buffers, back.gradients
+    alpha, last = program.alive_at, g.shape[1] - 1
+    first, end = fired_end[2 * t + k], fired_end[2 * t + k + 1]
+    out = program.layers[_layers_of(program, k)[1] - 1, OUT]
+    inputs = program.layers[program.first_adversary * k, INPUTS]
+    for p in range(marks.shape[1]):
+        marks[STANDS, p] = k
+    for start in range(first, end, BLOCK):
+        size = min(BLOCK, end - start)
+        for i in range(size):
+            lists[LIST_A, i] = tape_fired[start + i]
+        _perceive(seen, LIST_A, _ZERO, size, k, program, lists, buffers)
+        _network(buffers, size, k, program)
+        update = _matrix(gradients, out, size, last)
+        for i in range(size):
+            p = lists[LIST_A, i]
+            share = _share(p, k, program, lists)
+            for c in range(last):
+                own = last if k == 1 and c == alpha else c
+                update[i, c] = share * g[p, own]
+        _network_gradient(size, k, program, buffers, back)
+        perceived = _matrix(gradients, _ZERO, size, inputs)
+        for i in range(size):
+            lists[ROW_OF, lists[LIST_A, i]] = start - first + i
+            for c in range(inputs):
+                back.seen[start - first + i, c] = perceived[i, c]
+    _copy_rows_of_border(program, tile)
+    _perceive_gradient(seen, count, program, tile, back)
+    for i in range(first, end):
+        lists[ROW_OF, tape_fired[i]] = -1
+    _copy_rows_of_border(program, tile)
+
+
+@_entry
+def run_invasion_back(
+    g, x, tape_cells, tape_values, tape_fired, cells_end, fired_end, program, tile, back, seen
+):
+    """As `run_back`, for an invasion. `x` and `seen` are all zero before and after."""
+    channels, lists, earlier, updated = g.shape[1], tile.lists, back.earlier, tile.updated
+    alpha, last, steps = program.alive_at, channels - 1, cells_end.shape[0] - 2
+    listed = 0  # the cells whose gradient is kept in `g`; at first, all
+    for t in range(steps - 1, -1, -1):
+        first, count = cells_end[t], cells_end[t + 1] - cells_end[t]
+        for i in range(count):
+            lists[CELLS, i] = tape_cells[first + i]
+        _scatter(_matrix(tape_values, first * channels, count, channels), lists, CELLS, count, x)
+        alive = _claim(x, count, t, program, tile, seen)
+        _clear(x, lists, CELLS, count)
+        for i in range(alive):
+            lists[CELLS, i] = lists[ALIVE, i]
+            for c in range(last):
+                earlier[i, c] = 0.0
+        for k in range(2):
+            _species_back(g, seen, alive, t, k, tape_fired, fired_end, program, tile, back)
+        _clear(seen, lists, CELLS, alive)
+        _gather(g, lists, CELLS, _ZERO, alive, updated)
+        if t == steps - 1:
+            for p in range(g.shape[0]):
+                for c in range(channels):
+                    g[p, c] = 0.0
+        _clear(g, lists, LISTED, listed)
+        for i in range(alive):
+            p = lists[CELLS, i]
+            lists[LISTED, i] = p
+            for c in range(last):
+                if c != alpha:
+                    g[p, c] = updated[i, c] + earlier[i, c]
+            if lists[OWNS, p]:
+                g[p, alpha] = updated[i, alpha] + earlier[i, alpha]
+            if lists[OWNS + 1, p]:
+                g[p, last] = updated[i, last] + earlier[i, alpha]
+        listed = alive

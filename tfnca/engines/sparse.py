@@ -46,9 +46,7 @@ _ALIVE = {type(None): 0, Alpha: 1, Stroke: 2}
 def supports(step: Step) -> str | None:
     """None if this engine computes exactly what a step's `call` does; otherwise the reason."""
     kind = type(step)
-    if kind is Invasion:
-        return "the sparse one does not decide which species a cell belongs to"
-    if kind not in (Injected, Verified, Perturbed):
+    if kind not in (Injected, Verified, Perturbed, Invasion):
         if not isinstance(step, NeuralCA):
             return f"the sparse one knows the rule of a NeuralCA, and {kind.__name__} has none"
         if changed := [name for name in _METHODS if _own(kind, name)]:
@@ -57,7 +55,7 @@ def supports(step: Step) -> str | None:
     if reason := _changed(step):
         return reason
     if kind is Perturbed:
-        if type(step.host) in (Verified, Perturbed):
+        if type(step.host) in (Verified, Perturbed, Invasion):
             return f"the sparse one perturbs no {type(step.host).__name__}"
         reason = _not_affine(step.perturbation, step.channels) or supports(step.host)
         if reason is None and not isinstance(step.networks[0].rule.alive, Alpha):
@@ -65,10 +63,14 @@ def supports(step: Step) -> str | None:
         return reason
     if reason := next(filter(None, map(supports, step.networks)), None):
         return reason
+    if len(step.networks) > 2:
+        return "the sparse one runs two species, a host and one adversary"
     host, adversary = (ca.rule for ca in step.networks)
     for name in ("channels", "fixed", "alive", "padding"):
         if getattr(host, name) != getattr(adversary, name):
             return f"host and adversary differ in `{name}`"
+    if kind is Invasion:
+        return _no_species(step)
     if kind is not Verified:
         return None
     if not all(_can_be_tested(ca.rule) for ca in step.networks):
@@ -78,6 +80,15 @@ def supports(step: Step) -> str | None:
         )
     if not isinstance(step.tolerance, numbers.Real) or not step.tolerance > 0:
         return "the sparse one tests by a tolerance that is a positive number"
+    return None
+
+
+def _no_species(step: Step) -> str | None:
+    """None if the engine decides as `Invasion` does which cells belong to which species."""
+    if replaced := [name for name in ("belongs", "seen", "propose") if name in vars(step)]:
+        return f"the method {replaced[0]} of '{step.name}' was replaced"
+    if step.networks[0].rule.state_clip is not None:
+        return "the sparse one clips no state that species share"
     return None
 
 
@@ -300,8 +311,9 @@ def _describe(step: Step, frozen: bool = False) -> tuple[np.ndarray, np.ndarray,
         _ALIVE[type(alive)],
         0 if alive is None else alive.channel,
         rules[0].padding == "circular",
-        step.channels,
+        rules[0].channels,
         rules[0].changing,
+        isinstance(step, Invasion),
         perturbation is not None and perturbation.matrix is not None,
         perturbation is not None and perturbation.vector is not None,
         *(len(ca.layers_in_order) for ca in networks),
@@ -359,8 +371,10 @@ def _load():
 
 
 def _read_form(form):
-    alive, alive_at, circular, channels, changing, has_matrix, has_vector = map(int, form[:7])
-    layers, trained, *rest = np.reshape(form[7:], (5, -1)).tolist()
+    alive, alive_at, circular, channels, changing, invaded, has_matrix, has_vector = map(
+        int, form[:8]
+    )
+    layers, trained, *rest = np.reshape(form[8:], (5, -1)).tolist()
     return _load().Form(
         alive,
         alive_at,
@@ -372,6 +386,7 @@ def _read_form(form):
         tuple(layers),
         tuple(map(bool, trained)),
         *map(tuple, rest),
+        invaded=bool(invaded),
     )
 
 

@@ -58,8 +58,11 @@ def backward(form: Form, ticket: int, upstream: np.ndarray, inputs: Inputs) -> l
         most = int(np.max(np.diff(fired_end[:: len(form.layers)]), initial=0))
         back = make_back(form, program, len(g), most)
         arguments = g, zeros(*g.shape), *tape[number], program, tile, back
-        compiling.prepare(kernels.run_back, arguments)
-        kernels.run_back(*arguments)
+        entry = kernels.run_back
+        if form.invaded:
+            entry, arguments = kernels.run_invasion_back, (*arguments, zeros(len(g), form.channels))
+        compiling.prepare(entry, arguments)
+        entry(*arguments)
         unpad(g, of_state[items])
         return back.sums
 
@@ -83,8 +86,13 @@ def _run(form: Form, record: bool, inputs: Inputs) -> tuple[np.ndarray, list[tup
         x, tile = pad(inputs.state[items]), make_tile(form, inputs, items, program)
         cells_end, fired_end = (np.zeros(end, np.int64) for end in ends)
         arguments = x, steps, program, tile, record, cells_end, fired_end
-        compiling.prepare(kernels.run, arguments, kernels.run_back, arguments_back)
-        tape = kernels.run(*arguments)
+        if form.invaded:
+            arguments = *arguments, zeros(len(x), form.channels)
+            compiling.prepare(kernels.run_invasion, arguments)
+            tape = kernels.run_invasion(*arguments)
+        else:
+            compiling.prepare(kernels.run, arguments, kernels.run_back, arguments_back)
+            tape = kernels.run(*arguments)
         unpad(x, final[items])
         return *tape, cells_end, fired_end
 
