@@ -388,6 +388,30 @@ async function lizard(page) {
     }
     await part(page, "lizard", "remove").click();
   });
+  await check("adversaries that spread take over a lizard that stays where it is", async () => {
+    await part(page, "lizard", "reset").click();
+    await settle(page, 200, "growing");
+    await part(page, "lizard", "adversary").selectOption("invasion_red");
+    expect((await verdict()) === "A complete lizard", await verdict());
+    expect(await section.locator("#k_no_tail").isDisabled(), "a matrix could be chosen");
+    const share = async () => parseInt((await part(page, "lizard", "census").textContent()).match(/\d+ %/)[0]);
+    expect((await share()) === 0, `${await share()} % before`);
+    await part(page, "lizard", "sprinkle").click();
+    const first = await share();
+    expect(first > 5 && first < 20, `${first} % at first`);
+    await settle(page, 300, "growing");
+    await shot(page, "lizard_invaded");
+    expect((await share()) > 60, `${await share()} % after 300 steps`);
+    expect((await distance("red")) < (await distance("lizard")), "it is not red");
+    await part(page, "lizard", "adversary").selectOption("no_tail");
+    const cells = await part(page, "lizard", "census").textContent();
+    expect(cells === "Not perturbed", cells);
+    expect(await section.locator("#k_no_tail").isEnabled(), "no matrix can be chosen");
+    await settle(page, 300, "growing");
+    const [tailless, plain, red] = await Promise.all(["no_tail", "lizard", "red"].map(distance));
+    expect(plain < red && plain < tailless, `back among hosts: ${plain}, red ${red}`);
+    await part(page, "lizard", "reset").click();
+  });
   await check("red is told from green without colour", async () => {
     await page.locator("#palette").selectOption("distinct");
     const dark = await page.evaluate(() => {

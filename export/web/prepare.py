@@ -25,6 +25,7 @@ MODELS = {
     "growing_lizard": "the lizard playground",
     f"{LIZARD_ADVERSARY}no_tail": "the adversary that removes the tail",
     f"{LIZARD_ADVERSARY}red": "the adversary that turns the lizard red",
+    "invasion_red": "the adversaries that spread",
 }
 MUTATIONS = [name for name in TARGETS if name != "lizard"]
 DIGITS_PER_CLASS = 12
@@ -142,13 +143,15 @@ def find_perturbations(models):
 
 
 def read_densities(models):
-    """The adversary fraction that each lizard adversary was trained with."""
+    """The adversary fraction that each lizard adversary was trained with; of those that spread,
+    the initial one."""
     found = {}
     for name in MODELS:
         path = models / name / "config.json"
-        if name.startswith(LIZARD_ADVERSARY) and path.is_file():
+        if name.startswith((LIZARD_ADVERSARY, "invasion_")) and path.is_file():
             config = json.loads(path.read_text(encoding="utf-8"))
-            found[name.removeprefix(LIZARD_ADVERSARY)] = config["density"]
+            density = config["density"] if "density" in config else config["spray"]
+            found[name.removeprefix(LIZARD_ADVERSARY)] = density
     return found
 
 

@@ -59,9 +59,9 @@ def test_a_notebook_runs_and_gives_what_is_stored_in_it(path, monkeypatch):
     plt.close("all")
 
 
-def test_there_is_one_for_each_part_of_the_article_one_for_your_own_and_two_beyond():
+def test_there_is_one_for_each_part_of_the_article_one_for_your_own_and_others_beyond():
     names = ["1_digits", "2_injections", "3_perturbations", "4_attack_your_own"]
-    names += ["5_where_it_hurts", "6_textures", "7_segmentation"]
+    names += ["5_where_it_hurts", "6_textures", "7_segmentation", "8_what_stays"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 

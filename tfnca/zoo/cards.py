@@ -24,7 +24,7 @@ from tfnca.files import write_atomically
 from tfnca.measures.lizard import MEASURED_PADDING
 from tfnca.zoo.models import ShippedModel, models
 from tfnca.zoo.recipes import RECIPES
-from tfnca.zoo.summary import aim, main_measures, number, pattern, percent
+from tfnca.zoo.summary import aim, first_cells, main_measures, number, pattern, percent, spreads
 from tfnca.zoo.tables import counts, tables, text_table
 
 GENERATED = "<!-- Written by `make cards` from config.json and metrics.json. -->"
@@ -125,6 +125,13 @@ def describe(model: ShippedModel, config: dict[str, Any]) -> str:
             "same small network, and each sees only its eight neighbours. "
             f"{regime[config['regime']]}"
         )
+    if spreads(config):
+        return (
+            f"A rule for adversaries that spread in a grown lizard, to make it {aim(config)}. They "
+            f"begin with {first_cells(config)}, and compete with the host, {host}, for the "
+            "others: a cell belongs to the species with the larger alpha. The host's rule is "
+            "unchanged."
+        )
     if model.kind == "adversary":
         among = config.get("region", config.get("among"))
         what = "digit" if digits else f"grown {pattern(config)}"
@@ -153,6 +160,11 @@ def shown(model: ShippedModel, config: dict[str, Any]) -> str:
         )
     if model.kind == "host":
         return "The target, and the grown pattern"
+    if spreads(config):
+        return (
+            "The target, and the lizard 0, 60, 120 and 500 steps after the invasion, each with its "
+            "MSE and the adversaries' part of the cells"
+        )
     return (
         "The target, and the grown pattern 0, 100, 300 and 500 steps after the attack began, each "
         "with its MSE"
@@ -177,7 +189,11 @@ def usage(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
         start = "step" if model.kind == "host" else "step.host"
         lines += [f"state = tfnca.rollout({start}, tfnca.seed_state(72), steps=200, seed=0)"]
         where = "tfnca.living_mask(state)[..., 0]"
-    if model.kind == "adversary":
+    if spreads(config):
+        lines += [f"cells = {where}"]
+        lines += [f"state = step.invade(state, {_placed(config)})"]
+        lines += ["state = tfnca.rollout(step, state, steps=500, seed=1)"]
+    elif model.kind == "adversary":
         lines += [f"mask = tfnca.random_mask({where}, {config['density']:g}, seed=0)"]
         lines += ["state = tfnca.rollout(step, state, steps=200, mask=mask, seed=1)"]
     elif model.kind == "perturbation" or model.of_digits:
@@ -185,7 +201,8 @@ def usage(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
     if model.of_digits:
         lines += ["chosen = tfnca.class_logits(state).numpy().argmax(-1)  # the class of each cell"]
     else:
-        lines += ["picture = tfnca.to_rgb(state)"]
+        picture = "step.seen(state)" if spreads(config) else "state"
+        lines += [f"picture = tfnca.to_rgb({picture})"]
     needs_others = model.host is not None and not model.host_ships
     fence = "```py" if needs_others else "```python"  # the tests run the latter
     yield "\n".join([fence, *lines, "```"])
@@ -198,8 +215,19 @@ def usage(model: ShippedModel, config: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _placed(config: dict[str, Any]) -> str:
+    """The first cells of an adversary that spreads, as an expression."""
+    if config["spray"] is None:
+        return f"tfnca.random_patch(cells, {config['patch']}, seed=0)"
+    return f"tfnca.random_mask(cells, {config['spray']:g}, seed=0)"
+
+
 def measured_how(model: ShippedModel, config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The command that measures the model, and the sample."""
+    if spreads(config):
+        side = config["size"] + 2 * config["padding"]
+        runs = len(metrics["invasion"][0]["share"])
+        return f"Measured at the end of the training on {runs} runs on {side} by {side} cells."
     command = f"tfnca measure {Path('saved_models', model.name, Path(model.path).name)}"
     if model.kind != "host":
         host = f"saved_models/{model.host}/model.keras" if model.host_ships else config["host"]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import PurePath
+from statistics import median
 from typing import Any
 
 from tfnca.automata.perturbations import KINDS
@@ -19,7 +20,8 @@ class Measure:
     Attributes:
         name: The measure, and the step at which it was taken.
         value: The number.
-        kind: The model hubs' word for it: ``"accuracy"``, ``"mse"`` or ``"success_rate"``.
+        kind: The model hubs' word for it: ``"accuracy"``, ``"mse"`` or ``"success_rate"``; or
+            ``"part"``, a fraction.
     """
 
     name: str
@@ -32,7 +34,7 @@ class Measure:
 
 def number(value: float, kind: str = "accuracy") -> str:
     """A measure as text; small errors get one more digit."""
-    if kind == "success_rate":
+    if kind in ("success_rate", "part"):
         return f"{value:.2f}"
     return f"{value:.3f}" if kind == "accuracy" else f"{value:.{4 if value >= 1e-3 else 5}f}"
 
@@ -52,6 +54,18 @@ def aim(config: dict[str, Any]) -> str:
     """The aim of an attack on a pattern, as a verb: ``"lose its tail"``."""
     stem = PurePath(config["target"]).stem.removeprefix("lizard_")
     return DRAWN[stem].change if stem in DRAWN else f"turn into “{stem}”"
+
+
+def spreads(config: dict[str, Any]) -> bool:
+    """Whether an adversary was trained to spread, in an `Invasion`."""
+    return config.get("attack") == "invasion"
+
+
+def first_cells(config: dict[str, Any]) -> str:
+    """The cells with which an adversary that spreads begins."""
+    if config["spray"] is None:
+        return f"a patch of {config['patch']} by {config['patch']} cells"
+    return f"{percent(config['spray'])} of the cells"
 
 
 def task_of(layer: str) -> str | None:
@@ -74,6 +88,8 @@ def line(config: dict[str, Any], kind: str, layer: str) -> str:
         return f"makes digits choose {article} {config['digit']}{fraction}"
     if kind == "host":
         return f"grows a {pattern(config)} from one cell"
+    if spreads(config):
+        return f"spreads from {first_cells(config)}, to make the lizard {aim(config)}"
     what = "".join(f"{kind.kind}: " for kind in KINDS.values() if kind.__name__ == layer)
     return f"{what}makes the {pattern(config)} {aim(config)}{fraction}"
 
@@ -84,7 +100,22 @@ def main_measures(metrics: dict[str, Any]) -> list[Measure]:
         return _digit_attack(metrics)
     if "base" in metrics:
         return _digit_base(metrics)
+    if "invasion" in metrics:
+        return _invasion(metrics)
     return _pattern(metrics)
+
+
+def _invasion(metrics: dict[str, Any]) -> list[Measure]:
+    found = []
+    for row in metrics["invasion"]:
+        if row["step"] in (500, 5000):
+            when = f"{row['step']:,} steps after the invasion"
+            found += [
+                Measure(f"MSE {when}", median(row["error"]), "mse"),
+                Measure(f"the adversaries' part of the cells {when}", median(row["share"]), "part"),
+            ]
+    found.append(Measure("baseline MSE", median(metrics["host_alone"][-1]["error"]), "mse"))
+    return found
 
 
 def _pattern(metrics: dict[str, Any]) -> list[Measure]:

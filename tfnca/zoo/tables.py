@@ -1,5 +1,6 @@
 """Measures as small tables."""
 
+from statistics import median
 from typing import Any
 
 from tfnca.zoo.summary import number
@@ -17,6 +18,12 @@ CAPTIONS = {
     "from_grown": "From the grown pattern",
 }
 """Captions of the entries of ``metrics.json`` that are rows with a ``step``."""
+
+INVASIONS = {
+    "invasion": "Steps after the invasion; fraction of the cells, lowest and highest; median MSE",
+    "host_alone": "Baseline (the host without an attack, compared with the target)",
+}
+"""Those of entries whose rows have one value per run."""
 
 COLUMNS = {
     "step": "step",
@@ -48,6 +55,23 @@ def tables(metrics: dict[str, Any]) -> list[Table]:
         if rows:
             cells = [[_cell(row, name) for name in columns] for row in rows]
             found.append((caption, [COLUMNS[name] for name in columns], cells))
+    for key, caption in INVASIONS.items():
+        if rows := metrics.get(key):
+            found.append(
+                (
+                    caption,
+                    ["step", "adversaries", "red minus green", "MSE"],
+                    [
+                        [
+                            f"{row['step']:,}",
+                            _range(row["share"], 2),
+                            _range(row["red"], 2),
+                            f"{_error(median(row['error']))}, worst {_error(max(row['error']))}",
+                        ]
+                        for row in rows
+                    ],
+                )
+            )
     if left := metrics.get("left"):
         what = f"Mean alpha of the part that the attack removes, {left['runs']} runs"
         rows = [
@@ -103,6 +127,10 @@ def _cell(row: dict[str, Any], name: str) -> str:
     if f"{name}_sd" in row:
         return f"{number(value)} ± {row[f'{name}_sd']:.3f}"
     return _error(value)
+
+
+def _range(values: list[float], decimals: int) -> str:
+    return f"{min(values):.{decimals}f} to {max(values):.{decimals}f}"
 
 
 def _error(value: float) -> str:

@@ -52,6 +52,20 @@ export class CA {
     this.adversaries.fill(0);
   }
 
+  /** Gives the grid's cells to a model whose adversaries spread, or back to one whose do not. */
+  share(spreads) {
+    if (spreads === this.spreads) return;
+    const [before, old] = [this.state, this.channels];
+    const kept = KINDS[this.kind].channels;
+    if (!spreads) for (let cell = 0; cell < this.adversaries.length; cell++) before[cell * old + ALPHA] = this.alpha(cell);
+    Object.assign(this, { spreads, channels: kept + (spreads ? 1 : 0) });
+    this.state = new Float32Array(this.height * this.width * this.channels);
+    for (let cell = 0; cell < this.adversaries.length; cell++) {
+      this.state.set(before.subarray(cell * old, cell * old + kept), cell * this.channels);
+    }
+    this.adversaries.fill(0);
+  }
+
   /** Makes `count` steps. Only a box around the living cells is computed; the rest is dead. */
   async step(count = 1) {
     const box = this.crop ? this.livingBox(count) : this.wholeGrid();
@@ -133,7 +147,7 @@ export class CA {
   }
 
   lives(cell) {
-    return this.state[cell * this.channels + this.presence] > LIVING_THRESHOLD;
+    return (this.spreads ? this.alpha(cell) : this.state[cell * this.channels + this.presence]) > LIVING_THRESHOLD;
   }
 
   wholeGrid() {
@@ -143,9 +157,10 @@ export class CA {
   /** The box of all cells that can matter in the next `count` steps; null if none. */
   livingBox(count) {
     let [top, left, bottom, right] = [this.height, this.width, -1, -1];
-    for (let row = 0, i = this.presence; row < this.height; row++) {
-      for (let column = 0; column < this.width; column++, i += this.channels) {
-        if (!(this.state[i] > this.above)) continue;
+    for (let row = 0, cell = 0; row < this.height; row++) {
+      for (let column = 0; column < this.width; column++, cell++) {
+        const here = this.spreads ? this.alpha(cell) : this.state[cell * this.channels + this.presence];
+        if (!(here > this.above)) continue;
         if (row < top) top = row;
         if (row > bottom) bottom = row;
         if (column < left) left = column;

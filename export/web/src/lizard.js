@@ -23,7 +23,8 @@ export class LizardPlayground extends Playground {
   constructor(section, perturbations, targets, densities, palette, seed) {
     super(section, new CA("growing", SIDE, SIDE, seed));
     Object.assign(this, { perturbations, targets, densities, palette });
-    this.adversaries = {}; // injected models by the name of their target
+    this.adversaries = {}; // models by the name of their target
+    this.spreads = false; // whether adversaries that spread share the grid
     this.attacked = false; // since the last reset
     this.weights = {};
     this.figure = null;
@@ -73,16 +74,18 @@ export class LizardPlayground extends Playground {
   }
 
   use(model, target = OWN) {
-    this.#prepareFor(model);
-    if (!model.injected) {
-      this.ca.host = model;
+    const ours = model.spreads && target !== OWN; // it attacks the lizard, whose cells it keeps
+    if (!ours) this.#prepareFor(model);
+    if (!model.injected && !ours) {
+      this.ca.host = this.host = model;
       this.part.density.value = model.spreads ? SPRAY : this.part.density.value;
       this.part.density.oninput();
       return;
     }
     const known = target in this.adversaries;
     this.adversaries[target] = model;
-    if (!known) this.part.adversary.add(new Option(this.targets[target]?.label ?? target, target));
+    const { label = target } = this.targets[target.replace("invasion_", "")] ?? {};
+    if (!known) this.part.adversary.add(new Option(ours ? `${label}, spreading` : label, target));
     this.part.adversary.value = target;
     this.chooseAdversary(target);
   }
@@ -111,6 +114,7 @@ export class LizardPlayground extends Playground {
 
   copyLink() {
     if (this.foreign) this.say("A link cannot contain your model. Save keeps this step.");
+    else if (this.spreads) this.say("A link cannot contain cells that spread. Save keeps this step.");
     else return super.copyLink();
   }
 
@@ -118,19 +122,38 @@ export class LizardPlayground extends Playground {
   dropAdversaries() {
     this.adversaries = {};
     this.part.adversary.replaceChildren();
+    this.#share(null);
     this.ca.injected = null;
+  }
+
+  /** Lets adversaries that spread share the grid with the lizard, whose matrices they rule out; or ends it. */
+  #share(model) {
+    const spreads = Boolean(model);
+    if (this.foreign || spreads === this.spreads) return;
+    this.compare(false);
+    this.setWeights({});
+    this.spreads = spreads;
+    this.ca.edit((ca) => {
+      ca.share(spreads);
+      ca.host = model ?? this.host;
+      this.forget();
+    });
+    this.#showPerturbations();
+    this.draw(true);
   }
 
   showAdversaryControls() {
     const able = Boolean(this.ca.injected) || this.spreads;
-    this.part.adversary.closest("label").hidden = this.spreads;
+    this.part.adversary.closest("label").hidden = this.foreign && this.spreads;
     this.section.querySelectorAll("[data-adversary]").forEach((node) => (node.hidden = !able));
     if (!able && ["adversary", "host"].includes(this.tool)) this.tool = "damage";
   }
 
   chooseAdversary(target) {
     this.target = target;
-    this.ca.injected = this.adversaries[target];
+    const model = this.adversaries[target];
+    this.#share(model.spreads ? model : null);
+    this.ca.injected = model.spreads ? null : model;
     const density = this.densities[target];
     if (density) this.part.density.value = 100 * density;
     this.part.density.oninput();
@@ -240,12 +263,12 @@ export class LizardPlayground extends Playground {
       slider.value = k;
       value.textContent = k ? k.toFixed(2).replace("-", "−") : "0";
     }
-    const off = this.part.lift.checked;
+    const off = this.part.lift.checked || this.spreads;
     this.ca.edit((ca) => (ca.matrix = off ? null : combine(this.perturbations, this.weights)));
   }
 
   startFigure(number) {
-    if (this.foreign || !this.part[`figure${number}`]) return;
+    if (this.foreign || this.spreads || !this.part[`figure${number}`]) return;
     this.reset();
     this.startFigureAt(number);
     this.play(true);
@@ -309,7 +332,7 @@ export class LizardPlayground extends Playground {
       const grown = this.spreads ? "An invasion of yours" : "A growing CA of yours";
       part.verdict.textContent = ca.kind === "texture" ? "A texture of yours" : grown;
       part.verdict.dataset.nearest = part.census.textContent = "";
-      if (this.spreads) part.census.textContent = `Adversaries have ${Math.round(100 * invadedFraction(ca))} % of the cells`;
+      if (this.spreads) part.census.textContent = this.#spreadSoFar();
       return;
     }
     const names = Object.keys(this.targets);
@@ -327,13 +350,18 @@ export class LizardPlayground extends Playground {
     part.verdict.textContent = verdict;
     this.announce(verdict);
     const count = ca.adversaries.reduce((sum, cell) => sum + cell, 0);
-    part.census.textContent =
+    if (this.spreads) part.census.textContent = this.#spreadSoFar();
+    else part.census.textContent =
       (ca.matrix ? "Perturbed" : "Not perturbed") + (count ? `, ${count} ${count === 1 ? "adversary" : "adversaries"}` : "");
     names.forEach((name, i) => {
       this.rows[name].distance.textContent = distances[i].toFixed(4);
       this.rows[name].row.classList.toggle("leading", this.attacked && i === nearest && distances[i] < FAR);
     });
     this.plot.draw();
+  }
+
+  #spreadSoFar() {
+    return `Adversaries have ${Math.round(100 * invadedFraction(this.ca))} % of the cells`;
   }
 
   #row(name) {
@@ -388,7 +416,12 @@ export class LizardPlayground extends Playground {
       this.part.figures.append(button);
       this.part[`figure${number}`] = button;
     }
-    const some = Object.keys(this.perturbations).length > 0;
+    this.#showPerturbations();
+  }
+
+  #showPerturbations() {
+    const some = Object.keys(this.perturbations).length > 0 && !this.spreads;
+    for (const { slider } of Object.values(this.rows)) if (slider) slider.disabled = !some;
     this.section.querySelectorAll("[data-perturbation]").forEach((node) => (node.hidden = !some));
   }
 }

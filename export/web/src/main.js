@@ -45,7 +45,7 @@ async function main() {
   mnist.load(5); // a picture while the models are being fetched; three adversaries turn it
   mnist.forget();
   performance.mark("first picture");
-  const lizards = ["growing_adversary_red", "growing_adversary_no_tail"]; // begins with the last
+  const lizards = ["invasion_red", "growing_adversary_red", "growing_adversary_no_tail"]; // begins with the last
   await Promise.all([
     embed !== "lizard" && start(mnist, site.models, "mnist", ["mnist_adversary"]),
     embed !== "digits" && start(growing, site.models, "growing_lizard", lizards),

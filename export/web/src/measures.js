@@ -1,6 +1,6 @@
 // A state as numbers and as colours.
 
-import { CLASSES, GREY } from "./ca.js";
+import { ALPHA, CLASSES, GREY } from "./ca.js";
 
 /** The class that a cell of a digit chose, or -1 while all its logits are equal. */
 export function chosen(ca, cell) {
@@ -40,7 +40,8 @@ export function distance(ca, { side, values }) {
       const inside = y >= 0 && y < side && x >= 0 && x < side;
       for (let channel = 0; channel < 4; channel++) {
         const wanted = inside ? values[(y * side + x) * 4 + channel] : 0;
-        sum += (ca.state[i + channel] - wanted) ** 2;
+        const value = channel === ALPHA ? ca.alpha(i / ca.channels) : ca.state[i + channel];
+        sum += (value - wanted) ** 2;
       }
     }
   }
