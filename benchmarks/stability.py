@@ -56,6 +56,8 @@ def problems(host, of, strengths):
         if model.host != of:
             continue
         attack = tfnca.load_attack(model.name, host)
+        if isinstance(attack, tfnca.Invasion):  # it replaces the cells
+            continue
         if attack.has_adversary:
             yield model.name, attack
             continue
