@@ -163,7 +163,7 @@ def shown(model: ShippedModel, config: dict[str, Any]) -> str:
     if spreads(config):
         return (
             "The target, and the lizard 0, 60, 120 and 500 steps after the invasion, each with its "
-            "MSE and the adversaries' part of the cells"
+            "MSE and the fraction of the cells that adversaries have"
         )
     return (
         "The target, and the grown pattern 0, 100, 300 and 500 steps after the attack began, each "

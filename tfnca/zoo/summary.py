@@ -21,7 +21,7 @@ class Measure:
         name: The measure, and the step at which it was taken.
         value: The number.
         kind: The model hubs' word for it: ``"accuracy"``, ``"mse"`` or ``"success_rate"``; or
-            ``"part"``, a fraction.
+            ``"fraction"``.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Measure:
 
 def number(value: float, kind: str = "accuracy") -> str:
     """A measure as text; small errors get one more digit."""
-    if kind in ("success_rate", "part"):
+    if kind in ("success_rate", "fraction"):
         return f"{value:.2f}"
     return f"{value:.3f}" if kind == "accuracy" else f"{value:.{4 if value >= 1e-3 else 5}f}"
 
@@ -112,7 +112,11 @@ def _invasion(metrics: dict[str, Any]) -> list[Measure]:
             when = f"{row['step']:,} steps after the invasion"
             found += [
                 Measure(f"MSE {when}", median(row["error"]), "mse"),
-                Measure(f"the adversaries' part of the cells {when}", median(row["share"]), "part"),
+                Measure(
+                    f"fraction of the cells that adversaries have {when}",
+                    median(row["share"]),
+                    "fraction",
+                ),
             ]
     found.append(Measure("baseline MSE", median(metrics["host_alone"][-1]["error"]), "mse"))
     return found
