@@ -1,1 +1,1 @@
-export{w as CA,n as Model,i as PALETTES,m as clear,E as combine,o as countVotes,s as distance,v as loadDigit,u as paintDigits,d as paintGrown,f as paintTexture,y as plantSeed,t as readMatrix,x as setAdversary,S as sprinkle,O as start}from"./assets/npy-CsZ9alPO.js";
+export{w as CA,n as Model,i as PALETTES,m as clear,E as combine,o as countVotes,s as distance,v as loadDigit,u as paintDigits,d as paintGrown,f as paintTexture,y as plantSeed,t as readMatrix,x as setAdversary,S as sprinkle,O as start}from"./assets/npy-DVjzADsl.js";

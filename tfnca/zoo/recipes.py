@@ -53,6 +53,26 @@ def _adversary(target: str, density: float, own_weight: float, steps: int, minut
     return Recipe("train/growing_adversary.py", options, minutes)
 
 
+def _invasion(
+    start: str,
+    spray: float,
+    cell_cost: float,
+    ca_steps: tuple[int, int],
+    steps: int,
+    minutes: int,
+    drops: str = "0.6,0.9",
+    ships: bool = False,
+) -> Recipe:
+    """An adversary that spreads."""
+    fewest, most = ca_steps
+    options = (
+        f"--host {{growing_lizard}} --target red --start {start} --spray {spray} "
+        f"--cell-cost {cell_cost} --min-ca-steps {fewest} --max-ca-steps {most} --steps {steps} "
+        f"--batch-size 4 --pool-size 32 --learning-rate 2e-3 --drops {drops}"
+    )
+    return Recipe("train/invasion.py", options, minutes, ships)
+
+
 def _defence(start: str, bank: str, options: str, minutes: int, ships: bool = False) -> Recipe:
     options = f"--start {start} --bank {bank} {options} --data-dir {{data}}"
     return Recipe("train/mnist_defence.py", options, minutes, ships)
@@ -68,24 +88,36 @@ def _adversary_of(host: str, ships: bool = False) -> Recipe:
 
 
 RECIPES = {
-    "growing_lizard": Recipe(
+    "growing_lizard_fast": Recipe(
         "train/growing.py",
         "--steps 12000 --drops 0.6,0.9 --pool-size 256 --max-radius 0.5",
         100,
+        ships=False,
+    ),
+    "growing_lizard": Recipe(
+        "train/growing.py",
+        "--start {growing_lizard_fast} --colour-pace 0.3 --steps 3000 --learning-rate 5e-4 "
+        "--drops 0.6,0.9 --pool-size 256 --max-radius 0.5",
+        25,
     ),
     "perturbation_no_tail": _matrix("no_tail", 1500, 15),
     "perturbation_no_leg": _matrix("no_leg", 500, 6, "worst"),
-    "perturbation_no_head": _matrix("no_head", 1000, 11, "worst"),
+    "perturbation_no_head": _matrix("no_head", 1000, 11),
     "perturbation_no_arm": _matrix("no_arm", 1000, 11),
-    "perturbation_red": _matrix("red", 700, 8, "worst"),
-    "perturbation_blue": _matrix("blue", 700, 8, "worst"),
+    "perturbation_red": _matrix("red", 1500, 15),
+    "perturbation_blue": _matrix("blue", 1500, 15),
     "shift_no_tail": Recipe(
         "train/perturbation.py",
         "--host {growing_lizard} --kind shift --target no_tail --steps 300",
         4,
     ),
     "growing_adversary_no_tail": _adversary("no_tail --region host", 0.3, 0.2, 2000, 20),
-    "growing_adversary_red": _adversary("red", 0.6, 1, 5000, 45),
+    "growing_adversary_red": _adversary("red", 0.6, 1, 2000, 20),
+    "invasion_red_1": _invasion("host", 0.5, -0.5, (32, 48), 400, 4),
+    "invasion_red_2": _invasion("{invasion_red_1}", 0.2, -1, (40, 56), 500, 5),
+    "invasion_red": _invasion(
+        "{invasion_red_2}", 0.1, -1, (48, 64), 1200, 12, "0.7,0.95", ships=True
+    ),
     "mnist": Recipe(
         "train/mnist.py",
         "--steps 100000 --drops 0.84,0.95 --ema 0.999 --new-digits 2 --swapped-digits 2 "
