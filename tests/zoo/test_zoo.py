@@ -105,7 +105,8 @@ def test_an_attack_comes_on_its_host(model):
         warnings.simplefilter("error")
         step = tfnca.load_attack(model.short or model.name)
         again = tfnca.load_attack(model.name, host=model.host)
-    assert isinstance(step, tfnca.Injected if model.kind == "adversary" else tfnca.Perturbed)
+    kinds = {"invasion_red": tfnca.Invasion, "adversary": tfnca.Injected}
+    assert isinstance(step, kinds.get(model.name, kinds.get(model.kind, tfnca.Perturbed)))
     assert same(step.host, tfnca.load(model.host))
     assert same(step.trained, tfnca.load(model.name))
     assert same(step, again)

@@ -20,7 +20,7 @@ CAPTIONS = {
 """Captions of the entries of ``metrics.json`` that are rows with a ``step``."""
 
 INVASIONS = {
-    "invasion": "Steps after the invasion; fraction of the cells, lowest and highest; median MSE",
+    "invasion": "Steps after the invasion; fraction of the cells: median (lowest to highest)",
     "host_alone": "Baseline (the host without an attack, compared with the target)",
 }
 """Those of entries whose rows have one value per run."""
@@ -130,7 +130,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
 
 
 def _range(values: list[float], decimals: int) -> str:
-    return f"{min(values):.{decimals}f} to {max(values):.{decimals}f}"
+    low, middle, high = (f"{f(values):.{decimals}f}" for f in (min, median, max))
+    return f"{middle} ({low} to {high})"
 
 
 def _error(value: float) -> str:
