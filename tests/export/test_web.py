@@ -31,6 +31,7 @@ CHECKS = [
     "Figure 13 runs",
     "Figure 14 runs",
     "sprinkled adversaries remove the tail",
+    "adversaries that spread take over a lizard that stays where it is",
     "red is told from green without colour",
     "Figure 11 removes the tail",
     "the figures keep to their schedules",
