@@ -184,7 +184,7 @@ def test_a_wound_is_measured_after_the_attack(kind, monkeypatch):
         assert np.isfinite(last).all()
         assert np.isfinite([row["new"] + row["own"] for row in rows]).all()
         if kind == "second":
-            assert (last[:, 12, 36, 3] > 0.1).all()
+            assert (last[:, 11:14, 35:38, 3].max((1, 2)) > 0.1).all()
         if kind == "cut":
             assert np.less(rows[0]["new"], rows[0]["own"]).all()
             *_, plain = next(wounds.untrained("none", "bundled", options))
@@ -249,8 +249,8 @@ def test_the_deviation_test_spares_cells_that_follow_the_host(invaded_lizard):
         ends = [np.asarray(tfnca.rollout(each, state, 1, seed=1)) for each in (plain, tested)]
         before, after = ends
         mine = np.asarray(plain.owners(state)) == 0
-        np.testing.assert_array_equal(after[mine], before[mine])
-        assert np.array_equal(after, before) == survive
+        np.testing.assert_allclose(after[mine], before[mine], atol=1e-6)
+        assert np.allclose(after, before, atol=1e-6) == survive
 
 
 def test_a_careful_adversary_passes_the_deviation_test(invaded_lizard):
@@ -262,8 +262,9 @@ def test_a_careful_adversary_passes_the_deviation_test(invaded_lizard):
         np.asarray(tfnca.rollout(kind(host, careful), state, 1, seed=1))
         for kind in (tfnca.Invasion, immunity.TestedInvasion)
     )
-    np.testing.assert_array_equal(after, before)
-    assert not np.array_equal(before, tfnca.rollout(tfnca.Invasion(host, host), state, 1, seed=1))
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    alone = tfnca.rollout(tfnca.Invasion(host, host), state, 1, seed=1)
+    assert not np.allclose(before, alone, atol=1e-6)
 
 
 def test_a_free_cell_next_to_the_host_is_the_hosts_alone(invaded_lizard):

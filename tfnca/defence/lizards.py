@@ -16,7 +16,6 @@ from tfnca.measures.progress import Clock
 from tfnca.measures.settings import settings_beside
 from tfnca.measures.task import measure_task
 from tfnca.tasks.pattern import PatternTask
-from tfnca.zoo.summary import spreads
 
 AT = (500, 5000)
 """CA steps after the attack's beginning at which it is measured."""
@@ -38,7 +37,7 @@ def find_lizards(folder: Path) -> tuple[Models, Models]:
         model, settings = load(path), settings_beside(path)
         perturbs = isinstance(model, StatePerturbation)
         grows = isinstance(model, CellularAutomaton) and not no_picture(model)
-        if not (perturbs or grows) or spreads(settings):
+        if not (perturbs or grows) or settings.get("attack") == "invasion":
             continue
         name = path.parent.name
         (attacks if perturbs or "host" in settings else hosts)[name] = model, settings
