@@ -502,6 +502,7 @@ def test_long_runs_of_perturbations(models):
         assert_long_runs_agree(step, [states], [None])
 
 
+@pytest.mark.slow
 def test_long_runs_of_digits(models):
     """40 steps: by step 80 the published host has blown up float32's own error to the bound."""
     step = Injected(need(models["digit host"]), need(models["digit adversary"]))
