@@ -87,9 +87,9 @@ def _run(form: Form, record: bool, inputs: Inputs) -> tuple[np.ndarray, list[tup
         cells_end, fired_end = (np.zeros(end, np.int64) for end in ends)
         arguments = x, steps, program, tile, record, cells_end, fired_end
         if form.invaded:
-            arguments = *arguments, zeros(len(x), form.channels)
-            compiling.prepare(kernels.run_invasion, arguments)
-            tape = kernels.run_invasion(*arguments)
+            with_seen = *arguments, zeros(len(x), form.channels)
+            compiling.prepare(kernels.run_invasion, with_seen)
+            tape = kernels.run_invasion(*with_seen)
         else:
             compiling.prepare(kernels.run, arguments, kernels.run_back, arguments_back)
             tape = kernels.run(*arguments)
