@@ -174,17 +174,17 @@ def test_a_run_holds_the_new_picture_if_it_is_near_and_nearer_than_the_hosts_own
 
 @pytest.mark.parametrize("kind", ["second", "cut", "removed", "nudge", "matrix"])
 def test_a_wound_is_measured_after_the_attack(kind, monkeypatch):
-    for name, value in {"AGE": 20, "AT": (1, 2), "MATRICES": ("no_leg",)}.items():
+    for name, value in {"AGE": 20, "AT": (1, 4), "MATRICES": ("no_leg",)}.items():
         monkeypatch.setattr(wounds, name, value)
     options = argparse.Namespace(runs=2, size=24, updates=1, batch=1, angle=0.0)
     look = wounds.trained if kind in ("nudge", "matrix") else wounds.untrained
     for _, rows, last in look(kind, "bundled", options):
-        assert [row["step"] for row in rows] == [1, 2]
+        assert [row["step"] for row in rows] == [1, 4]
         assert last.shape[:2] == (2, 24)
         assert np.isfinite(last).all()
         assert np.isfinite([row["new"] + row["own"] for row in rows]).all()
         if kind == "second":
-            assert (last[:, 11:14, 35:38, 3].max((1, 2)) > 0.1).all()
+            assert (last[:, 12, 36, 3] > 0.1).all()
         if kind == "cut":
             assert np.less(rows[0]["new"], rows[0]["own"]).all()
             *_, plain = next(wounds.untrained("none", "bundled", options))
@@ -246,11 +246,14 @@ def test_the_deviation_test_spares_cells_that_follow_the_host(invaded_lizard):
     host, adversary, state = invaded_lizard
     for other, survive in ((host, True), (adversary, False)):
         plain, tested = tfnca.Invasion(host, other), immunity.TestedInvasion(host, other)
-        ends = [np.asarray(tfnca.rollout(each, state, 1, seed=1)) for each in (plain, tested)]
+        ends = [  # in one engine: two differ by rounding
+            np.asarray(tfnca.rollout(each, state, 1, seed=1, engine="dense"))
+            for each in (plain, tested)
+        ]
         before, after = ends
         mine = np.asarray(plain.owners(state)) == 0
-        np.testing.assert_allclose(after[mine], before[mine], atol=1e-6)
-        assert np.allclose(after, before, atol=1e-6) == survive
+        np.testing.assert_array_equal(after[mine], before[mine])
+        assert np.array_equal(after, before) == survive
 
 
 def test_a_careful_adversary_passes_the_deviation_test(invaded_lizard):
@@ -259,12 +262,12 @@ def test_a_careful_adversary_passes_the_deviation_test(invaded_lizard):
     careful.set_weights(adversary.get_weights())
     careful.lawful = host
     before, after = (
-        np.asarray(tfnca.rollout(kind(host, careful), state, 1, seed=1))
+        np.asarray(tfnca.rollout(kind(host, careful), state, 1, seed=1, engine="dense"))
         for kind in (tfnca.Invasion, immunity.TestedInvasion)
     )
-    np.testing.assert_allclose(after, before, atol=1e-6)
-    alone = tfnca.rollout(tfnca.Invasion(host, host), state, 1, seed=1)
-    assert not np.allclose(before, alone, atol=1e-6)
+    np.testing.assert_array_equal(after, before)
+    alone = tfnca.rollout(tfnca.Invasion(host, host), state, 1, seed=1, engine="dense")
+    assert not np.array_equal(before, alone)
 
 
 def test_a_free_cell_next_to_the_host_is_the_hosts_alone(invaded_lizard):

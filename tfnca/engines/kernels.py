@@ -295,6 +295,14 @@ def _find_living(x, count, program, lists, marks, stamp, tick, found):
 
 
 @_jit
+def _make_keys(network, t, program, tile):
+    """The keys of a step's draws, one for each item of the tile."""
+    for i in range(tile.keys.shape[1]):
+        index, item = tile.first_step + t, tile.first_item + i
+        tile.keys[network, i] = item_key(tile.seed, index, network, item, program.hash)
+
+
+@_jit
 def _draw_fires(row, count, network, t, program, tile):
     """Marks which cells of a list fire under a network's fire mask."""
     lists, marks, given = tile.lists, tile.marks, tile.fire
@@ -722,7 +730,7 @@ def _find_first(x, program, tile):
 @_part
 def _step(x, count, alive, t, program, tile):
     """One step: changes `x`, relists the cells; returns how many are listed and how many alive."""
-    lists, marks, keys, updated = tile.lists, tile.marks, tile.keys, tile.updated
+    lists, marks, updated = tile.lists, tile.marks, tile.updated
     if program.has_matrix or program.has_vector:
         count = _perturb(x, count, t, program, tile)
     _copy_border(x, program, tile)
@@ -730,9 +738,7 @@ def _step(x, count, alive, t, program, tile):
         alive = _find_living(x, count, program, lists, marks, LIVING, t + 1, ALIVE)
         _gather(x, lists, ALIVE, _ZERO, alive, updated)
     for k in range(program.networks):
-        for i in range(keys.shape[1]):
-            index, item = tile.first_step + t, tile.first_item + i
-            keys[k, i] = item_key(tile.seed, index, k, item, program.hash)
+        _make_keys(k, t, program, tile)
         _draw_fires(ALIVE, alive, k, t, program, tile)
         n = 0
         for i in range(alive):
@@ -1017,14 +1023,12 @@ def _share(p, network, program, lists):
 @_part
 def _step_of_species(x, count, t, program, tile, seen):
     """One step of an invasion: changes `x`, relists the cells; returns how many are listed."""
-    lists, marks, keys, updated = tile.lists, tile.marks, tile.keys, tile.updated
+    lists, marks, updated = tile.lists, tile.marks, tile.updated
     alpha, last = program.alive_at, x.shape[1] - 1
     alive = _claim(x, count, t, program, tile, seen)
     _gather(x, lists, ALIVE, _ZERO, alive, updated)
     for k in range(2):
-        for i in range(keys.shape[1]):
-            index, item = tile.first_step + t, tile.first_item + i
-            keys[k, i] = item_key(tile.seed, index, k, item, program.hash)
+        _make_keys(k, t, program, tile)
         _draw_fires(ALIVE, alive, k, t, program, tile)
         n = 0
         for i in range(alive):
