@@ -319,6 +319,24 @@ def test_the_living_cells_engine_computes_the_same(name):
         np.testing.assert_allclose(found, expected, atol=2e-6 * max(1, np.abs(expected).max()))
 
 
+def test_the_living_cells_engine_forgets_cells_that_come_and_go():
+    """A cell that lives in one step and not in another is seen as empty in the other."""
+    step = invasion(RULES["growing"])
+    state = np.zeros((2, 11, 12, step.channels), np.float32)
+    state[:, 4:7, 4:7] = np.random.default_rng(0).normal(scale=0.5, size=(2, 3, 3, 7))
+    state[..., step.alphas] = 0
+    state[:, 4:7, 4:6, 3] = state[:, 4:7, 6, 6] = 0.8
+    found, expected = (results(step, state, 6, engine) for engine in ("sparse", "dense"))
+    lives = [
+        np.asarray(step.living(tfnca.rollout(step, state, steps, seed=3))) for steps in range(7)
+    ]
+    changes = np.diff(np.stack(lives).astype(int), axis=0)
+    assert (changes > 0).any()
+    assert (changes < 0).any()
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6 * max(1, np.abs(theirs).max()))
+
+
 def test_the_living_cells_engine_takes_given_fire_masks():
     step = invasion(RULES["circular"])
     state = some_state(step)
