@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import yaml
 
@@ -75,6 +76,25 @@ def test_the_python_of_a_card_runs(name):
     exec(re.sub("steps=[25]00", "steps=4", source), result)
     last = result["chosen"] if "chosen" in result else result["picture"]
     assert last.shape[1:3] in {(28, 28), (72, 72)}
+    if name == "invasion_red":  # the alphas of all species make the picture
+        assert result["step"].owners(result["state"]).numpy().max() == 1
+        expected = tfnca.to_rgb(result["step"].seen(result["state"]))
+        np.testing.assert_array_equal(last, expected)
+
+
+def test_an_invasion_is_measured_by_its_picture_and_by_the_cells_that_it_has():
+    rows = [
+        {"step": step, "error": [0.3, 0.1, 0.2], "share": [1.0, 0.5, 0.9]} for step in (120, 500)
+    ]
+    alone = [{"step": 500, "error": [0.4, 0.4, 0.5], "share": [0.0] * 3}]
+    found = main_measures({"invasion": rows, "host_alone": alone})
+    assert [(each.kind, each.value) for each in found] == [
+        ("mse", 0.2),
+        ("fraction", 0.9),
+        ("mse", 0.4),
+    ]
+    assert all("500 steps" in each.name for each in found[:2])
+    assert found[2].name == "baseline MSE"
 
 
 def test_commands_have_the_present_names_of_their_options():
