@@ -19,6 +19,7 @@ import invaded
 import persuade
 import shared_basis
 import stability
+import videos
 import wounds
 
 
@@ -293,3 +294,19 @@ def test_redder_cells_are_counted_among_the_hosts():
     state = np.zeros((1, 2, 2, 4), np.float32)
     state[0, 0, :, 0], state[0, 1, :, 1] = 0.9, 0.8
     assert persuade.redder(state, np.array([[[True, False], [True, True]]])) == pytest.approx(1 / 3)
+
+
+def test_the_frames_of_a_video_follow_one_run_and_have_one_size():
+    """An invasion by a copy of the host, which holds what it gets, and the host without it."""
+    host = tfnca.load("growing_lizard")
+    step = tfnca.Invasion(host, tfnca.load("growing_lizard"))
+    grown = np.asarray(grown_states(host, (40, 40), 1, steps=60))
+    along = [(now, np.asarray(state)) for now, state in videos.path(host, grown, 3, 5, first=60)]
+    assert [now for now, _ in along] == [0, 5, 10]
+    apart = tfnca.rollout(host, grown, 10, seed=1, step_offset=60)
+    np.testing.assert_allclose(along[-1][1], apart, atol=1e-5)
+    frames = list(videos.invasion(step, grown, 1.0, 4, 2))
+    assert len(frames) == 6
+    assert len({frame.shape for frame in frames}) == 1
+    assert videos.shares(step, step.invade(grown, np.ones((1, 40, 40)))) == ["100 %"]
+    assert videos.short("no_tail", "red") == "tail, red"
