@@ -60,6 +60,7 @@ def _invasion(
     ca_steps: tuple[int, int],
     steps: int,
     minutes: int,
+    rate: str = "1e-3",
     drops: str = "0.6,0.9",
     ships: bool = False,
 ) -> Recipe:
@@ -68,7 +69,7 @@ def _invasion(
     options = (
         f"--host {{growing_lizard}} --target red --start {start} --spray {spray} "
         f"--cell-cost {cell_cost} --min-ca-steps {fewest} --max-ca-steps {most} --steps {steps} "
-        f"--batch-size 4 --pool-size 32 --learning-rate 2e-3 --drops {drops}"
+        f"--batch-size 4 --pool-size 32 --learning-rate {rate} --drops {drops}"
     )
     return Recipe("train/invasion.py", options, minutes, ships)
 
@@ -113,11 +114,14 @@ RECIPES = {
     ),
     "growing_adversary_no_tail": _adversary("no_tail --region host", 0.3, 0.2, 2000, 20),
     "growing_adversary_red": _adversary("red", 0.6, 1, 2000, 20),
-    "invasion_red_1": _invasion("host", 0.5, -0.5, (32, 48), 400, 4),
-    "invasion_red_2": _invasion("{invasion_red_1}", 0.2, -1, (40, 56), 500, 5),
-    "invasion_red": _invasion(
-        "{invasion_red_2}", 0.1, -1, (48, 64), 1200, 12, "0.7,0.95", ships=True
+    "invasion_red_1": _invasion("host", 0.5, -0.5, (32, 48), 400, 3, rate="2e-3"),
+    "invasion_red_2": _invasion("{invasion_red_1}", 0.2, -1, (40, 56), 500, 4, rate="2e-3"),
+    "invasion_red_3": _invasion(
+        "{invasion_red_2}", 0.1, -1, (48, 64), 1200, 8, rate="2e-3", drops="0.7,0.95"
     ),
+    "invasion_red_4": _invasion("{invasion_red_3}", 0.03, -1, (48, 64), 1200, 6, drops="0.7,0.95"),
+    "invasion_red_5": _invasion("{invasion_red_4}", 0.03, -1, (64, 96), 2400, 14),
+    "invasion_red": _invasion("{invasion_red_5}", 0.01, -1, (64, 96), 4000, 23, ships=True),
     "mnist": Recipe(
         "train/mnist.py",
         "--steps 100000 --drops 0.84,0.95 --ema 0.999 --new-digits 2 --swapped-digits 2 "
