@@ -108,7 +108,7 @@ def make_all(names: Sequence[str], folder: Path, data: str | None, jobs: int) ->
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     future.result()
                     order.done(running.pop(future))
-            except BaseException:  # those that run end, or go on from their snapshots later
+            except BaseException:  # those that run end, or continue from their snapshots later
                 pool.shutdown(cancel_futures=True)
                 raise
 
