@@ -29,8 +29,9 @@ reproduce: $(READY)  ## train the MNIST takeover, measure it, draw it, export it
 	$(RUN) -m tfnca.article.report out/reproduce
 
 # ONLY="name name": these alone. MNIST=folder: with its four files, which all of them need.
+# JOBS=2: two at once.
 models: $(READY)  ## the models that ship, each by one command, into out/models: hours
-	$(RUN) train/models.py $(if $(ONLY),--only $(ONLY)) $(if $(MNIST),--data-dir $(MNIST))
+	$(RUN) train/models.py $(if $(ONLY),--only $(ONLY)) $(if $(MNIST),--data-dir $(MNIST)) $(if $(JOBS),--jobs $(JOBS))
 
 # Each worker takes a file at a time, those that take longest first (tests/conftest.py).
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

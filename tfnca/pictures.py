@@ -296,7 +296,7 @@ def save_animation(
         return
     first, *others = map(Image.fromarray, scaled)
     buffer = io.BytesIO()
-    options = {"save_all": True, "append_images": others, "loop": 0, "quality": 70}
+    options = {"save_all": True, "append_images": others, "loop": 0, "quality": 60, "method": 6}
     first.save(buffer, MOVING[ending], duration=int(1000 // fps), **options)
     write_atomically(path, buffer.getvalue())
 

@@ -11,6 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from tfnca.commands import Parser, plain_errors
@@ -63,8 +66,11 @@ def is_made(name: str, folder: Path, words: list[str]) -> bool:
     return said == " ".join(["python", *words]) and not older_than_its_needs(name, folder)
 
 
-def make(name: str, folder: Path, data: str | None) -> None:
-    """Runs a recipe until it is finished, from its last snapshot if there is one."""
+def make(name: str, folder: Path, data: str | None, to_log: bool = False) -> None:
+    """Runs a recipe until it is finished, from its last snapshot if there is one.
+
+    With `to_log`, a file in the folder gets what it prints.
+    """
     words = command(name, folder, data)
     if is_made(name, folder, words):
         print(f"{name}: made.", flush=True)
@@ -73,9 +79,38 @@ def make(name: str, folder: Path, data: str | None) -> None:
     if snapshots and not older_than_its_needs(name, folder):
         words.append("--resume")
     print(f"{name}: about {RECIPES[name].minutes} minutes: python {' '.join(words)}", flush=True)
-    ended = subprocess.run([sys.executable, *words], cwd=ROOT, env=os.environ | THREADS)
+    log, options = folder / f"{name}.log", {"cwd": ROOT, "env": os.environ | THREADS}
+    if not to_log:
+        ended = subprocess.run([sys.executable, *words], **options)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file:
+            options |= {"stdout": file, "stderr": subprocess.STDOUT}
+            ended = subprocess.run([sys.executable, *words], **options)
     if ended.returncode:
-        raise SystemExit(ended.returncode)
+        raise SystemExit(f"{name} failed: see {log}" if to_log else ended.returncode)
+    if to_log:
+        print(f"{name}: finished.", flush=True)
+
+
+def make_all(names: Sequence[str], folder: Path, data: str | None, jobs: int) -> None:
+    """Makes each model as soon as those that it needs are made, at most `jobs` at once."""
+    order = TopologicalSorter(
+        {name: [needed for needed in RECIPES[name].needs if needed in names] for name in names}
+    )
+    order.prepare()
+    running: dict[Future[None], str] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        while order.is_active():
+            for name in order.get_ready():
+                running[pool.submit(make, name, folder, data, jobs > 1)] = name
+            try:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    future.result()
+                    order.done(running.pop(future))
+            except BaseException:  # those that run end, or continue from their snapshots later
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
 def ship(name: str, folder: Path, data: str | None) -> None:
@@ -126,6 +161,13 @@ def main() -> None:
         default=Path("out/models"),
         help="output folder (default: %(default)s)",
     )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        help="models to train at once, one core for each (default: 1); above 1, NAME.log in the "
+        "folder gets what a training prints",
+    )
     parser.add_argument("--data-dir", help="folder with MNIST's four idx files")
     parser.add_argument(
         "--ship", action="store_true", help="only copy finished models to saved_models/"
@@ -138,10 +180,13 @@ def main() -> None:
     with plain_errors():
         if options.only is None and options.data_dir is None:
             raise ValueError("To train all models, give MNIST: --data-dir FOLDER. Received: none")
+        if options.jobs < 1:
+            raise ValueError(f"--jobs must be 1 or more. Received: {options.jobs}")
+        if not options.ship:
+            make_all(names, options.folder, options.data_dir, options.jobs)
+            return
         for name in names:
-            if not options.ship:
-                make(name, options.folder, options.data_dir)
-            elif RECIPES[name].ships:
+            if RECIPES[name].ships:
                 ship(name, options.folder, options.data_dir)
 
 

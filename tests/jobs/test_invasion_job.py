@@ -21,7 +21,8 @@ def quick(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("place", "cells"), [(["--patch", 1], (1, 1)), (["--spray", 0.5], (2, 200))]
+    ("place", "cells"),
+    [(["--patch", 1], (1, 1)), (["--spray", 0.5, "--cell-cost", -1], (2, 200))],
 )
 def test_an_invasion_is_trained_and_measured(place, cells, command, quick, monkeypatch, tmp_path):
     starts = []
@@ -51,6 +52,7 @@ def test_an_invasion_is_trained_and_measured(place, cells, command, quick, monke
     assert max(metrics["invasion"][0]["share"]) > 0 == max(metrics["host_alone"][0]["share"])
     assert "host_sha256" in json.loads((tmp_path / "config.json").read_text())
     assert (tmp_path / "preview.png").exists()
+    assert "log-scaled" not in errors  # a reward makes losses negative
 
 
 def test_a_cost_for_cells_is_part_of_the_loss(command, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ import json
 import os
 import runpy
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,11 +57,12 @@ def test_a_recipe_gives_options_that_its_script_has(name):
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """`train/models.py` with three recipes, and a stand-in for what they run."""
+    """`train/models.py` with a few recipes, and a stand-in for what they run."""
     recipes = {
         "host": Recipe("train/growing.py", "--steps 3", 1),
         "step_on_the_way": Recipe("train/perturbation.py", "--host {host}", 1, ships=False),
         "attack": Recipe("train/perturbation.py", "--host {host} --target no_tail", 1),
+        "other_host": Recipe("train/growing.py", "--steps 4", 1),
     }
     monkeypatch.setattr("tfnca.zoo.recipes.RECIPES", recipes)
     script = runpy.run_path(str(ROOT / "train/models.py"))
@@ -68,8 +70,12 @@ def models(tmp_path, monkeypatch):
     here["ROOT"], here["SHIPPED"] = tmp_path, tmp_path / "saved_models"
     runs, clock = [], iter(range(1, 100))
 
-    def run(words, cwd, env):
+    def run(words, cwd, env, **log):
         assert {env[name] for name in here["THREADS"]} == {"1"}
+        if log:
+            log["stdout"].write("a training's progress")
+            if words[2] == "--steps":  # hosts
+                meeting.wait(timeout=20)  # until both are running
         runs.append(words[1:])
         folder = Path(words[words.index("--out") + 1])
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +94,7 @@ def models(tmp_path, monkeypatch):
             os.utime(file, (now, now))
         return SimpleNamespace(returncode=int(fail))
 
-    failing = set()
+    failing, meeting = set(), threading.Barrier(2)
     monkeypatch.setattr("subprocess.run", run)
 
     def start(*words):
@@ -121,6 +127,20 @@ def test_goes_on_from_a_snapshot(models):
     assert models.start("--only", "host") == []
 
 
+def test_makes_several_at_once_and_each_after_those_it_needs(models):
+    made = names(models.start("--only", "host", "other_host", "attack", "--jobs", "2"))
+    assert sorted(made[:2]) == ["host", "other_host"]  # which the stand-in lets run together only
+    assert made[2:] == ["attack"]
+    assert (models.folder / "out/attack.log").read_text() == "a training's progress"
+
+
+def test_what_needs_a_failed_model_is_not_made(models):
+    models.failing.add("host")
+    with pytest.raises(SystemExit, match=r"host failed: see .*host\.log"):
+        models.start("--only", "host", "other_host", "attack", "--jobs", "2")
+    assert sorted(names([(Path(w[-1]).name, "") for w in models.runs])) == ["host", "other_host"]
+
+
 def test_ships_the_command_and_the_checksum(models):
     models.start("--only", "host", "step_on_the_way", "attack")
     models.start("--only", "host", "step_on_the_way", "attack", "--ship")
@@ -137,6 +157,7 @@ def test_ships_the_command_and_the_checksum(models):
         (["--only", "attack"], "Make host first"),
         (["--only", "host", "--ship"], "Received: host, which is not"),
         ([], "To train all models, give MNIST"),
+        (["--only", "host", "--jobs", "0"], "--jobs must be 1 or more"),
     ],
 )
 def test_says_what_is_missing(models, capsys, words, message):

@@ -116,7 +116,7 @@ def save_results(
     save_png(folder / "preview.png", preview)
     if history:
         curve = [row["step"] for row in history], [row["loss"] for row in history]
-        picture = plot({"loss": curve}, "training step", "loss", log=True)
+        picture = plot({"loss": curve}, "training step", "loss", log=min(curve[1]) > 0)
         write_atomically(folder / "loss.png", picture)
     print(f"Wrote {folder}/preview.png, metrics.json and other files.")
     for found in main_measures(metrics):
