@@ -51,10 +51,10 @@ def released(folder, *names):
     return [tfnca.load(folder / f"{name}.pt", convention="takeover") for name in names]
 
 
-def invasion(step, grown, place, frames, every):
-    """An invasion, then the host alone, which gets all cells back."""
+def invasion(step, grown, side, frames, every):
+    """An invasion from a square of cells, then the host alone, which gets all cells back."""
     cells = np.asarray(grown)[..., 3] > 0.1
-    where = tfnca.random_patch(cells, 2) if place == "patch" else tfnca.random_mask(cells, place)
+    where = tfnca.random_patch(cells, side)
     for now, state in path(step, step.invade(grown, where), frames, every):
         labels = [f"{now}: {share}" for share in shares(step, state)]
         yield picture(shown(step.seen(state)), labels)
@@ -66,13 +66,13 @@ def invasion(step, grown, place, frames, every):
 def takeover(folder):
     host, adversary = released(folder, "lizard_persistent", "lizard_to_red_2x2")
     grown = tfnca.rollout(host, first_cell(64, RUNS, host.channels), AGE, seed=0)
-    return invasion(tfnca.Invasion(host, adversary), grown, "patch", 36, 8)
+    return invasion(tfnca.Invasion(host, adversary), grown, 2, 36, 8)
 
 
 def our_lizard(folder):
     host, adversary = tfnca.load("growing_lizard"), tfnca.load("invasion_red")
     grown = grown_states(host, (48, 48), RUNS, steps=AGE)
-    return invasion(tfnca.Invasion(host, adversary), grown, 0.1, 36, 8)
+    return invasion(tfnca.Invasion(host, adversary), grown, 1, 36, 12)
 
 
 def second(folder):

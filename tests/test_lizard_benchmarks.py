@@ -305,7 +305,7 @@ def test_the_frames_of_a_video_follow_one_run_and_have_one_size():
     assert [now for now, _ in along] == [0, 5, 10]
     apart = tfnca.rollout(host, grown, 10, seed=1, step_offset=60)
     np.testing.assert_allclose(along[-1][1], apart, atol=1e-5)
-    frames = list(videos.invasion(step, grown, 1.0, 4, 2))
+    frames = list(videos.invasion(step, grown, 2, 4, 2))
     assert len(frames) == 6
     assert len({frame.shape for frame in frames}) == 1
     assert videos.shares(step, step.invade(grown, np.ones((1, 40, 40)))) == ["100 %"]
