@@ -73,6 +73,7 @@ def test_the_python_of_a_card_runs(name):
     (model,) = [model for model in SHIPPED if model.name == name]
     (source,) = re.findall(r"```python\n(.*?)```", card(model), flags=re.S)
     result = {}
+    source = source.replace("cells, 0.01", "cells, 0.5")  # after 4 steps there are few cells
     exec(re.sub("steps=[25]00", "steps=4", source), result)
     last = result["chosen"] if "chosen" in result else result["picture"]
     assert last.shape[1:3] in {(28, 28), (72, 72)}
