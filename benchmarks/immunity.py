@@ -112,9 +112,9 @@ def invaded(step, state, seed):
     return step.invade(state, tfnca.random_mask(cells, SPRAY, seed=seed))
 
 
-def fit(step, target, starts, updates, **pool):
+def fit(step, loss, starts, updates, **pool):
     """Trains an invasion's adversary, or its host; returns the mean loss of the last steps."""
-    trainer = tfnca.Trainer(step, tfnca.InvasionLoss(target), steps=(32, 48), seed=0)
+    trainer = tfnca.Trainer(step, loss, steps=(32, 48), seed=0)
     rate = keras.optimizers.schedules.PiecewiseConstantDecay([int(0.6 * updates)], [1e-3, 1e-4])
     trainer.compile(keras.optimizers.Adam(rate))
     pool = tfnca.GrowingPool(np.asarray(starts), size=16, seed=0, **pool)
@@ -130,12 +130,16 @@ def trained_host(host, adversary, plain, updates):
     nothing = np.zeros((1, size, size))
     young = step.invade(first_cell(size, 1, host.channels), nothing)
     starts = np.concatenate([young, step.invade(grown(host, size, 1, seed=3), nothing), ripe])
-    loss = fit(step, plain, starts, updates, batch_size=3, restarts=1, damaged=1)
+    loss = tfnca.InvasionLoss(plain)
+    loss = fit(step, loss, starts, updates, batch_size=3, restarts=1, damaged=1)
     return freeze_copy(step.host), loss
 
 
 def new_adversary(kind, host, adversary, target, updates):
-    """A copy of the released adversary, trained further against a defence."""
+    """A copy of the released adversary, trained further against a defence.
+
+    Without a reward for cells, it would give up those that it has.
+    """
     copy_of = CarefulCA if kind is TestedInvasion else tfnca.NeuralCA
     new = copy_of(**adversary.rule.config())
     new.set_weights(adversary.get_weights())
@@ -143,7 +147,8 @@ def new_adversary(kind, host, adversary, target, updates):
         new.lawful = freeze_copy(host)
     step = kind(host, new)
     starts = invaded(step, grown(host, len(target), 16, seed=5), seed=5)
-    return new, fit(step, target, starts, updates, batch_size=2, restarts=1, damaged=0)
+    loss = tfnca.InvasionLoss(target, cell_cost=-1.0)
+    return new, fit(step, loss, starts, updates, batch_size=2, restarts=1, damaged=0)
 
 
 def attacked(step, target, plain, runs):

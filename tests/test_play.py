@@ -99,8 +99,14 @@ def test_weights_are_those_that_python_loads(server):
 
 
 def test_ctrl_c_ends_it_without_a_word():
-    command = [*BARE, play.__file__, "--no-browser", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*BARE, play.__file__, "--no-browser", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in the background, which may be what runs the tests, does not see Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate(timeout=20)
