@@ -130,8 +130,8 @@ def trained_host(host, adversary, plain, updates):
     nothing = np.zeros((1, size, size))
     young = step.invade(first_cell(size, 1, host.channels), nothing)
     starts = np.concatenate([young, step.invade(grown(host, size, 1, seed=3), nothing), ripe])
-    loss = tfnca.InvasionLoss(plain)
-    loss = fit(step, loss, starts, updates, batch_size=3, restarts=1, damaged=1)
+    aim = tfnca.InvasionLoss(plain)
+    loss = fit(step, aim, starts, updates, batch_size=3, restarts=1, damaged=1)
     return freeze_copy(step.host), loss
 
 
@@ -147,8 +147,8 @@ def new_adversary(kind, host, adversary, target, updates):
         new.lawful = freeze_copy(host)
     step = kind(host, new)
     starts = invaded(step, grown(host, len(target), 16, seed=5), seed=5)
-    loss = tfnca.InvasionLoss(target, cell_cost=-1.0)
-    return new, fit(step, loss, starts, updates, batch_size=2, restarts=1, damaged=0)
+    aim = tfnca.InvasionLoss(target, cell_cost=-1.0)
+    return new, fit(step, aim, starts, updates, batch_size=2, restarts=1, damaged=0)
 
 
 def attacked(step, target, plain, runs):
