@@ -88,7 +88,7 @@ def second(folder):
 
 def immunity(folder):
     """The same invasion without a defence, and with the deviation test."""
-    host, adversary = released(folder, "lizard_persistent", "lizard_to_red_10_percent")
+    host, adversary = released(folder, "lizard_persistent", "lizard_to_red_2x2")
     grown = tfnca.rollout(host, first_cell(48, 2, host.channels), AGE, seed=1)
     kinds = {"no test": tfnca.Invasion, "test": TestedInvasion}
     paths = []
