@@ -310,3 +310,15 @@ def test_the_frames_of_a_video_follow_one_run_and_have_one_size():
     assert len({frame.shape for frame in frames}) == 1
     assert videos.shares(step, step.invade(grown, np.ones((1, 40, 40)))) == ["100 %"]
     assert videos.short("no_tail", "red") == "tail, red"
+
+
+def test_a_judge_of_a_defence_is_rewarded_for_cells(monkeypatch):
+    """And a host that is trained among invaders is not."""
+    aims = []
+    monkeypatch.setattr(immunity, "fit", lambda step, loss, *rest, **pool: aims.append(loss) or 0.0)
+    alive = tfnca.Alpha()
+    host, adversary = (tfnca.NeuralCA(channels=6, hidden=4, alive=alive) for _ in range(2))
+    picture = np.zeros((12, 12, 4), np.float32)
+    immunity.new_adversary(tfnca.Invasion, host, adversary, picture, updates=1)
+    immunity.trained_host(host, adversary, picture, updates=1)
+    assert [aim.cell_cost for aim in aims] == [-1, 0]

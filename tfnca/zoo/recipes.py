@@ -117,7 +117,7 @@ RECIPES = {
     "invasion_red_1": _invasion("host", 0.5, -0.5, (32, 48), 400, 3, rate="2e-3"),
     "invasion_red_2": _invasion("{invasion_red_1}", 0.2, -1, (40, 56), 500, 4, rate="2e-3"),
     "invasion_red_3": _invasion(
-        "{invasion_red_2}", 0.1, -1, (48, 64), 1200, 8, rate="2e-3", drops="0.7,0.95"
+        "{invasion_red_2}", 0.1, -1, (48, 64), 1200, 13, rate="2e-3", drops="0.7,0.95"
     ),
     "invasion_red_4": _invasion("{invasion_red_3}", 0.03, -1, (48, 64), 1200, 6, drops="0.7,0.95"),
     "invasion_red_5": _invasion("{invasion_red_4}", 0.03, -1, (64, 96), 2400, 14),
@@ -126,7 +126,7 @@ RECIPES = {
         "train/mnist.py",
         "--steps 100000 --drops 0.84,0.95 --ema 0.999 --new-digits 2 --swapped-digits 2 "
         "--data-dir {data}",
-        100,
+        150,
     ),
     "mnist_adversary": Recipe(
         "train/mnist_adversary.py",
