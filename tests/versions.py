@@ -3,9 +3,9 @@
     python tests/versions.py                    # the newest on each Python, the oldest on the first
     python tests/versions.py --only 3.11-oldest --tests tests/engines tests/test_conformance.py
 
-Each combination gets an environment of its own below out/versions, made by uv (`pip install uv`);
-uv finds or fetches the Pythons. "Oldest" are the lower bounds in pyproject.toml, each dependency
-that stands there at the oldest version that fits. Ends with code 1 where anything failed.
+Each combination gets an environment of its own below out/versions, made by uv; uv finds or
+fetches the Pythons. "Oldest" are the lower bounds in pyproject.toml, each dependency that stands
+there at the oldest version that fits. Ends with code 1 where anything failed.
 """
 
 import argparse
