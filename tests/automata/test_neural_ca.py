@@ -364,6 +364,19 @@ SHAPING = {
 }
 
 
+LATER = {
+    "filters": ("identity", "mean", "gauss"),
+    "padding": "circular",
+    "alive": Alpha(),
+    "state_clip": 0.01,
+    "network_clip": 0.01,
+    "fire_rate": 1.0,
+    "step_size": 0.5,
+    "noise_std": 0.1,
+    "message_bound": 0.01,
+}
+
+
 @pytest.mark.parametrize("name", SHAPING)
 @pytest.mark.parametrize("kind", [NeuralCA, tfnca.GrowingCA, tfnca.MNISTCA])
 def test_what_shaped_the_layers_cannot_be_set_later(kind, name):
@@ -378,10 +391,20 @@ def test_what_shaped_the_layers_cannot_be_set_later(kind, name):
     assert new.rule.layers != ca.rule.layers
 
 
-def test_filters_that_a_growing_ca_computes_cannot_be_set():
-    ca = tfnca.GrowingCA()
-    with pytest.raises(ValueError, match="filters of a GrowingCA cannot be set"):
-        ca.filters = ("identity", "mean", "gauss")
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(k, n) for k in (tfnca.GrowingCA, tfnca.MNISTCA) for n in LATER if n not in k.arguments],
+)
+def test_what_a_preset_fixes_cannot_be_set_because_its_file_would_lack_it(kind, name):
+    refused = pytest.raises(ValueError, match=f"{name} of a {kind.__name__} cannot be set.*fixed")
+    ca, value = kind(), LATER[name]
+    before = getattr(ca, name)
+    with refused:
+        setattr(ca, name, value)
+    assert getattr(ca, name) is before
+    with refused:
+        kind(**{name: value})
+    assert getattr(NeuralCA(**{**ca.rule.config(), name: value}), name) == value
 
 
 def test_the_padding_of_a_learned_perception_cannot_be_set_to_or_from_zero():
@@ -389,19 +412,6 @@ def test_the_padding_of_a_learned_perception_cannot_be_set_to_or_from_zero():
     ca.padding = "reflect"
     with pytest.raises(ValueError, match="padding of a NeuralCA cannot be set"):
         ca.padding = "zero"
-
-
-LATER = {
-    "filters": ("identity", "mean", "gauss"),
-    "padding": "circular",
-    "alive": Alpha(),
-    "state_clip": 0.01,
-    "network_clip": 0.01,
-    "fire_rate": 1.0,
-    "step_size": 0.5,
-    "noise_std": 0.1,
-    "message_bound": 0.01,
-}
 
 
 @pytest.mark.parametrize("name", LATER)

@@ -58,7 +58,6 @@ class GrowingCA(NeuralCA):
     state_bound = STATE_BOUND
     task = "pattern"
     arguments = ("channels", "hidden", "fire_rate", "step_size", "angle")
-    derived = ("filters",)
 
     def __init__(
         self,
@@ -69,6 +68,7 @@ class GrowingCA(NeuralCA):
         angle: float = 0.0,
         **kwargs: Any,
     ) -> None:
+        self._reject_what_is_fixed(kwargs)
         super().__init__(
             **self.parts(channels, hidden), fire_rate=fire_rate, step_size=step_size, **kwargs
         )

@@ -66,6 +66,7 @@ class MNISTCA(NeuralCA):
         message_bound: float | None = None,
         **kwargs: Any,
     ) -> None:
+        self._reject_what_is_fixed(kwargs)
         super().__init__(
             **self.parts(channels, hidden),
             fire_rate=fire_rate,

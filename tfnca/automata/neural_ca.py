@@ -97,10 +97,8 @@ class NeuralCA(CellularAutomaton):
     """
 
     arguments: tuple[str, ...] = tuple(field.name for field in fields(Rule))
-    """The arguments in the configuration; a preset such as `GrowingCA` has fewer."""
-
-    derived: tuple[str, ...] = ()
-    """Parts of the rule that a preset computes from its arguments, so that they cannot be set."""
+    """The arguments in the configuration; a preset such as `GrowingCA` has fewer, and fixes the
+    rest of the rule."""
 
     task: str | None = None
     """The name of the task that a preset is for; None for any other rule."""
@@ -155,14 +153,23 @@ class NeuralCA(CellularAutomaton):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in NeuralCA.arguments and getattr(self, "built", False):
+            self._reject_what_is_fixed({name: value})
             rule = NeuralCA.rule.fget(self)  # type: ignore[attr-defined]
-            if replace(rule, **{name: value}).layers != rule.layers or name in self.derived:
+            if replace(rule, **{name: value}).layers != rule.layers:
                 raise ValueError(
                     f"{name} of a {type(self).__name__} cannot be set after its layers were made; "
-                    "make a new CA: tfnca.NeuralCA(**{**ca.rule.config(), "
-                    f'"{name}": …}}). Received: {name}={value!r}'
+                    f"{_another(name)}. Received: {name}={value!r}"
                 )
         super().__setattr__(name, value)
+
+    def _reject_what_is_fixed(self, given: Mapping[str, Any]) -> None:
+        """Raises an error for what a preset fixes: its file would not have it."""
+        for name in NeuralCA.arguments:
+            if name in given and name not in self.arguments:
+                raise ValueError(
+                    f"{name} of a {type(self).__name__} cannot be set, as it is fixed; "
+                    f"{_another(name)}. Received: {name}={given[name]!r}"
+                )
 
     @property
     def rule(self) -> Rule:
@@ -346,6 +353,11 @@ class NeuralCA(CellularAutomaton):
     def get_config(self) -> dict:
         own = {name: as_json(getattr(self, name)) for name in self.arguments}
         return {**super().get_config(), **own}
+
+
+def _another(name: str) -> str:
+    """How to make a CA that differs in one argument."""
+    return f'make a new CA: tfnca.NeuralCA(**{{**ca.rule.config(), "{name}": …}})'
 
 
 @keras.saving.register_keras_serializable("tfnca")
