@@ -73,6 +73,12 @@ def test_what_does_not_fit_is_refused():
         tfnca.Verified(HOST, ADVERSARY, tolerance=0)
     with pytest.raises(ValueError, match=r"tolerance must be a positive number.*='0.1'"):
         tfnca.Verified(HOST, ADVERSARY, tolerance="0.1")
+    step = tfnca.Verified(HOST, ADVERSARY)
+    with pytest.raises(ValueError, match="tolerance must be a positive number"):
+        step.tolerance = -1
+    with pytest.raises(ValueError, match="mode must be 'silence' or 'clip'"):
+        step.mode = "wary"
+    assert (step.tolerance, step.mode) == (5.0, "silence")
 
 
 def test_the_area_under_the_curve():

@@ -138,14 +138,19 @@ class Verified(Injected):
                 "host must be a NeuralCA without inputs, so that its rule says what each cell may "
                 f"do. Received: {type(host).__name__}"
             )
-        if not isinstance(tolerance, numbers.Real) or not tolerance > 0:
-            raise ValueError(
-                f"tolerance must be a positive number. Received: tolerance={tolerance!r}"
-            )
-        if mode not in ("silence", "clip"):
-            raise ValueError(f"mode must be 'silence' or 'clip'. Received: mode={mode!r}")
-        self.tolerance = float(tolerance)
+        self.tolerance = tolerance
         self.mode = mode
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "tolerance":
+            if not isinstance(value, numbers.Real) or not float(value) > 0:
+                raise ValueError(
+                    f"tolerance must be a positive number. Received: tolerance={value!r}"
+                )
+            value = float(value)
+        if name == "mode" and value not in ("silence", "clip"):
+            raise ValueError(f"mode must be 'silence' or 'clip'. Received: mode={value!r}")
+        super().__setattr__(name, value)
 
     def advance(self, state: Array, context: Context) -> Array:
         after = super().advance(state, context)
