@@ -51,9 +51,9 @@ def mnist_tensors(seed=0, channels=20, hidden=80):
     return [random.normal(scale=0.1, size=shape).astype(np.float32) for shape in shapes]
 
 
-def symmetric_matrix(seed=0):
-    noise = np.random.default_rng(seed).normal(scale=0.05, size=(16, 16))
-    return (np.eye(16) + noise + noise.T).astype(np.float32)
+def symmetric_matrix(seed=0, size=16):
+    noise = np.random.default_rng(seed).normal(scale=0.05, size=(size, size))
+    return (np.eye(size) + noise + noise.T).astype(np.float32)
 
 
 def checkpoint_keys(tensors):

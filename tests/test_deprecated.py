@@ -14,9 +14,9 @@ from tfnca.automata.perturbations import matrix, shift
 from tfnca.cli.shared import add_lizard
 from tfnca.commands import Parser
 from tfnca.deprecated import ARGUMENTS, CLASSES, flag
+from tfnca.formats.settings import settings_beside
 from tfnca.jobs.options import growing_adversary, mnist, perturbation
 from tfnca.jobs.resume import check_same_run
-from tfnca.measures.settings import settings_beside
 from tfnca.zoo.models import _layer
 
 ROOT = Path(__file__).parents[1]

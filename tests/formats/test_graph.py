@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from published_formats import write, write_zip
 
 import tfnca
 from tfnca.automata.perturbations.shift import ShiftPerturbation
+from tfnca.export.portable import save_portable
 from tfnca.export.signatures import mix
 from tfnca.export.tfjs import save_tfjs
 from tfnca.formats.load import load, load_perturbation
@@ -172,6 +174,19 @@ OURS = {
         filled(tfnca.MNISTCA(**MNIST)), filled(tfnca.MNISTCA(**MNIST), 1)
     ),
 }
+DESCRIBED = {
+    "Verified": lambda: tfnca.Verified(
+        filled(tfnca.MNISTCA(**MNIST)), filled(tfnca.MNISTCA(**MNIST), 1), 4.0, "clip"
+    ),
+    "Invasion": lambda: tfnca.Invasion(
+        filled(tfnca.GrowingCA(**GROWING, angle=-0.4)), filled(tfnca.GrowingCA(**GROWING), 1)
+    ),
+    "two that spread": lambda: tfnca.Invasion(
+        filled(tfnca.GrowingCA(**GROWING)),
+        [filled(tfnca.GrowingCA(**GROWING, fire_rate=0.1 * seed), seed) for seed in (1, 2)],
+    ),
+}
+"""Attacks whose kind shows in the metadata alone."""
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -189,6 +204,45 @@ def test_our_own_export(tmp_path, name, quantize):
             assert config[key] == pytest.approx(wanted[key]), key
     if name == "Injected":
         assert load(tmp_path / "tfjs", name="adversary").fire_rate == 0.25
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+@pytest.mark.parametrize("ending", ["", ".onnx"])
+def test_our_own_export_of_a_step_that_only_its_metadata_describe(tmp_path, name, ending):
+    step, path = DESCRIBED[name](), tmp_path / f"export{ending}"
+    if ending:
+        pytest.importorskip("tf2onnx")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras' exporter
+            save_portable(step, path)
+    else:
+        save_tfjs(step, path)
+    again = load(path)
+    assert_same_configuration(again, step)
+    for weight, expected in zip(again.get_weights(), step.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert_holds(load(path, name="host"), step.host.get_weights())
+
+
+@pytest.mark.parametrize("untrained", [False, True])
+@pytest.mark.parametrize("name", ["Verified", "NeuralCA"])
+def test_our_own_export_of_a_perturbed_step_keeps_its_kind(tmp_path, name, untrained):
+    rule = {"channels": 13, "hidden": 5, "filters": ("identity", "gauss"), "padding": "circular"}
+    host = DESCRIBED[name]() if name in DESCRIBED else filled(tfnca.NeuralCA(**rule))
+    matrix = np.eye(13) if untrained else formats.symmetric_matrix(size=13)
+    save_tfjs(tfnca.Perturbed(host, tfnca.MatrixPerturbation(13, matrix)), tmp_path / "tfjs")
+    again = load(tmp_path / "tfjs")
+    assert isinstance(again, tfnca.Perturbed)
+    assert_same_configuration(again.host, host)
+    np.testing.assert_allclose(again.perturbation.matrix, matrix, atol=1e-6)
+
+
+def assert_same_configuration(again, step):
+    assert type(again) is type(step)
+    for name in ("channels", "tolerance", "mode"):
+        assert getattr(again, name, None) == getattr(step, name, None)
+    for network, expected in zip(again.networks, step.networks, strict=True):
+        assert network.rule == expected.rule
 
 
 def test_our_own_export_of_an_attack(tmp_path):

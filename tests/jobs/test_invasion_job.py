@@ -37,8 +37,10 @@ def test_an_invasion_is_trained_and_measured(place, cells, command, quick, monke
     host, adversary = tfnca.load("growing_lizard"), tfnca.load(tmp_path / "model.keras")
     step = tfnca.load_attack(tmp_path)
     assert isinstance(step, tfnca.Invasion)
-    exported, _ = load_step([tmp_path / "model.keras"], "saved_models/growing_lizard/model.keras")
-    assert isinstance(exported, tfnca.Invasion)
+    for model in (tmp_path / "model.keras", tmp_path):
+        exported, measures = load_step([model], "growing_lizard")
+        assert isinstance(exported, tfnca.Invasion)
+        assert len(measures) == 1
     counts = (np.asarray(step.owners(starts[0])) == 1).sum((1, 2))
     low, high = cells
     assert len(counts) == 3
@@ -88,3 +90,18 @@ def test_a_host_of_another_project_grows_from_its_own_seed():
     host = tfnca.NeuralCA(16, alive=tfnca.Alpha(), padding="circular")
     state = invasion.grown(config, host, (8, 8), 2, seed=0)
     np.testing.assert_array_equal(np.asarray(state)[:, 4, 4, 3:], [[1.0] + [0.0] * 12] * 2)
+
+
+def test_a_bundled_one_is_exported_as_what_it_is():
+    step, _ = load_step(["invasion_red"], "growing_lizard")
+    assert isinstance(step, tfnca.Invasion)
+
+
+@pytest.mark.parametrize("words", [("measure",), ("sweep",), ("place", "--map", 0)])
+def test_commands_for_adversaries_that_stay_refuse_it(command, words, tmp_path):
+    """They would measure another step, in which it gets a mask."""
+    out = "--out", tmp_path / "out"
+    code, _, errors = command("tfnca", *words, "invasion_red", "--host", "growing_lizard", *out)
+    assert code == 2
+    assert "One that spreads is measured by tfnca.measures.invasion" in errors
+    assert not any(tmp_path.rglob("*.json"))

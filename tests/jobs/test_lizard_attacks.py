@@ -17,6 +17,7 @@ from tensorflow.python.framework.config import disable_op_determinism
 import tfnca
 from tfnca import cli
 from tfnca.automata.perturbations import KINDS
+from tfnca.formats.settings import settings_beside
 from tfnca.jobs import growing, growing_adversary, perturbation
 from tfnca.jobs.lizard_attack import load_host
 from tfnca.jobs.options import Common
@@ -34,7 +35,6 @@ from tfnca.measures.lizard import (
 )
 from tfnca.measures.progress import Silent
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
-from tfnca.measures.settings import settings_beside
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "saved_models/growing_lizard/model.keras"

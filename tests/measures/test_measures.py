@@ -9,6 +9,7 @@ from descriptors import shuffled
 
 import tfnca
 from tfnca.data.digits import Digits
+from tfnca.formats.settings import settings_beside
 from tfnca.measures import progress
 from tfnca.measures.digits import (
     attack_digits,
@@ -20,7 +21,6 @@ from tfnca.measures.digits import (
     swap_digits,
 )
 from tfnca.measures.lizard import host_cell_errors
-from tfnca.measures.settings import settings_beside
 
 
 def saying(*items):

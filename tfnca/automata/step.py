@@ -292,9 +292,13 @@ def _without_ids(config: Any) -> Any:
 
 _LAYERS = (keras.layers.Layer, list, tuple)
 _COMPARED = (bool, int, float, str, type(None))
-_OWN_NAMES = "name", "trainable", "dtype", "built"
-"""What a copy may have otherwise: Keras numbers names and policies, a copy is frozen, and a step
-with weights from its constructor is built by its first call."""
+_OWN_NAMES = (
+    *("name", "trainable", "dtype", "built"),
+    *("train_function", "test_function", "predict_function"),
+)
+"""What a copy may have otherwise: Keras numbers names and policies, a copy is frozen, a step with
+weights from its constructor is built by its first call, and an export for LiteRT leaves functions
+of None behind."""
 
 
 _looked_at: "weakref.WeakSet[Step]" = weakref.WeakSet()

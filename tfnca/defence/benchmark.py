@@ -23,10 +23,10 @@ from tfnca.data.digits import Digits, load_digits
 from tfnca.defence.lizards import benchmark_lizards, lizard_leaderboard
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
+from tfnca.formats.settings import settings_beside
 from tfnca.measures.checks import INJECTED, check_digits, check_seeds
 from tfnca.measures.digits import digit_mask, mean_and_spread, measure_digits, spread
 from tfnca.measures.progress import Bar, Clock
-from tfnca.measures.settings import settings_beside
 from tfnca.placement.influence import influence_maps
 from tfnca.placement.trials import Trials
 

@@ -11,9 +11,9 @@ from tfnca.automata.state import no_picture
 from tfnca.automata.step import CellularAutomaton
 from tfnca.data.targets import load_target, pad_target
 from tfnca.formats.load import load
+from tfnca.formats.settings import settings_beside, spreads
 from tfnca.measures.lizard import MEASURED_PADDING
 from tfnca.measures.progress import Clock
-from tfnca.measures.settings import settings_beside
 from tfnca.measures.task import measure_task
 from tfnca.tasks.pattern import PatternTask
 
@@ -37,7 +37,7 @@ def find_lizards(folder: Path) -> tuple[Models, Models]:
         model, settings = load(path), settings_beside(path)
         perturbs = isinstance(model, StatePerturbation)
         grows = isinstance(model, CellularAutomaton) and not no_picture(model)
-        if not (perturbs or grows) or settings.get("attack") == "invasion":
+        if not (perturbs or grows) or spreads(settings):
             continue
         name = path.parent.name
         (attacks if perturbs or "host" in settings else hosts)[name] = model, settings

@@ -11,17 +11,18 @@ import tensorflow as tf
 from keras import ops
 
 from tfnca.automata.context import Context
-from tfnca.automata.injection import Injected
 from tfnca.automata.invasion import Invasion
 from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.rule import as_json
 from tfnca.automata.step import Step, next_state
+from tfnca.automata.verified import Verified
 from tfnca.engines.rollout import run
 from tfnca.files import weights_sha256
 from tfnca.formats.described import has_described_networks
 from tfnca.formats.load import load
+from tfnca.formats.settings import attack_on, folder_of, settings_beside
 from tfnca.types import Array
 
 LICENCE = "Apache-2.0"
@@ -127,7 +128,7 @@ def load_step(
     for path in map(Path, models):
         stem = path.parent.name if path.stem == "model" else path.stem.removesuffix("_sym_t")
         names.append(name or stem)
-        if (metrics := path.parent / "metrics.json").exists():
+        if (metrics := folder_of(path) / "metrics.json").exists():
             # Browsers cannot read NaN.
             text = metrics.read_text(encoding="utf-8")
             measures[names[-1]] = json.loads(text, parse_constant=lambda constant: None)
@@ -140,12 +141,7 @@ def load_step(
         return mix(attacked, loaded, names), measures
     if attacked is None:
         return loaded[0], measures
-    config = Path(models[0]).parent / "config.json"
-    spreads = (
-        config.exists()
-        and json.loads(config.read_text(encoding="utf-8")).get("attack") == "invasion"
-    )
-    return (Invasion if spreads else Injected)(attacked, loaded[0]), measures
+    return attack_on(attacked, loaded[0], settings_beside(models[0])), measures
 
 
 _USUAL = {"step_size": 1.0, "angle": 0.0}
@@ -172,9 +168,12 @@ def metadata(step: Step, measures: dict | None = None) -> dict:
         values = [getattr(network, name) for network in networks]
         if values != [usual] * len(networks):
             about[name] = values
-    if step.tolerance is not None:
-        about |= {"tolerance": step.tolerance, "mode": step.mode}
-    if has_described_networks(step) and any(type(network) is NeuralCA for network in networks):
+    plain = step.host if isinstance(step, Perturbed) else step
+    if isinstance(plain, Verified):
+        about |= {"tolerance": plain.tolerance, "mode": plain.mode}
+    # A reader of the graph alone finds only plain or injected CAs of the article's two kinds.
+    needs_rules = isinstance(plain, Invasion | Verified) or NeuralCA in map(type, networks)
+    if needs_rules and has_described_networks(step):
         about["rules"] = rules(step)
     if names := strengths(mixed(step)):
         about["perturbations"] = names

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from tfnca.automata.injection import Injected
+from tfnca.automata.invasion import Invasion
 from tfnca.automata.neural_ca import NeuralCA
 from tfnca.automata.presets import PRESETS
 from tfnca.automata.step import CellularAutomaton, Step
+from tfnca.automata.verified import Verified
 from tfnca.formats.archive import check_finite, refusing, some
 from tfnca.formats.build import weights_asked_for
 
@@ -17,6 +19,8 @@ METADATA_KEY = "tfnca"
 """The key of the metadata in an ONNX file."""
 
 _KINDS = {kind.__name__: kind for kind in (*PRESETS.values(), NeuralCA)}
+
+_MOST_NETWORKS = 8
 
 _LARGE = 9
 """Only larger constants can be weights; a graph has smaller ones of its own."""
@@ -38,7 +42,7 @@ def build_described(
         arrays: The constants of the graph by name, convolutions in Keras' order of axes.
 
     Returns:
-        One or two CAs, the host first.
+        The CAs, the host first.
 
     Raises:
         ValueError: If a class is not tfnca's, if a setting is wrong, if a weight is missing, left
@@ -46,8 +50,8 @@ def build_described(
     """
     with refusing(where, "description of a model"):
         parts = list(zip(about["networks"], about["rules"], about["weights"], strict=True))
-        if len(parts) not in (1, 2):
-            raise ValueError(f"it describes {len(parts)} networks, not 1 or 2")
+        if not 1 <= len(parts) <= _MOST_NETWORKS:
+            raise ValueError(f"it describes {len(parts)} networks, not 1 to {_MOST_NETWORKS}")
         cas = [_network(arrays, *part) for part in parts]
     used = {name for names in about["weights"] for name in names}
     left = [
@@ -64,25 +68,35 @@ def build_described(
 def assemble(
     where: str, about: Mapping[str, Any], cas: Sequence[CellularAutomaton]
 ) -> dict[str, Step]:
-    """A CA, or an injection together with its host and its adversary.
+    """A CA, or an attack together with its host and its adversary.
 
     Raises:
         ValueError: If this is not what the metadata say, or if the two do not fit together.
     """
+    step = joined(where, about, cas)
+    check_kind(where, about, type(step).__name__, step)
     if len(cas) == 1:
-        check_kind(where, about, type(cas[0]).__name__, cas)
-        return {"": cas[0]}
-    with refusing(where, "pair of host and adversary"):
-        step = Injected(*cas)
-    check_kind(where, about, type(step).__name__, cas)
-    return {"": step, "host": cas[0], "adversary": cas[1]}
+        return {"": step}
+    return {"": step, "host": cas[0]} | ({"adversary": cas[1]} if len(cas) == 2 else {})
 
 
-def check_kind(
-    where: str, about: Mapping[str, Any], kind: str, cas: Sequence[CellularAutomaton]
-) -> None:
+def joined(where: str, about: Mapping[str, Any], cas: Sequence[CellularAutomaton]) -> Step:
+    """The step of all networks without a perturbation."""
+    host, *adversaries = cas
+    if not adversaries:
+        return host
+    with refusing(where, "host and adversary"):
+        if about.get("channels", host.channels) > host.channels:  # an alpha for each species
+            return Invasion(host, adversaries)
+        (adversary,) = adversaries
+        if "tolerance" in about:
+            return Verified(host, adversary, about["tolerance"], about["mode"])
+        return Injected(host, adversary)
+
+
+def check_kind(where: str, about: Mapping[str, Any], kind: str, step: Step) -> None:
     """Raises ValueError unless what was read has the classes and size that the metadata say."""
-    found = [kind, cas[0].channels, [type(ca).__name__ for ca in cas]]
+    found = [kind, step.channels, [type(ca).__name__ for ca in step.networks]]
     expected = [about.get(key) for key in ("kind", "channels", "networks")]
     if about and found != expected:  # its class may be a subclass of the class in its graph
         raise ValueError(

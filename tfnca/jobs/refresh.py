@@ -13,8 +13,8 @@ from tfnca.engines.rollout import rollout
 from tfnca.export.shipped import refresh
 from tfnca.formats.load import load
 from tfnca.formats.names import shipped_folder
+from tfnca.formats.settings import settings_beside
 from tfnca.measures.digits import digit_mask
-from tfnca.measures.settings import settings_beside
 from tfnca.pictures import draw_digits, save_png, tile
 from tfnca.zoo.cards import refresh_cards
 

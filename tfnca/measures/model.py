@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfnca.automata.injection import Injected
+from tfnca.automata.invasion import Invasion
 from tfnca.automata.perturbations import StatePerturbation
-from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.state import no_digits, no_picture
 from tfnca.automata.step import Step
 from tfnca.choices import TARGET_DIGIT
@@ -18,11 +17,11 @@ from tfnca.data.digits import load_digits
 from tfnca.data.targets import load_target, pad_target
 from tfnca.files import write_atomically
 from tfnca.formats.load import load
+from tfnca.formats.settings import attack_on, fill_in, settings_beside
 from tfnca.measures.digits import attack_digits, base_digits
 from tfnca.measures.lizard import MEASURED_PADDING, region_picture
 from tfnca.measures.progress import on_screen
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
-from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.measures.task import AT, measure_task
 from tfnca.tasks.digit import DigitTask
 from tfnca.tasks.pattern import PatternTask
@@ -33,16 +32,23 @@ def load_step(options: argparse.Namespace) -> Step:
     """The step that ``MODEL`` and ``--host`` name: a CA, or an attack on the host."""
     model = load(options.model, options.name, options.convention)
     host = load(options.host, options.host_name, options.host_convention) if options.host else None
-    if isinstance(model, StatePerturbation):
-        if host is None:
-            raise ValueError("A perturbation needs its host to be measured: --host. Received: none")
-        return Perturbed(host, model)
-    if model.host is not None:
+    if host is None and isinstance(model, StatePerturbation):
+        raise ValueError("A perturbation needs its host to be measured: --host. Received: none")
+    if isinstance(model, Step) and model.host is not None:
         raise ValueError(
             "MODEL must be a CA, an adversary or a perturbation, and its host given by --host. "
             f"Received: {type(model).__name__}"
         )
-    return model if host is None else Injected(host, model)
+    if host is None:
+        return model
+    step = attack_on(host, model, settings_beside(options.model))
+    if isinstance(step, Invasion):
+        raise ValueError(
+            "MODEL must be a CA, an adversary that stays where it is, or a perturbation. One that "
+            "spreads is measured by tfnca.measures.invasion.measure_invasion in Python. "
+            f"Received: {options.model}"
+        )
+    return step
 
 
 def make_task(name: str, options: argparse.Namespace, is_goal: bool) -> Task:

@@ -29,6 +29,7 @@ from tfnca.data.digits import Digits, load_digits
 from tfnca.data.targets import load_target, pad_target
 from tfnca.deprecated import takes_old_names
 from tfnca.files import write_atomically
+from tfnca.formats.settings import fill_in, settings_beside
 from tfnca.measures.cells import run_cells
 from tfnca.measures.checks import (
     INJECTED,
@@ -48,7 +49,6 @@ from tfnca.measures.lizard import (
     target_masks,
 )
 from tfnca.measures.model import load_step, make_task
-from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.measures.task import measure_task
 from tfnca.plots import plot
 from tfnca.tasks.task import Task

@@ -12,9 +12,9 @@ from tfnca.automata.injection import Injected
 from tfnca.choices import TARGET_DIGIT
 from tfnca.data.digits import load_digits
 from tfnca.files import write_atomically
+from tfnca.formats.settings import fill_in, settings_beside
 from tfnca.measures.model import load_step, make_task
 from tfnca.measures.progress import Bar, Clock
-from tfnca.measures.settings import fill_in, settings_beside
 from tfnca.placement.influence import influence_maps
 from tfnca.placement.pictures import draw_curves, draw_maps
 from tfnca.placement.search import greedy

@@ -21,10 +21,11 @@ from typing import Any
 from tfnca.automata.perturbations import KINDS
 from tfnca.deprecated import ARGUMENTS, flag
 from tfnca.files import write_atomically
+from tfnca.formats.settings import spreads
 from tfnca.measures.lizard import MEASURED_PADDING
 from tfnca.zoo.models import ShippedModel, models
 from tfnca.zoo.recipes import RECIPES
-from tfnca.zoo.summary import aim, first_cells, main_measures, number, pattern, percent, spreads
+from tfnca.zoo.summary import aim, first_cells, main_measures, number, pattern, percent
 from tfnca.zoo.tables import counts, tables, text_table
 
 GENERATED = "<!-- Written by `make cards` from config.json and metrics.json. -->"

@@ -22,7 +22,8 @@ from tfnca.files import weights_sha256
 from tfnca.formats.archive import MAX_TEXT_BYTES, refusing
 from tfnca.formats.load import load, load_perturbation
 from tfnca.formats.names import find, model_files, shipped_folder, short_names
-from tfnca.zoo.summary import line, main_measures, spreads, task_of
+from tfnca.formats.settings import attack_on
+from tfnca.zoo.summary import line, main_measures, task_of
 
 _log = logging.getLogger(__name__)
 
@@ -201,8 +202,7 @@ def load_attack(
             f"load_attack needs host=: {name} was trained for {_host_file(config)}, which is not "
             "bundled. Give the path of that file, or another host to attack. Received: host=None"
         )
-    wrap = Invasion if spreads(config) else Injected
-    step = (Perturbed if isinstance(attack, StatePerturbation) else wrap)(attacked, attack)
+    step = attack_on(attacked, attack, config)
     if is_host(attacked, config) is False:
         given = host.name if isinstance(host, Step) else host
         attacks = _hosts(files).get(identity(attacked), given)

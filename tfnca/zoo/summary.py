@@ -8,6 +8,7 @@ from typing import Any
 from tfnca.automata.perturbations import KINDS
 from tfnca.automata.presets import PRESETS
 from tfnca.data.drawing import DRAWN
+from tfnca.formats.settings import spreads
 
 WHOLE = {"lizard": "lizard", "lizard_complete": "lizard"}
 """The noun for the pattern that a host grows, by the name of its target."""
@@ -54,11 +55,6 @@ def aim(config: dict[str, Any]) -> str:
     """The aim of an attack on a pattern, as a verb: ``"lose its tail"``."""
     stem = PurePath(config["target"]).stem.removeprefix("lizard_")
     return DRAWN[stem].change if stem in DRAWN else f"turn into “{stem}”"
-
-
-def spreads(config: dict[str, Any]) -> bool:
-    """Whether an adversary was trained to spread, in an `Invasion`."""
-    return config.get("attack") == "invasion"
 
 
 def first_cells(config: dict[str, Any]) -> str:

@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from tfnca.automata.injection import Injected
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import CellularAutomaton, Step
 from tfnca.formats.archive import count_values, refusing, some, starts_text
 from tfnca.formats.build import build_ca, build_perturbation
-from tfnca.formats.described import assemble, build_described, check_kind
+from tfnca.formats.described import assemble, build_described, check_kind, joined
 from tfnca.formats.graph import Graph
 from tfnca.formats.readers.base import Models, Source, reader
 
@@ -28,15 +27,19 @@ def read(source: Source) -> Models:
     weights = read_manifest(source, manifest)
     graph = Graph(where, document, weights, drops_zeros=is_ours)
     if "weights" in about:
-        own = {name: array for name, array in weights.items() if name not in graph.mixed}
+        own = {
+            name: array
+            for name, array in weights.items()
+            if not graph.mixed or (name not in graph.mixed and not _is_identity(array))
+        }
         cas = build_described(where, about, own)
     else:
         cas = _from_the_graph(source, graph, about, "channel" if is_ours else source.row_order)
     if not graph.mixed:
         return assemble(where, about, cas)
-    check_kind(where, about, "Perturbed", cas)
+    host = joined(where, about, cas)
+    check_kind(where, about, "Perturbed", host)
     with refusing(where, "description of a model (userDefinedMetadata)"):
-        host = Injected(*cas) if len(cas) == 2 else cas[0]
         return _perturbed(where, host, graph, about["perturbations"])
 
 
@@ -54,6 +57,11 @@ def _from_the_graph(
             build_ca(source.where, network.tensors, order, network.options | options)
             for network, options in zip(networks, said, strict=True)
         ]
+
+
+def _is_identity(array: np.ndarray) -> bool:
+    """Whether it is the I of I + Σ kᵢ(Aᵢ - I)."""
+    return array.ndim == 2 and np.array_equal(array, np.eye(*array.shape))
 
 
 def _perturbed(where: str, step: Step, graph: Graph, names: list[str]) -> Models:
