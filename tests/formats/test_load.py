@@ -317,3 +317,12 @@ def test_a_rule_for_a_file_that_says_its_own_is_refused(file):
         strict=True,
     ):
         np.testing.assert_array_equal(ours, other)
+
+
+@pytest.mark.parametrize("file", ["folder/saved_model.pb", "model.tflite"])
+def test_a_format_that_is_only_written_is_refused_as_such(tmp_path, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(b"\x08\x01")
+    where = tmp_path / file if file.endswith(".tflite") else (tmp_path / file).parent
+    with pytest.raises(ValueError, match=r"only written: load what was exported\. Received: "):
+        load(where)

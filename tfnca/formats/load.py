@@ -7,6 +7,7 @@ reader for each file, and a model among those that the readers find.
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -290,6 +291,8 @@ def _choose(
             f"Received: name={name!r}"
         )
     which = "in a format that tfnca knows" if name is None else f"called {name!r}"
+    if re.search(r"saved_model\.pb|\.tflite", found):
+        which += "; SavedModels and LiteRT files are only written: load what was exported"
     raise ValueError(f"{path} holds no {what} {which}{hidden_model(path)}. Received: {found}")
 
 
