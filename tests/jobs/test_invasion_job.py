@@ -1,13 +1,16 @@
 """The job that trains an invading adversary, on a tiny grid."""
 
+import functools
 import json
 
+import keras
 import numpy as np
 import pytest
 
 import tfnca
 from tfnca.export.signatures import load_step
 from tfnca.jobs import invasion
+from tfnca.measures.invasion import measure_from
 
 TINY = [
     *("--steps", 2, "--size", 12, "--padding", 2, "--age", 40, "--batch-size", 2),
@@ -86,9 +89,9 @@ def test_options_that_do_not_fit(words, message, command, tmp_path):
 
 
 def test_a_host_of_another_project_grows_from_its_own_seed():
-    config = invasion.Config(seed_cell="alpha", age=1)
+    begins = invasion.beginning(invasion.Config(seed_cell="alpha", age=1))
     host = tfnca.NeuralCA(16, alive=tfnca.Alpha(), padding="circular")
-    state = invasion.grown(config, host, (8, 8), 2, seed=0)
+    state = begins.grown(host, (8, 8), 2, seed=0)
     np.testing.assert_array_equal(np.asarray(state)[:, 4, 4, 3:], [[1.0] + [0.0] * 12] * 2)
 
 
@@ -97,11 +100,28 @@ def test_a_bundled_one_is_exported_as_what_it_is():
     assert isinstance(step, tfnca.Invasion)
 
 
-@pytest.mark.parametrize("words", [("measure",), ("sweep",), ("place", "--map", 0)])
+def test_tfnca_measure_finds_what_the_training_found(command, monkeypatch, tmp_path):
+    settings = {"age": 40, "spray": 0.3, "target": "blue", "size": 20, "padding": 2}
+    host, adversary = tfnca.load("growing_lizard"), tfnca.load("growing_adversary_red")
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"attack": "invasion"}))
+    keras.saving.save_model(adversary, tmp_path / "model.keras")
+    short = functools.partial(measure_from, at=(2, 4))
+    monkeypatch.setattr("tfnca.measures.model.measure_from", short)
+    begins = invasion.beginning(invasion.Config(age=40, spray=0.3))
+    target = tfnca.pad_target(tfnca.load_target("blue", 20), 2)
+    expected = short(begins, tfnca.Invasion(host, adversary), target, runs=2)
+    words = "measure", tmp_path, "--host", "growing_lizard", "--runs", 2
+    code, _, errors = command("tfnca", *words, "--out", tmp_path / "found.json")
+    assert code == 0, errors
+    assert json.loads((tmp_path / "found.json").read_text()) == expected
+    assert 0 < expected["invasion"][0]["share"][0] < 1
+
+
+@pytest.mark.parametrize("words", [("measure", "--task", "pattern"), ("sweep",), ("place",)])
 def test_commands_for_adversaries_that_stay_refuse_it(command, words, tmp_path):
-    """They would measure another step, in which it gets a mask."""
+    """They would place a mask, which it does not take."""
     out = "--out", tmp_path / "out"
     code, _, errors = command("tfnca", *words, "invasion_red", "--host", "growing_lizard", *out)
     assert code == 2
-    assert "One that spreads is measured by tfnca.measures.invasion" in errors
+    assert "One that spreads is measured by tfnca measure, without --task" in errors
     assert not any(tmp_path.rglob("*.json"))

@@ -2,7 +2,8 @@
 
 A CA of digits runs on test digits. With --host, MODEL is its adversary. A CA of pictures runs from
 its seed and from the grown pattern, and is damaged. With --host, MODEL is a perturbation or an
-adversary that should change the host's pattern to --target.
+adversary that should change the host's pattern to --target. An adversary that spreads begins as it
+did in training.
 
 Any other CA, and any attack on it, is measured by a task: --task pattern, --task digit, or a class
 of your own that derives from tfnca.Task, in a module that you name with --plugin. --goal names what
@@ -30,6 +31,6 @@ def add_options(parser: Parser) -> None:
         ("--test-digits", 1000, "number of test digits"),
         ("--seeds", 3, "number of runs with digits"),
         ("--horizon", 1000, "CA steps with digits or --task"),
-        ("--runs", 16, "number of runs with --task"),
+        ("--runs", 16, "number of runs with --task, or of an adversary that spreads"),
     )
     parser.add_argument("--out", help="output file, JSON (default: print)")

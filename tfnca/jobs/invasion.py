@@ -1,32 +1,27 @@
 """Trains an adversary that invades a Growing CA: see `tfnca.jobs.options.invasion`."""
 
-from typing import Any
+import functools
 
 import numpy as np
-import tensorflow as tf
 
 from tfnca.automata.identity import model_facts
 from tfnca.automata.invasion import Invasion
-from tfnca.automata.masks import random_mask, random_patch
 from tfnca.automata.neural_ca import NeuralCA
-from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state, to_rgb
+from tfnca.automata.state import ALPHA, to_rgb
 from tfnca.automata.step import freeze_copy
 from tfnca.data.targets import load_target, pad_target
-from tfnca.engines.rollout import rollout
 from tfnca.files import arrays_sha256
 from tfnca.formats.load import load
 from tfnca.formats.names import shipped
 from tfnca.jobs.options.invasion import Config
 from tfnca.jobs.results import measured, save_results
 from tfnca.jobs.run import make_trainer, train
-from tfnca.measures.invasion import measure_invasion
-from tfnca.measures.progress import SILENT, Progress
+from tfnca.measures.invasion import Beginning, measure_from, measure_invasion
 from tfnca.pictures import tile
 from tfnca.training.invasion import InvasionLoss
 from tfnca.training.pools import GrowingPool
 
-HORIZONS, QUICK = (120, 500, 5000), {"runs": 4, "at": (120, 500)}
-"""CA steps after the invasion at which it is measured."""
+QUICK = {"runs": 4, "at": (120, 500)}
 
 
 def load_ca(config: Config, path: str, name: str | None = None) -> NeuralCA:
@@ -40,53 +35,16 @@ def load_ca(config: Config, path: str, name: str | None = None) -> NeuralCA:
     return ca
 
 
-def grown(config: Config, host: NeuralCA, size: tuple[int, int], runs: int, seed: int) -> tf.Tensor:
-    """The host at the age at which it is invaded, ``(runs, height, width, channels)``."""
-    state = seed_state(size, runs, host.channels)
-    if config.seed_cell == "alpha":
-        state[..., ALPHA + 1 :] = 0.0
-    return rollout(host, state, config.age, seed=seed)
-
-
-def invaded(config: Config, step: Invasion, state: tf.Tensor, seed: int) -> tf.Tensor:
-    """Grown states in which the adversary has got its first cells."""
-    cells = np.asarray(state)[..., ALPHA] > LIVING_THRESHOLD
-    if config.spray is None:
-        return step.invade(state, random_patch(cells, config.patch, seed))
-    return step.invade(state, random_mask(cells, config.spray, seed))
-
-
-def measure(
-    config: Config,
-    step: Invasion,
-    target: np.ndarray,
-    runs: int = 16,
-    at: tuple[int, ...] = HORIZONS,
-    progress: Progress = lambda total: SILENT,
-) -> dict[str, list]:
-    """What `measure_invasion` finds for the invasion, and for its host alone on the same path."""
-    bar = progress(2 * at[-1])
-    state = grown(config, step.host, target.shape[:2], runs, seed=1)
-    path: dict[str, Any] = {
-        "at": at,
-        "target": target,
-        "seed": 1,
-        "first_step": config.age,
-        "bar": bar,
-    }
-    found = {
-        "invasion": measure_invasion(step, invaded(config, step, state, seed=1), **path)[0],
-        "host_alone": measure_invasion(step.host, state, **path)[0],
-    }
-    bar.close()
-    return found
+def beginning(config: Config) -> Beginning:
+    return Beginning(config.age, config.seed_cell, config.spray, config.patch)
 
 
 def draw(config: Config, step: Invasion, target: np.ndarray) -> np.ndarray:
     """The target, and one invasion after 0, 60, 120 and 500 steps."""
-    state = invaded(config, step, grown(config, step.host, target.shape[:2], 1, 1), seed=1)
-    path: dict[str, Any] = {"seed": 1, "first_step": config.age}
-    rows, states = measure_invasion(step, state, (0, 60, 120, 500), target, **path)
+    begins = beginning(config)
+    state = begins.invaded(step, begins.grown(step.host, target.shape[:2], 1, 1), seed=1)
+    at = (0, 60, 120, 500)
+    rows, states = measure_invasion(step, state, at, target, seed=1, first_step=config.age)
     labels = ["target"] + [
         f"{row['step']}: {row['error'][0]:.4f}, {100 * row['share'][0]:.0f} %" for row in rows
     ]
@@ -101,9 +59,10 @@ def main(config: Config) -> None:
     adversary = freeze_copy(adversary)  # a copy, so that host and adversary are two
     adversary.trainable = True
     step = Invasion(host, adversary)
-    starts = grown(config, host, target.shape[:2], config.pool_size, config.seed)
+    begins = beginning(config)
+    starts = begins.grown(host, target.shape[:2], config.pool_size, config.seed)
     pool = GrowingPool(
-        np.asarray(invaded(config, step, starts, config.seed)),
+        np.asarray(begins.invaded(step, starts, config.seed)),
         size=config.pool_size,
         batch_size=config.batch_size,
         restarts=config.restarts,
@@ -122,5 +81,5 @@ def main(config: Config) -> None:
         return draw(config, step, target)
 
     history = train(config, trainer, pool, config.steps, preview, **facts)
-    metrics = measured(config, lambda **given: measure(config, step, target, **given), QUICK)
+    metrics = measured(config, functools.partial(measure_from, begins, step, target), QUICK)
     save_results(config, history, metrics, preview(), **facts)

@@ -1,19 +1,57 @@
 """Measures of an invasion: how many cells the adversaries hold, and what the picture looks like."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tfnca.automata.invasion import Invasion
-from tfnca.automata.state import ALPHA, LIVING_THRESHOLD
+from tfnca.automata.masks import random_mask, random_patch
+from tfnca.automata.state import ALPHA, LIVING_THRESHOLD, seed_state
 from tfnca.automata.step import Step
+from tfnca.engines.rollout import rollout
 from tfnca.measures.checks import check_ascending
-from tfnca.measures.progress import SILENT, Bar, advance
+from tfnca.measures.progress import SILENT, Bar, Progress, advance
 from tfnca.types import Array
+
+HORIZONS = (120, 500, 5000)
+"""CA steps after the invasion at which it is measured."""
 
 _FAR = 1e6
 """The value that replaces diverged channels."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How an invasion begins.
+
+    Attributes:
+        age: CA steps that the host has grown before.
+        seed_cell: Channels that are 1 in the cell from which it grows: alpha and hidden ``"ones"``,
+            or ``"alpha"`` alone.
+        spray: The fraction of scattered cells that the adversary gets, or None for a square.
+        patch: The side of that square.
+    """
+
+    age: int = 200
+    seed_cell: str = "ones"
+    spray: float | None = None
+    patch: int = 2
+
+    def grown(self, host: Step, size: tuple[int, int], runs: int, seed: int) -> Array:
+        """The host before the invasion, ``(runs, height, width, channels)``."""
+        state = seed_state(size, runs, host.channels)
+        if self.seed_cell == "alpha":
+            state[..., ALPHA + 1 :] = 0.0
+        return rollout(host, state, self.age, seed=seed)
+
+    def invaded(self, step: Invasion, state: Array, seed: int) -> Array:
+        """Grown states in which the adversary has got its first cells."""
+        cells = np.asarray(state)[..., ALPHA] > LIVING_THRESHOLD
+        if self.spray is None:
+            return step.invade(state, random_patch(cells, self.patch, seed))
+        return step.invade(state, random_mask(cells, self.spray, seed))
 
 
 def look_at(step: Step, state: Array, target: np.ndarray | None = None) -> dict[str, list[float]]:
@@ -76,3 +114,29 @@ def measure_invasion(
         rows.append({"step": now} | look_at(step, state, target))
         states.append(state)
     return rows, states
+
+
+def measure_from(
+    beginning: Beginning,
+    step: Invasion,
+    target: np.ndarray,
+    runs: int = 16,
+    at: Sequence[int] = HORIZONS,
+    progress: Progress = lambda total: SILENT,
+) -> dict[str, list]:
+    """What `measure_invasion` finds for the invasion, and for its host alone on the same path."""
+    bar = progress(2 * at[-1])
+    state = beginning.grown(step.host, target.shape[:2], runs, seed=1)
+    path: dict[str, Any] = {
+        "at": at,
+        "target": target,
+        "seed": 1,
+        "first_step": beginning.age,
+        "bar": bar,
+    }
+    found = {
+        "invasion": measure_invasion(step, beginning.invaded(step, state, seed=1), **path)[0],
+        "host_alone": measure_invasion(step.host, state, **path)[0],
+    }
+    bar.close()
+    return found

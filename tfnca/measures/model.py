@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import json
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tfnca.files import write_atomically
 from tfnca.formats.load import load
 from tfnca.formats.settings import attack_on, fill_in, settings_beside
 from tfnca.measures.digits import attack_digits, base_digits
+from tfnca.measures.invasion import Beginning, measure_from
 from tfnca.measures.lizard import MEASURED_PADDING, region_picture
 from tfnca.measures.progress import on_screen
 from tfnca.measures.protocol import measure_adversary, measure_base, measure_perturbation
@@ -28,8 +30,11 @@ from tfnca.tasks.pattern import PatternTask
 from tfnca.tasks.task import Task, find_task
 
 
-def load_step(options: argparse.Namespace) -> Step:
-    """The step that ``MODEL`` and ``--host`` name: a CA, or an attack on the host."""
+def load_step(options: argparse.Namespace, may_spread: bool = False) -> Step:
+    """The step that ``MODEL`` and ``--host`` name: a CA, or an attack on the host.
+
+    Raises ValueError for an `Invasion` unless the command `may_spread`.
+    """
     model = load(options.model, options.name, options.convention)
     host = load(options.host, options.host_name, options.host_convention) if options.host else None
     if host is None and isinstance(model, StatePerturbation):
@@ -42,11 +47,10 @@ def load_step(options: argparse.Namespace) -> Step:
     if host is None:
         return model
     step = attack_on(host, model, settings_beside(options.model))
-    if isinstance(step, Invasion):
+    if isinstance(step, Invasion) and not may_spread:
         raise ValueError(
             "MODEL must be a CA, an adversary that stays where it is, or a perturbation. One that "
-            "spreads is measured by tfnca.measures.invasion.measure_invasion in Python. "
-            f"Received: {options.model}"
+            f"spreads is measured by tfnca measure, without --task. Received: {options.model}"
         )
     return step
 
@@ -75,10 +79,11 @@ def make_task(name: str, options: argparse.Namespace, is_goal: bool) -> Task:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measures a model; the result can be written as JSON."""
-    step = load_step(options)
+    step = load_step(options, may_spread=not options.task)
+    settings = settings_beside(options.model)
     fill_in(
         options,
-        settings_beside(options.model),
+        settings,
         target="lizard",
         host_target="lizard",
         density=0.1,
@@ -92,6 +97,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         goal = make_task(options.goal, options, is_goal=True) if options.goal else None
         at = [*(stop for stop in AT if stop < options.horizon), options.horizon]
         return measure_task(step, task, goal, options.density, options.runs, at, progress=on_screen)
+    if isinstance(step, Invasion):
+        names = [field.name for field in fields(Beginning)]
+        begins = Beginning(**{name: settings[name] for name in names if name in settings})
+        picture = load_target(options.target, settings.get("size", 40))
+        target = pad_target(picture, settings.get("padding", 4))
+        return measure_from(begins, step, target, options.runs, progress=on_screen)
     reasons = {"pattern": no_picture(step), "digit": no_digits(step)}
     if all(reasons.values()):
         raise ValueError(

@@ -225,10 +225,6 @@ def _placed(config: dict[str, Any]) -> str:
 
 def measured_how(model: ShippedModel, config: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The command that measures the model, and the sample."""
-    if spreads(config):
-        side = config["size"] + 2 * config["padding"]
-        runs = len(metrics["invasion"][0]["share"])
-        return f"Measured at the end of the training on {runs} runs on {side} by {side} cells."
     command = f"tfnca measure {Path('saved_models', model.name, Path(model.path).name)}"
     if model.kind != "host":
         host = f"saved_models/{model.host}/model.keras" if model.host_ships else config["host"]
@@ -237,15 +233,17 @@ def measured_how(model: ShippedModel, config: dict[str, Any], metrics: dict[str,
         command += f" --target {config['target']}"
     if not model.of_digits and config.get("host_target", "lizard") != "lizard":
         command += f" --host-target {config['host_target']}"
-    if model.kind == "adversary" and config["density"] != 0.1:
+    if model.kind == "adversary" and config.get("density", 0.1) != 0.1:
         command += f" --density {config['density']:g}"
     if model.of_digits:
         if metrics["digits"] != 1000:
             command += f" --test-digits {metrics['digits']}"
         on = f"the first {metrics['digits']:,} test digits, {len(metrics['seeds'])} seeds"
     else:
-        side = config["size"] + 2 * MEASURED_PADDING
-        on = f"{metrics['runs']} runs on {side} by {side} cells (MSE: mean squared error over RGBA)"
+        spreading = spreads(config)
+        runs = len(metrics["invasion"][0]["share"]) if spreading else metrics["runs"]
+        side = config["size"] + 2 * (config["padding"] if spreading else MEASURED_PADDING)
+        on = f"{runs} runs on {side} by {side} cells (MSE: mean squared error over RGBA)"
     return f"Measured by `{command}` on {on}."
 
 
