@@ -297,6 +297,9 @@ def test_files_become_a_step(models):
         load_step(paths)
     with pytest.raises(ValueError, match="must all be perturbations"):
         load_step([host, *paths], host)
+    (models / "red" / "config.json").write_text('{"host": "the/host.keras"}')
+    with pytest.raises(ValueError, match=r"adversary needs its host .* trained with the/host"):
+        load_step([models / "red"])
 
 
 def test_shipped_exports_follow_the_weights(models):

@@ -670,13 +670,14 @@ def test_digits_are_measured_by_the_same_command(tmp_path, monkeypatch, capsys):
     assert [row["step"] for row in found["swapped"]] == [200, 400]
 
 
-def test_a_perturbation_is_not_measured_without_its_host(jobs, monkeypatch, capsys):
-    path = jobs[1]["train/perturbation.py"] / "perturbation.npy"
-    monkeypatch.setattr("sys.argv", ["measure", str(path)])
+@pytest.mark.parametrize("name", ["no_tail", "mnist_adversary", "invasion_red"])
+def test_an_attack_is_not_measured_without_its_host(name, monkeypatch, capsys):
+    """An adversary alone would be measured as a host."""
+    monkeypatch.setattr("sys.argv", ["measure", name])
     with pytest.raises(SystemExit) as stop:
         cli.run("measure")
     assert stop.value.code == 2
-    assert "--host" in capsys.readouterr().err
+    assert "needs its host (--host), as it was trained with " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

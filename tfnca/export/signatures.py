@@ -139,8 +139,6 @@ def load_step(
         if attacked is None:
             raise ValueError("A perturbation needs its host (--host). Received: none")
         return mix(attacked, loaded, names), measures
-    if attacked is None:
-        return loaded[0], measures
     return attack_on(attacked, loaded[0], settings_beside(models[0])), measures
 
 

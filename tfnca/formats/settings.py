@@ -43,9 +43,18 @@ def spreads(settings: dict[str, Any]) -> bool:
 
 
 def attack_on(
-    host: Step, model: Step | StatePerturbation, settings: dict[str, Any]
-) -> Injected | Invasion | Perturbed:
-    """The attack on a host that a perturbation or adversary was trained for."""
+    host: Step | None, model: Step | StatePerturbation, settings: dict[str, Any]
+) -> Step:
+    """The attack on a host that a perturbation or adversary was trained for, or a CA by itself.
+
+    Raises ValueError if an attack has no host.
+    """
+    if host is None:
+        if isinstance(model, StatePerturbation) or "host" in settings:
+            kind = "A perturbation" if isinstance(model, StatePerturbation) else "An adversary"
+            trained = f", as it was trained with {settings['host']}" if "host" in settings else ""
+            raise ValueError(f"{kind} needs its host (--host){trained}. Received: none")
+        return model
     if isinstance(model, StatePerturbation):
         return Perturbed(host, model)
     return (Invasion if spreads(settings) else Injected)(host, model)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tfnca.automata.invasion import Invasion
-from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.state import no_digits, no_picture
 from tfnca.automata.step import Step
 from tfnca.choices import TARGET_DIGIT
@@ -37,15 +36,11 @@ def load_step(options: argparse.Namespace, may_spread: bool = False) -> Step:
     """
     model = load(options.model, options.name, options.convention)
     host = load(options.host, options.host_name, options.host_convention) if options.host else None
-    if host is None and isinstance(model, StatePerturbation):
-        raise ValueError("A perturbation needs its host to be measured: --host. Received: none")
     if isinstance(model, Step) and model.host is not None:
         raise ValueError(
             "MODEL must be a CA, an adversary or a perturbation, and its host given by --host. "
             f"Received: {type(model).__name__}"
         )
-    if host is None:
-        return model
     step = attack_on(host, model, settings_beside(options.model))
     if isinstance(step, Invasion) and not may_spread:
         raise ValueError(
