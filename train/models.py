@@ -114,15 +114,20 @@ def make_all(names: Sequence[str], folder: Path, data: str | None, jobs: int) ->
 
 
 def ship(name: str, folder: Path, data: str | None) -> None:
-    """Copies a finished model to `SHIPPED`, with its command and its weights' checksum."""
+    """Copies a finished model to `SHIPPED`, with its command and its weights' checksum.
+
+    The folder with MNIST, which is another one on each machine, becomes IDX.
+    """
     words = command(name, folder, data)
     if not is_made(name, folder, words):
         raise ValueError(f"--ship takes finished models. Received: {name}, which is not finished")
     from tfnca.formats.load import load  # with TensorFlow: not before it is needed
 
     source, target = folder / name, SHIPPED / name
+    data = data and "IDX"
     config = settings(name, folder) | {
-        "command": " ".join(["python", *words]),
+        **({"data_dir": data} if RECIPES[name].needs_data else {}),
+        "command": " ".join(["python", *command(name, folder, data)]),
         "sha256": weights_sha256(load(source / "model.keras")),
     }
     target.mkdir(parents=True, exist_ok=True)

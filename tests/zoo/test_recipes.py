@@ -63,6 +63,7 @@ def models(tmp_path, monkeypatch):
         "step_on_the_way": Recipe("train/perturbation.py", "--host {host}", 1, ships=False),
         "attack": Recipe("train/perturbation.py", "--host {host} --target no_tail", 1),
         "other_host": Recipe("train/growing.py", "--steps 4", 1),
+        "digits": Recipe("train/mnist.py", "--data-dir {data}", 1),
     }
     monkeypatch.setattr("tfnca.zoo.recipes.RECIPES", recipes)
     script = runpy.run_path(str(ROOT / "train/models.py"))
@@ -149,6 +150,16 @@ def test_ships_the_command_and_the_checksum(models):
     settings = json.loads((shipped / "host/config.json").read_text())
     assert settings["command"].startswith("python train/growing.py --steps 3 --out ")
     assert settings["sha256"] == weights_sha256(tfnca.load(shipped / "host/model.keras"))
+
+
+def test_ships_no_path_of_this_machine(models):
+    data = "--data-dir", "/a/folder"
+    models.start("--only", "digits", *data)
+    models.start("--only", "digits", *data, "--ship")
+    settings = (models.folder / "saved_models/digits/config.json").read_text()
+    assert "/a/folder" not in settings
+    assert json.loads(settings)["command"].startswith("python train/mnist.py --data-dir IDX --out ")
+    assert json.loads(settings)["data_dir"] == "IDX"
 
 
 @pytest.mark.parametrize(
