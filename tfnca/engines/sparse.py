@@ -78,8 +78,6 @@ def supports(step: Step) -> str | None:
             "the sparse one tests cells on a stroke that perceive by a learned convolution, with a "
             "step size of 1 and without clips"
         )
-    if not isinstance(step.tolerance, numbers.Real) or not step.tolerance > 0:
-        return "the sparse one tests by a tolerance that is a positive number"
     return None
 
 
