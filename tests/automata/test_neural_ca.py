@@ -407,6 +407,19 @@ def test_what_a_preset_fixes_cannot_be_set_because_its_file_would_lack_it(kind, 
     assert getattr(NeuralCA(**{**ca.rule.config(), name: value}), name) == value
 
 
+def test_a_subclass_may_fix_another_value():
+    @keras.saving.register_keras_serializable("tests")
+    class Torus(tfnca.GrowingCA):
+        def __init__(self, **kwargs):
+            super().__init__(padding="circular", **kwargs)
+
+    torus = Torus(channels=6)
+    assert torus.rule.padding == "circular"
+    assert Torus.from_config(torus.get_config()).rule == torus.rule
+    with pytest.raises(ValueError, match="padding of a Torus cannot be set, as it is fixed"):
+        torus.padding = "zero"
+
+
 def test_the_padding_of_a_learned_perception_cannot_be_set_to_or_from_zero():
     ca = NeuralCA(learned={"filters": 3}, padding="circular")
     ca.padding = "reflect"

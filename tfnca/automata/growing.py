@@ -68,7 +68,8 @@ class GrowingCA(NeuralCA):
         angle: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        self._reject_what_is_fixed(kwargs)
+        if type(self).__init__ is GrowingCA.__init__:  # a subclass may fix another value
+            self._reject_what_is_fixed(kwargs)
         super().__init__(
             **self.parts(channels, hidden), fire_rate=fire_rate, step_size=step_size, **kwargs
         )

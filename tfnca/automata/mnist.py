@@ -66,7 +66,8 @@ class MNISTCA(NeuralCA):
         message_bound: float | None = None,
         **kwargs: Any,
     ) -> None:
-        self._reject_what_is_fixed(kwargs)
+        if type(self).__init__ is MNISTCA.__init__:  # a subclass may fix another value
+            self._reject_what_is_fixed(kwargs)
         super().__init__(
             **self.parts(channels, hidden),
             fire_rate=fire_rate,
