@@ -210,7 +210,7 @@ ODD = {
         GrowingCA, update_layers=[counted(GrowingCA(channels=8)).update_layers[0], another_layer()]
     ),
     "a rate that is a variable": lambda: ca_with(GrowingCA, fire_rate=keras.Variable(0.5)),
-    "noise": lambda: ca_with(GrowingCA, noise_std=0.1),
+    "noise": lambda: ca_with(tfnca.NeuralCA, alive=tfnca.Alpha(), noise_std=0.1),
     "other channels": lambda: tfnca.Injected(ca_with(GrowingCA), ca_with(GrowingCA)),
 }
 
@@ -244,7 +244,7 @@ def test_a_setting_that_no_rule_has_is_refused_where_it_is_set(kind, name, value
 
 
 def test_the_step_size_of_any_rule_is_used_by_both():
-    ca = ca_with(MNISTCA, step_size=0.3)
+    ca = counted(tfnca.NeuralCA(**{**MNISTCA().rule.config(), "step_size": 0.3}))
     state = random_state(ca, SHAPE)
     dense, ours = (
         tfnca.rollout(ca, state, 3, seed=1, engine=engine) for engine in ("dense", "sparse")
