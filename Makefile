@@ -9,7 +9,7 @@ HOST := saved_models/mnist/model.keras
 WEB := export/web
 
 # uv is several times faster than pip, but does not read pip's settings, such as a private index.
-INSTALL = $(RUN) -m uv pip install --quiet --editable '.[$(EXTRAS)]' || $(RUN) -m pip install --quiet --editable '.[$(EXTRAS)]'
+INSTALL = $(RUN) -m uv pip install --quiet --compile-bytecode --editable '.[$(EXTRAS)]' || $(RUN) -m pip install --quiet --editable '.[$(EXTRAS)]'
 
 # `make` alone sets up .venv.
 .PHONY: help reproduce models test test-all test-bounds coverage versions fuzz web-packages figures claims bench docs notebooks exports cards wheel site serve lint clean
