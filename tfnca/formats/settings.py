@@ -42,9 +42,7 @@ def spreads(settings: dict[str, Any]) -> bool:
     return settings.get("attack") == "invasion"
 
 
-def attack_on(
-    host: Step | None, model: Step | StatePerturbation, settings: dict[str, Any]
-) -> Step:
+def attack_on(host: Step | None, model: Step | StatePerturbation, settings: dict[str, Any]) -> Step:
     """The attack on a host that a perturbation or adversary was trained for, or a CA by itself.
 
     Raises ValueError if an attack has no host.
