@@ -670,14 +670,38 @@ def test_digits_are_measured_by_the_same_command(tmp_path, monkeypatch, capsys):
     assert [row["step"] for row in found["swapped"]] == [200, 400]
 
 
-@pytest.mark.parametrize("name", ["no_tail", "mnist_adversary", "invasion_red"])
-def test_an_attack_is_not_measured_without_its_host(name, monkeypatch, capsys):
+HOSTS = {"no_tail": "growing_lizard", "mnist_adversary": "mnist", "invasion_red": "growing_lizard"}
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_an_attack_is_not_measured_without_its_host(name, tmp_path, monkeypatch, capsys):
     """An adversary alone would be measured as a host."""
+    monkeypatch.chdir(tmp_path)  # where the paths of its training lead nowhere
     monkeypatch.setattr("sys.argv", ["measure", name])
     with pytest.raises(SystemExit) as stop:
         cli.run("measure")
     assert stop.value.code == 2
-    assert "needs its host (--host), as it was trained with " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"needs its host (--host), as it was trained with {HOSTS[name]}. Received" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "unused"),
+    [
+        ("mnist --target red", "--target red"),
+        ("mnist_adversary --host mnist --region host", "--region host"),
+        ("growing_lizard --density 0.3 --digit 3", "--density 0.3 --digit 3"),
+        ("no_tail --host growing_lizard --density 0.2", "--density 0.2"),
+        ("adversary_red --host growing_lizard --digit 1", "--digit 1"),
+        ("invasion_red --host growing_lizard --density 0.3", "--density 0.3"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(words, unused, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["measure", *words.split()])
+    with pytest.raises(SystemExit) as stop:
+        cli.run("measure")
+    assert stop.value.code == 2
+    assert f"which would change nothing. Received: {unused}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

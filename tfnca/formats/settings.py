@@ -10,7 +10,7 @@ from tfnca.automata.perturbations import StatePerturbation
 from tfnca.automata.perturbed import Perturbed
 from tfnca.automata.step import Step
 from tfnca.deprecated import current_settings
-from tfnca.formats.names import find
+from tfnca.formats.names import find, model_files, shipped_folder
 
 
 def folder_of(model: str | Path) -> Path:
@@ -50,12 +50,20 @@ def attack_on(host: Step | None, model: Step | StatePerturbation, settings: dict
     if host is None:
         if isinstance(model, StatePerturbation) or "host" in settings:
             kind = "A perturbation" if isinstance(model, StatePerturbation) else "An adversary"
-            trained = f", as it was trained with {settings['host']}" if "host" in settings else ""
+            trained = (
+                f", as it was trained with {_found(settings['host'])}" if "host" in settings else ""
+            )
             raise ValueError(f"{kind} needs its host (--host){trained}. Received: none")
         return model
     if isinstance(model, StatePerturbation):
         return Perturbed(host, model)
     return (Invasion if spreads(settings) else Injected)(host, model)
+
+
+def _found(trained: str) -> str:
+    """A path that training named, or the name of the bundled model that was trained there."""
+    name = Path(trained).parent.name
+    return trained if Path(trained).exists() or name not in model_files(shipped_folder()) else name
 
 
 def fill_in(options: Any, settings: dict[str, Any], **defaults: Any) -> None:

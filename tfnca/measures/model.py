@@ -28,6 +28,9 @@ from tfnca.tasks.digit import DigitTask
 from tfnca.tasks.pattern import PatternTask
 from tfnca.tasks.task import Task, find_task
 
+GOALS = ("target", "host_target", "density", "region", "digit")
+"""The options that say what an attack is for; each kind of model takes some of them."""
+
 
 def load_step(options: argparse.Namespace, may_spread: bool = False) -> Step:
     """The step that ``MODEL`` and ``--host`` name: a CA, or an attack on the host.
@@ -48,6 +51,17 @@ def load_step(options: argparse.Namespace, may_spread: bool = False) -> Step:
             f"spreads is measured by tfnca measure, without --task. Received: {options.model}"
         )
     return step
+
+
+def refuse_unused(given: dict[str, Any], what: str, *used: str) -> None:
+    """Raises ValueError if an option was given that the measures of a kind of model do not use."""
+    if unused := [
+        f"--{name.replace('_', '-')} {value}" for name, value in given.items() if name not in used
+    ]:
+        raise ValueError(
+            f"The measures of {what} must be called without these options, which would change "
+            f"nothing. Received: {' '.join(unused)}"
+        )
 
 
 def make_task(name: str, options: argparse.Namespace, is_goal: bool) -> Task:
@@ -76,6 +90,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measures a model; the result can be written as JSON."""
     step = load_step(options, may_spread=not options.task)
     settings = settings_beside(options.model)
+    given = {name: value for name in GOALS if (value := getattr(options, name)) is not None}
     fill_in(
         options,
         settings,
@@ -93,6 +108,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         at = [*(stop for stop in AT if stop < options.horizon), options.horizon]
         return measure_task(step, task, goal, options.density, options.runs, at, progress=on_screen)
     if isinstance(step, Invasion):
+        refuse_unused(given, "an adversary that spreads", "target")
         names = [field.name for field in fields(Beginning)]
         begins = Beginning(**{name: settings[name] for name in names if name in settings})
         picture = load_target(options.target, settings.get("size", 40))
@@ -107,7 +123,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if reasons["pattern"]:
         digits, seeds = load_digits("test", options.data_dir, options.test_digits), options.seeds
         if step.host is None:
+            refuse_unused(given, "a CA of digits without --host")
             return base_digits(step, digits, range(seeds), options.horizon, on_screen)
+        refuse_unused(given, "an attack on digits", "density", "digit")
         args = options.density, range(seeds), options.digit
         return attack_digits(step, digits, *args, on_screen)
     target, plain = (
@@ -115,9 +133,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for name in (options.target, options.host_target)
     )
     if step.host is None:
+        refuse_unused(given, "a CA of pictures without --host", "target")
         return measure_base(step, target, progress=on_screen)
     if step.perturbation is not None:
+        refuse_unused(given, "a perturbation", "target", "host_target")
         return measure_perturbation(step, target, plain, progress=on_screen)
+    refuse_unused(given, "a lizard's adversary", "target", "host_target", "density", "region")
     region: np.ndarray = region_picture(options.region, target, plain)
     return measure_adversary(step, target, options.density, region, plain, progress=on_screen)
 
