@@ -116,7 +116,8 @@ def make_all(names: Sequence[str], folder: Path, data: str | None, jobs: int) ->
 def ship(name: str, folder: Path, data: str | None) -> None:
     """Copies a finished model to `SHIPPED`, with its command and its weights' checksum.
 
-    The folder with MNIST, which is another one on each machine, becomes IDX.
+    What is another on each machine is left out: MNIST's folder, which becomes IDX, and why the
+    bundled digits were used.
     """
     words = command(name, folder, data)
     if not is_made(name, folder, words):
@@ -125,7 +126,9 @@ def ship(name: str, folder: Path, data: str | None) -> None:
 
     source, target = folder / name, SHIPPED / name
     data = data and "IDX"
-    config = settings(name, folder) | {
+    config = settings(name, folder)
+    config |= {
+        **({"source": config["source"].partition(" (")[0]} if "source" in config else {}),
         **({"data_dir": data} if RECIPES[name].needs_data else {}),
         "command": " ".join(["python", *command(name, folder, data)]),
         "sha256": weights_sha256(load(source / "model.keras")),

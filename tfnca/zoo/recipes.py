@@ -126,7 +126,7 @@ RECIPES = {
         "train/mnist.py",
         "--steps 100000 --drops 0.84,0.95 --ema 0.999 --new-digits 2 --swapped-digits 2 "
         "--data-dir {data}",
-        150,
+        110,
     ),
     "mnist_adversary": Recipe(
         "train/mnist_adversary.py",
