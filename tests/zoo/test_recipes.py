@@ -152,14 +152,18 @@ def test_ships_the_command_and_the_checksum(models):
     assert settings["sha256"] == weights_sha256(tfnca.load(shipped / "host/model.keras"))
 
 
-def test_ships_no_path_of_this_machine(models):
+def test_ships_nothing_of_this_machine(models):
     data = "--data-dir", "/a/folder"
     models.start("--only", "digits", *data)
+    made = models.folder / "out/digits/config.json"
+    reason = {"source": "sample: first 10000 train digits (no network: https://a.registry)"}
+    made.write_text(json.dumps(json.loads(made.read_text()) | reason))
     models.start("--only", "digits", *data, "--ship")
     settings = (models.folder / "saved_models/digits/config.json").read_text()
     assert "/a/folder" not in settings
     assert json.loads(settings)["command"].startswith("python train/mnist.py --data-dir IDX --out ")
     assert json.loads(settings)["data_dir"] == "IDX"
+    assert json.loads(settings)["source"] == "sample: first 10000 train digits"
 
 
 @pytest.mark.parametrize(
