@@ -1,9 +1,6 @@
-"""Redraws the stills of docs/figures.md: ``python docs/draw_figures.py [SET]``.
+"""Redraws the stills of docs/figures.md."""
 
-SET is the name of one set of models; without it both are drawn.
-"""
-
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -20,9 +17,12 @@ WIDE = (11, 12, 13)
 """Figures of many pictures in a row, which the page shows one above the other."""
 
 
-def main(which: str | None = None) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", choices=["ours", "published", "both"], nargs="?", default="both")
+    which = parser.parse_args().models
     OUT.mkdir(parents=True, exist_ok=True)
-    sets = [models for models in (Ours(), Published()) if which in (None, models.name)]
+    sets = [models for models in (Ours(), Published()) if which in ("both", models.name)]
     work = [(number, models) for models in sets for number in FIGURES]
     with tempfile.TemporaryDirectory() as folder:
         for number, models in tqdm(work, unit="figure"):
@@ -34,4 +34,4 @@ def main(which: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
