@@ -9,6 +9,7 @@ import pytest
 
 import tfnca
 from tfnca.measures.digits import has_flipped
+from tfnca.measures.progress import SILENT
 from tfnca.placement.graphs import CENTRALITIES, by_centrality, stroke_graph
 from tfnca.placement.influence import influence_maps
 from tfnca.placement.relaxed import relaxed
@@ -18,6 +19,18 @@ from tfnca.placement.trials import Trials
 
 STEP = tfnca.load_attack("mnist_adversary")
 DIGITS = tfnca.load_digits("test", count=6)
+
+
+class Counting:
+    """A progress bar that counts."""
+
+    done = 0
+
+    def update(self, number):
+        self.done += number
+
+    def close(self):
+        pass
 
 
 class Covering:
@@ -175,12 +188,24 @@ def test_returns_diminish_where_points_are_covered_and_not_where_two_are_needed(
 
 
 @pytest.mark.slow
-def test_a_study_has_a_row_for_each_method_budget_and_set_of_digits():
+def test_a_study_has_a_row_for_each_method_budget_and_set_of_digits(monkeypatch):
     images = np.zeros((4, 28, 28), np.float32)
     images[:, 10:14, 12:15] = 0.9
     digits = tfnca.Digits(images, np.array([3, 8, 1, 5]), "made here")
-    found = study_placement(STEP, digits, (1, 2), (0,), searched=2, annealed=(2,), steps=4)
+    bar, rollouts = Counting(), []
+    ask = Trials.ask
+
+    def counted(trials, queries, seed=None, bar=SILENT):
+        queries = list(queries)
+        rollouts.append(len(queries))
+        return ask(trials, queries, seed, bar)
+
+    monkeypatch.setattr(Trials, "ask", counted)
+    found = study_placement(
+        STEP, digits, (1, 2), (0,), searched=2, annealed=(2,), steps=4, progress=lambda total: bar
+    )
     json.dumps(found)
+    assert bar.done >= sum(rollouts)  # no stage of a long study stands still
     everywhere = {"greedy", "most influential", "random", *CENTRALITIES}
     rows = {(row["method"], row["budget"], row["digits"]) for row in found["curves"]}
     assert rows == {

@@ -10,7 +10,7 @@ from tfnca.automata.step import Step
 from tfnca.data.digits import Digits
 from tfnca.measures.checks import INJECTED, check_digits, check_seeds
 from tfnca.measures.digits import digit_mask, spread
-from tfnca.measures.progress import Progress, Silent
+from tfnca.measures.progress import SILENT, Bar, Progress, Silent
 from tfnca.placement.graphs import CENTRALITIES, by_centrality
 from tfnca.placement.influence import influence_maps
 from tfnca.placement.relaxed import relaxed
@@ -74,20 +74,20 @@ def study_placement(
         every = {**placements, "random": at_random(trials, most, seed)}
         for budget in budgets:
             for name, found in every.items():
-                rows += _evaluate(trials, name, found, budget, seed, searched)
+                rows += _evaluate(trials, name, found, budget, seed, searched, bar)
     for budget in budgets:
-        slow = {"gradient": relaxed(few, budget)}
+        slow = {"gradient": relaxed(few, budget, bar=bar)}
         if budget in annealed:
             slow["annealing"] = anneal(few, budget, seed=3, bar=bar)
         for seed in seeds:
             for name, found in slow.items():
-                rows += _evaluate(few, name, found, budget, seed, searched)
+                rows += _evaluate(few, name, found, budget, seed, searched, bar)
     one_percent = []
     for seed, (counts, masks) in zip(seeds, thin, strict=True):
         every = {**placements, "random": masks}
         for name, found in every.items():
             some = [cells[:n] for cells, n in zip(found, counts, strict=True)]
-            one_percent += _evaluate(trials, name, some, None, seed, searched)
+            one_percent += _evaluate(trials, name, some, None, seed, searched, bar)
     result: dict[str, Any] = {
         "digits": len(kept),
         "searched": min(searched, len(kept)),
@@ -97,8 +97,8 @@ def study_placement(
         "adversaries_per_digit_at_one_percent": float(np.mean([c.mean() for c, _ in thin])),
         "curves": _summary(rows),
         "one_percent": _summary(one_percent),
-        "pairs": compare_pairs(few, seeds),
-        "returns": diminishing(few),
+        "pairs": compare_pairs(few, seeds, bar=bar),
+        "returns": diminishing(few, bar=bar),
         "placements": [[int(cell) for cell in cells[:top]] for cells in placements["greedy"]],
         "numbers": kept.tolist(),
     }
@@ -122,10 +122,11 @@ def _evaluate(
     budget: int | None,
     seed: int,
     searched: int,
+    bar: Bar,
 ) -> list[dict[str, Any]]:
     """Rows for all the digits and for the first `searched`."""
     queries = [(digit, cells[:budget]) for digit, cells in enumerate(placements)]
-    outcome = trials.ask(queries, seed + _UNSEEN)
+    outcome = trials.ask(queries, seed + _UNSEEN, bar)
     rows = []
     for count in sorted({len(queries), min(searched, len(queries))}):
         host = outcome.path[:count, -1] > 0.5
@@ -158,7 +159,7 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def compare_pairs(
-    trials: Trials, seeds: Sequence[int], count: int = 10, repeats: int = 8
+    trials: Trials, seeds: Sequence[int], count: int = 10, repeats: int = 8, bar: Bar = SILENT
 ) -> dict[str, Any]:
     """Compares greedy pairs with the best of all pairs, on the digits with the fewest cells.
 
@@ -170,11 +171,11 @@ def compare_pairs(
     sizes = trials.alive.sum((1, 2))
     some = np.argsort(sizes, kind="stable")[:count]
     small = trials.only(some)
-    best = [exhaust(small, digit, seed=5)[0] for digit in range(len(some))]
-    chosen = greedy(small, 2, seed=6)
+    best = [exhaust(small, digit, seed=5, bar=bar)[0] for digit in range(len(some))]
+    chosen = greedy(small, 2, seed=6, bar=bar)
     draws = [seed * repeats + number + _UNSEEN for seed in seeds for number in range(repeats)]
     values = {
-        name: float(np.mean([small.ask(list(enumerate(pairs)), draw).value for draw in draws]))
+        name: float(np.mean([small.ask(list(enumerate(pairs)), draw, bar).value for draw in draws]))
         for name, pairs in (("best", best), ("greedy", chosen))
     }
     size = small.alive.sum((1, 2))
@@ -182,7 +183,11 @@ def compare_pairs(
 
 
 def diminishing(
-    trials: Trials, sizes: Sequence[int] = (0, 1, 2, 4, 8), repeats: int = 8, seed: int = 0
+    trials: Trials,
+    sizes: Sequence[int] = (0, 1, 2, 4, 8),
+    repeats: int = 8,
+    seed: int = 0,
+    bar: Bar = SILENT,
 ) -> list[dict[str, Any]]:
     """Measures whether each further adversary adds less than the one before (submodularity).
 
@@ -202,9 +207,12 @@ def diminishing(
         base = [(digit, cells[1 : 1 + size]) for digit, cells in enumerate(order)]
         more = [(digit, cells[: 1 + size]) for digit, cells in enumerate(order)]
         gains = np.stack(
-            [trials.ask(more, seed + 2 * r).value - trials.ask(base, seed + 2 * r + 1).value
-             for r in range(repeats)]
-        )  # fmt: skip
+            [
+                trials.ask(more, seed + 2 * r, bar).value
+                - trials.ask(base, seed + 2 * r + 1, bar).value
+                for r in range(repeats)
+            ]
+        )
         mean, error = gains.mean(0), gains.std(0, ddof=1) / np.sqrt(repeats)
         row = {"others": size, "gain": float(mean.mean())}
         row["gain_se"] = float(mean.std(ddof=1) / np.sqrt(len(mean)))
