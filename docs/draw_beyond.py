@@ -28,10 +28,15 @@ LINES = {
 }
 
 
-def one_of_each_class():
-    digits = tfnca.load_digits("test", count=30)
-    chosen = [int(np.flatnonzero(digits.labels == k)[0]) for k in (0, 1, 2, 3, 4, 5, 6, 7, 9)]
-    return tfnca.Digits(digits.images[chosen], digits.labels[chosen], digits.source)
+def one_of_each_class(host):
+    """The first test digit of each class but 8 that the host recognises."""
+    digits = tfnca.load_digits("test", count=60)
+    settled = tfnca.rollout(host, tfnca.digit_state(digits.images), 200, seed=1)
+    said = tfnca.class_logits(settled).numpy().argmax(-1) == digits.labels[:, None, None]
+    alive = digits.images > 0.1
+    right = 2 * (said & alive).sum((1, 2)) > alive.sum((1, 2))
+    first = [int(np.flatnonzero((digits.labels == k) & right)[0]) for k in range(10) if k != 8]
+    return tfnca.Digits(digits.images[first], digits.labels[first], digits.source)
 
 
 def draw_curves():
@@ -77,7 +82,8 @@ def draw_deviation_test(digits, host, adversary):
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    digits, step = one_of_each_class(), tfnca.load_attack("mnist_adversary")
+    step = tfnca.load_attack("mnist_adversary")
+    digits = one_of_each_class(step.host)
     maps = influence_maps(step, digits.images, seed=1, repeats=2)
     write_atomically(OUT / "maps.png", draw_maps(digits.images, digits.labels, maps, columns=3))
     draw_curves()
