@@ -130,13 +130,13 @@ def test_an_attack_that_does_worse_than_nothing_says_so(tmp_path):
 
 
 def test_a_run_without_extras_has_a_card(tmp_path):
-    shutil.copytree(ROOT / "mnist", tmp_path / "mnist")
-    path = tmp_path / "mnist" / "config.json"
+    shutil.copytree(ROOT / "mnist_defended", tmp_path / "mnist_defended")
+    path = tmp_path / "mnist_defended" / "config.json"
     config = json.loads(path.read_text())
     extras = ("earlier_runs", "from_step", "machine", "notes")
     path.write_text(json.dumps({key: config[key] for key in config if key not in extras}))
     (plain,) = tfnca.models(tmp_path)
-    assert "124,000 steps, 54 minutes" in card(plain)
+    assert "20,000 steps, 41 minutes" in card(plain)
 
 
 def test_a_model_without_measures_is_listed_and_has_no_card(tmp_path):
